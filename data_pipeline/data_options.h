@@ -1,0 +1,39 @@
+/* Options of the data side, filled by launch/config.c from its one table. */
+#ifndef SHARDLM_DATA_PIPELINE_DATA_OPTIONS_H
+#define SHARDLM_DATA_PIPELINE_DATA_OPTIONS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/file.h"
+
+enum data_objective {
+    DATA_OBJECTIVE_DYNAMIC_MASK,    /* new masks every epoch */
+    DATA_OBJECTIVE_STATIC_MASK,     /* `mask_copies` fixed masks per sequence, used in turn */
+    DATA_OBJECTIVE_WHOLE_WORD_MASK, /* dynamic, all pieces of a word together */
+};
+
+enum data_packing {
+    DATA_PACKING_FULL,     /* FULL-SENTENCES: a stream of documents with separators, cut into full sequences */
+    DATA_PACKING_DOCUMENT, /* DOC-SENTENCES: a sequence never holds two documents; rows hold several sequences */
+};
+
+struct data_options {
+    char corpus[PATH_BYTES]; /* folder made by `corpus build`, or "synthetic" */
+    enum data_objective objective;
+    enum data_packing packing;
+    double mask_fraction;     /* share of a sequence's real tokens that is predicted */
+    double mask_share;        /* of those: replaced by the mask token; default 0.8 */
+    double random_share;      /* of those: replaced by a random token; default 0.1 (the rest is kept) */
+    int64_t mask_copies;      /* static_mask only; default 10 */
+    int64_t sequence_tokens;  /* T: length of a full sequence, special tokens included */
+    double held_out;          /* share of documents kept from training, chosen by hash of their content */
+    bool skip_bad_shards;     /* go on without a damaged corpus shard (recorded) instead of refusing */
+};
+
+struct step_options {
+    int64_t tokens;      /* token budget of a step; a multiple of slot_tokens */
+    int64_t slot_tokens; /* token budget of a slot; a multiple of sequence_tokens */
+};
+
+#endif

@@ -1,0 +1,165 @@
+/* The contract of the arithmetic: for every operation its formula, its shapes and the order of its sums. A table of
+ * functions with two implementations: `reference` (the obviously right one, the specification) and `cpu` (vector code,
+ * compiled once per vector level, the same bits on every level). No kernel allocates, opens files or knows MPI.
+ *
+ * Arrays are row-major and dense unless a leading dimension is given; outputs come first. N rows, C columns.
+ * Order of sums: a reduction over columns uses KERNELS_LANES virtual lanes (element j goes to lane j mod LANES in
+ * ascending j) which are then added pairwise (i with i + 8, + 4, + 2, + 1); a reduction over rows goes in ascending row
+ * order per column. No contraction: an fma is written as one or does not happen.
+ * Matrix products come from OpenBLAS, single-threaded and with its kernel family pinned by code; their bits are those
+ * of that library, version and family, which the numeric profile records. */
+#ifndef SHARDLM_KERNELS_KERNELS_H
+#define SHARDLM_KERNELS_KERNELS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/error.h"
+#include "base/random.h"
+
+enum { KERNELS_LANES = 16, KERNELS_PROFILE_BYTES = 192 };
+
+enum kernels_level {
+    KERNELS_LEVEL_REFERENCE, /* plain C, for tests */
+    KERNELS_LEVEL_AVX2,      /* x86-64-v3; OpenBLAS family "Haswell" */
+    KERNELS_LEVEL_AVX512,    /* x86-64-v4; OpenBLAS family "SkylakeX" */
+};
+
+enum kernels_activation { KERNELS_ACTIVATION_GELU, KERNELS_ACTIVATION_GELU_TANH, KERNELS_ACTIVATION_RELU };
+
+/* Which keys a query sees within its own sequence. */
+enum kernels_attention { KERNELS_ATTENTION_FULL, KERNELS_ATTENTION_CAUSAL };
+
+/* Dropout of a tensor: element i is kept where the 16-bit value number i of the stream (key, site) is at least
+ * `threshold`; kept values are multiplied by scale = 65536 / (65536 - threshold). Value i is half (i mod 8) of
+ * random_at(key, site, i / 8): word (i mod 8) / 2, low half first. threshold 0: nothing is dropped. */
+struct kernels_dropout {
+    struct random_key key;
+    uint64_t site;      /* names layer and place */
+    uint32_t threshold; /* round(rate · 65536) */
+    float scale;
+};
+
+struct kernels_attention_shape {
+    int64_t sequence_count;  /* B */
+    const int32_t *starts;   /* (B + 1) */
+    int64_t heads;           /* H */
+    int64_t head_width;      /* D; C = H · D */
+    enum kernels_attention kind;
+    float scale;             /* 1 / sqrt(D) */
+    struct kernels_dropout dropout; /* of probabilities; element index: see attention_forward */
+};
+
+struct kernels_adamw {
+    float rate;          /* learning rate of this step */
+    float beta1, beta2;
+    float epsilon;
+    float weight_decay;  /* 0 where decay does not apply */
+    float correction1;   /* 1 / (1 - beta1^t) */
+    float correction2;   /* 1 / (1 - beta2^t) */
+    float gradient_scale; /* multiplies the gradient first (normalisation and clipping) */
+};
+
+struct kernels {
+    enum kernels_level level;
+    char profile[KERNELS_PROFILE_BYTES]; /* "openblas 0.3.21 haswell; vector avx2": same text, same bits */
+
+    /* C (m, n) = alpha · op(A) (m, k) · op(B) (k, n) + beta · C. ld: elements between rows as stored. beta 0 does not
+     * read C. */
+    void (*matmul)(bool transpose_a, bool transpose_b, int64_t m, int64_t n, int64_t k, float alpha,
+                   const float *a, int64_t lda, const float *b, int64_t ldb, float beta, float *c,
+                   int64_t ldc);
+
+    /* out[i] = word[ids[i]] + position[positions[i] + position_offset] + type[segments[i]] (segments NULL: row 0). */
+    void (*embedding_forward)(float *out /* (N, C) */, const float *word, const float *position,
+                              const float *type, const int32_t *ids, const int32_t *positions,
+                              const int32_t *segments, int64_t position_offset, int64_t n, int64_t c);
+    /* Adds rows of d_out to the three tables in ascending row order; the word row `pad_id` gets none (-1: all do). */
+    void (*embedding_backward)(float *d_word, float *d_position, float *d_type, const float *d_out,
+                               const int32_t *ids, const int32_t *positions, const int32_t *segments,
+                               int64_t position_offset, int64_t pad_id, int64_t n, int64_t c);
+
+    /* Kept-bits of a dropout for `count` elements: bit i of `bits` ((count + 31) / 32 words). */
+    void (*dropout_bits)(uint32_t *bits, const struct kernels_dropout *dropout, int64_t count);
+    /* out = kept ? in · scale : 0. bits NULL: copy. In place allowed. */
+    void (*dropout_apply)(float *out, const float *in, const uint32_t *bits, float scale,
+                          int64_t count);
+
+    /* sum = residual + dropout(x + bias); normed = (sum - mean)·rstd·gain + shift, over each row; variance biased, in
+     * two passes. residual, bias, bits may be NULL. `sum` may be `x` or `residual`. normed NULL: only the sum. */
+    void (*residual_norm_forward)(float *sum, float *normed, float *mean, float *rstd,
+                                  const float *residual, const float *x, const float *bias,
+                                  const uint32_t *bits, float scale, const float *gain,
+                                  const float *shift, float epsilon, int64_t n, int64_t c);
+    /* LayerNorm backward: d_sum = (d_pass or 0) + norm'(d_normed); d_gain, d_shift are added to. d_pass may be d_sum.
+     * With y = (sum - mean)·rstd, g = d_normed·gain: d = rstd·(g - mean(g) - y·mean(g·y)). */
+    void (*norm_backward)(float *d_sum, float *d_gain, float *d_shift, const float *d_pass,
+                          const float *d_normed, const float *sum, const float *mean,
+                          const float *rstd, const float *gain, int64_t n, int64_t c);
+
+    /* pre += bias (NULL: as is); out = activation(pre). */
+    void (*activation_forward)(float *out, float *pre, const float *bias,
+                               enum kernels_activation kind, int64_t n, int64_t c);
+    /* d_pre = d_out · activation'(pre). d_pre may be d_out. */
+    void (*activation_backward)(float *d_pre, const float *d_out, const float *pre,
+                                enum kernels_activation kind, int64_t n, int64_t c);
+    /* out[i] += bias. */
+    void (*bias_forward)(float *out, const float *bias, int64_t n, int64_t c);
+    /* d_bias += column sums of d_out. */
+    void (*bias_backward)(float *d_bias, const float *d_out, int64_t n, int64_t c);
+
+    /* Packed multi-head attention: sequences do not see each other. qkv (N, 3C): columns [0, C) query, [C, 2C) key,
+     * [2C, 3C) value, head h at h·D in each. out (N, C). log_sum (H, N): log of the softmax denominator per row, all that
+     * is kept for backward. Dropout element of query row q, key at offset j in its sequence, head h:
+     * (h · N + q) · T_max + j with T_max the longest sequence, rounded up to 8.
+     * scratch: attention_scratch() floats. No T×T store outside the scratch of one head of one sequence. */
+    void (*attention_forward)(float *out, float *log_sum, const float *qkv,
+                              const struct kernels_attention_shape *shape, float *scratch);
+    /* d_qkv (N, 3C) is written. */
+    void (*attention_backward)(float *d_qkv, const float *d_out, const float *out,
+                               const float *log_sum, const float *qkv,
+                               const struct kernels_attention_shape *shape, float *scratch);
+    int64_t (*attention_scratch)(int64_t longest_sequence, int64_t head_width);
+
+    /* Rows: out[i] = in[rows[i]]; and out[rows[i]] += in[i], ascending i. */
+    void (*rows_gather)(float *out, const float *in, const int32_t *rows, int64_t count, int64_t c);
+    void (*rows_scatter_add)(float *out, const float *in, const int32_t *rows, int64_t count,
+                             int64_t c);
+
+    /* Rows of logits (count, V), bias (V) or NULL added first. Adds Σ (log Σ exp - logit[target]) to *loss_sum (double,
+     * ascending rows) and the number of rows whose largest logit (lowest id on ties) is the target to *correct. With
+     * `gradient_scale` != 0 the logits become gradient_scale · (softmax - one_hot); with 0 they are left with the bias added. */
+    void (*softmax_cross_entropy)(float *logits, const float *bias, const int32_t *targets,
+                                  float gradient_scale, double *loss_sum, int64_t *correct,
+                                  int64_t count, int64_t v);
+
+    /* sums[i] += round_to_nearest_even(values[i] · 2^fraction_bits), exact in int64. Returns false, with nothing added,
+     * if any |values[i]| is not below 2^limit_bits or not finite. */
+    bool (*fixed_point_add)(int64_t *sums, const float *values, int fraction_bits, int limit_bits,
+                            int64_t count);
+    /* values[i] = (float)(sums[i] · 2^-fraction_bits), one rounding. */
+    void (*fixed_point_value)(float *values, const int64_t *sums, int fraction_bits, int64_t count);
+
+    /* Σ values[i]², in double, 16 lanes as above. */
+    double (*square_sum)(const float *values, int64_t count);
+
+    /* torch's AdamW: g = gradient·gradient_scale; w *= 1 - rate·decay; m = b1 m + (1-b1) g; v = b2 v + (1-b2) g²;
+     * w -= rate·correction1 · m / (sqrt(v·correction2) + epsilon). */
+    void (*adamw)(float *weights, float *first, float *second, const float *gradient,
+                  const struct kernels_adamw *options, int64_t count);
+};
+
+/* The best level that this processor runs. */
+enum kernels_level kernels_level_best(void);
+const char *kernels_level_name(enum kernels_level level); /* "reference", "avx2", "avx512" */
+
+/* Fills the table; loads OpenBLAS with its threads (1) and kernel family pinned, whatever the environment says. One
+ * level per process: a second call with another vector level is refused, as OpenBLAS chooses its family once.
+ * STATUS_INPUT if this processor cannot run `level`, STATUS_INTERNAL if OpenBLAS cannot be loaded. */
+MUST_CHECK enum status kernels_open(struct kernels *kernels, enum kernels_level level,
+                                    struct error *error);
+
+/* Dropout settings of a rate in [0, 1). */
+struct kernels_dropout kernels_dropout_make(double rate, struct random_key key, uint64_t site);
+
+#endif

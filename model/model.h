@@ -1,0 +1,64 @@
+/* A network over packed batches: forward, backward, prediction. Knows no MPI, no files, no clock. All randomness
+ * comes from batch->dropout_key. Weights are one flat fp32 array laid out by the parameter table; the model borrows
+ * them for the time of a call, so they may be replaced between calls.
+ *
+ * Every float sum has one fixed order that depends on the batch alone: the same batch and weights give the same bits
+ * on any worker (under one numeric profile, kernels/kernels.h). */
+#ifndef SHARDLM_MODEL_MODEL_H
+#define SHARDLM_MODEL_MODEL_H
+
+#include "base/error.h"
+#include "data_pipeline/batch.h"
+#include "kernels/kernels.h"
+#include "model/model_options.h"
+#include "model/parameters.h"
+
+struct model; /* options, table and all work memory; one per worker, not shared between threads */
+
+/* Takes every byte of work memory now (activations for `limits`, gradient scratch when `trains`). */
+MUST_CHECK enum status model_open(struct model **model, const struct kernels *kernels,
+                                  const struct model_options *options,
+                                  const struct batch_limits *limits, bool trains,
+                                  struct error *error); /* keeps `kernels` */
+void model_close(struct model *model); /* accepts NULL */
+const struct parameter_table *model_table(const struct model *model);
+
+/* Work memory that model_open will take, in bytes. */
+int64_t model_work_bytes(const struct model_options *options, const struct batch_limits *limits,
+                         bool trains);
+/* Useful floating-point operations of forward and backward over one batch:
+ * 6·N·(matrix parameters of the layers) + 12·L·C·Σ(T_b²) + 6·K·(C·C + C·V). */
+double model_train_flops(const struct model_options *options, const struct batch *batch);
+
+/* Sums over a batch; sums of several batches add up. */
+struct model_result {
+    double loss_sum;       /* natural-log cross entropy summed over the K targets, in a fixed order */
+    int64_t target_count;  /* K */
+    int64_t correct_count; /* targets where the largest logit is the target (ties: lowest id) */
+};
+
+/* Where finished gradients go. Called once per group, head first, then layers from the top, embeddings last, each as
+ * soon as it is complete. `gradient` (group.count elements, padding 0) is borrowed until the call returns. */
+struct gradient_sink {
+    enum status (*take)(void *context, int64_t group, const float *gradient, struct error *error);
+    void *context;
+};
+
+/* Forward and backward. The gradient handed over is d(loss_scale · loss_sum)/d(weights); dropout is on. */
+MUST_CHECK enum status model_train(struct model *model, const float *weights, const struct batch *batch,
+                                   float loss_scale, const struct gradient_sink *sink,
+                                   struct model_result *result, struct error *error);
+/* Forward only, no dropout. */
+MUST_CHECK enum status model_evaluate(struct model *model, const float *weights,
+                                      const struct batch *batch, struct model_result *result,
+                                      struct error *error);
+/* Logits of the batch's target rows, no dropout: `logits` (K, V), owned by the caller. */
+MUST_CHECK enum status model_logits(struct model *model, const float *weights,
+                                    const struct batch *batch, float *logits, struct error *error);
+/* Hidden states, no dropout: `hidden` (N, C) of `layer` 0 (what enters the first layer) to L (what leaves the last,
+ * after the final LayerNorm if there is one), as Hugging Face's hidden_states counts them. */
+MUST_CHECK enum status model_hidden(struct model *model, const float *weights,
+                                    const struct batch *batch, int64_t layer, float *hidden,
+                                    struct error *error);
+
+#endif

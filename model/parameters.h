@@ -1,0 +1,65 @@
+/* THE parameter table: one row per tensor, in the order of the flat parameter space. Offsets, partition, weight
+ * decay, initial values and checkpoint names all follow from it; a family is a set of rows, nothing else.
+ *
+ * The flat space is cut into groups (embeddings, one per layer, head): the unit of gradient hand-over, reduction and
+ * checkpoint files. Every group starts at a multiple of PARAMETER_BLOCK elements and is padded with zeros to one.
+ * Tensors whose products are computed together (query, key, value) stand next to each other without a gap. */
+#ifndef SHARDLM_MODEL_PARAMETERS_H
+#define SHARDLM_MODEL_PARAMETERS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/error.h"
+#include "model/model_options.h"
+
+enum {
+    PARAMETER_BLOCK = 4096, /* elements: unit of ownership, norms and fingerprints; part of a run's bits */
+    PARAMETER_NAME_BYTES = 128,
+};
+
+enum parameter_init {
+    PARAMETER_INIT_NORMAL, /* N(0, init_range), truncated at two standard deviations */
+    PARAMETER_INIT_ZERO,
+    PARAMETER_INIT_ONE,
+};
+
+struct parameter {
+    char name[PARAMETER_NAME_BYTES]; /* Hugging Face's name */
+    int64_t rows;   /* first axis */
+    int64_t cols;   /* second axis; 0 for a vector of `rows` elements */
+    int64_t offset; /* in the flat space, elements */
+    int64_t count;  /* elements */
+    int64_t group;
+    bool decays;    /* weight decay applies (never to biases and LayerNorm) */
+    enum parameter_init init;
+};
+
+struct parameter_group {
+    const char *name; /* "embeddings", "layer-003", "head": also the checkpoint file's name; owned by the table */
+    int64_t offset;   /* a multiple of PARAMETER_BLOCK */
+    int64_t count;    /* padded: a multiple of PARAMETER_BLOCK */
+};
+
+struct parameter_table {
+    struct parameter *rows;
+    int64_t row_count;
+    struct parameter_group *groups;
+    int64_t group_count;
+    int64_t element_count; /* whole flat space, padding included: a multiple of PARAMETER_BLOCK */
+    int64_t parameter_count; /* without padding */
+};
+
+/* STATUS_INPUT if the options cannot be (heads not dividing hidden, sizes out of range). */
+MUST_CHECK enum status parameter_table_init(struct parameter_table *table,
+                                            const struct model_options *options,
+                                            struct error *error);
+void parameter_table_deinit(struct parameter_table *table); /* accepts a zeroed table */
+const struct parameter *parameter_find(const struct parameter_table *table, const char *name); /* or NULL */
+
+/* Initial values of elements [first, first + count) of the flat space, a pure function of (table, seed): any owner
+ * fills its own part. Padding becomes 0. */
+void parameter_fill(const struct parameter_table *table, double init_range, uint64_t seed,
+                    int64_t first, int64_t count, float *out /* (count) */);
+
+#endif
