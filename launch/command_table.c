@@ -1,0 +1,23 @@
+/* The list of commands; see commands.h. */
+#include "launch/commands.h"
+
+#include <stddef.h>
+
+const struct command *const command_table[] = {
+    &command_tokenizer_train,
+    &command_tokenizer_encode,
+    &command_tokenizer_decode,
+    &command_corpus_build,
+    &command_corpus_show,
+    &command_evaluate,
+    &command_fill,
+    &command_fingerprint,
+    &command_checkpoint_list,
+    &command_checkpoint_show,
+    &command_checkpoint_verify,
+    &command_export,
+    &command_import,
+    &command_bench_tokenizer,
+    &command_help_page,
+    NULL,
+};
