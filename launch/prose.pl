@@ -33,15 +33,15 @@ sub paragraph_end {
 sub html_reader {
     require HTML::Parser;
     my %prose = map { $_ => 1 } qw(p li dd);
-    my %para = map { $_ => 1 } qw(para);    # DocBook's paragraphs: <div class="para">
     my $start = sub {
-        my ($tag, $class) = @_;
+        my ($tag, $attributes) = @_;
         paragraph_end();
-        paragraph_begin() if $prose{$tag} || $para{ $class // '' };
+        # DocBook's paragraphs are divisions of class "para".
+        paragraph_begin() if $prose{$tag} || ($attributes->{class} // '') eq 'para';
     };
     my $parser = HTML::Parser->new(
         api_version => 3,
-        start_h => [ $start, 'tagname, @{class}' ],
+        start_h => [ $start, 'tagname, attr' ],
         end_h => [ \&paragraph_end, '' ],
         text_h => [ sub { $text .= $_[0] if $inside }, 'dtext' ],
     );
