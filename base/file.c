@@ -400,6 +400,28 @@ void file_map_close(struct file_map *map)
     *map = (struct file_map){0};
 }
 
+enum status file_reader_open(struct file_reader *reader, const char *path, struct error *error)
+{
+    *reader = (struct file_reader){.descriptor = -1, .path = path};
+    return file_open_read(path, &reader->descriptor, &reader->size_bytes, error);
+}
+
+enum status file_reader_next(struct file_reader *reader, void *data, size_t size_bytes, size_t *got,
+                             struct error *error)
+{
+    TRY(descriptor_read(reader->descriptor, reader->path, data, size_bytes, got, error));
+    reader->position_bytes += (int64_t)*got;
+    return STATUS_OK;
+}
+
+void file_reader_close(struct file_reader *reader)
+{
+    if (reader->descriptor >= 0) {
+        (void)close(reader->descriptor);
+    }
+    reader->descriptor = -1;
+}
+
 enum status line_file_open(struct line_file *file, const char *path, struct error *error)
 {
     file->descriptor = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644);

@@ -56,6 +56,20 @@ struct file_map {
 MUST_CHECK enum status file_map_open(struct file_map *map, const char *path, struct error *error);
 void file_map_close(struct file_map *map);
 
+/* Reads a regular file from its first to its last byte, in pieces. */
+struct file_reader {
+    int descriptor;         /* -1 when closed */
+    const char *path;       /* borrowed until close */
+    int64_t position_bytes; /* how much was read */
+    int64_t size_bytes;     /* when it was opened */
+};
+MUST_CHECK enum status file_reader_open(struct file_reader *reader, const char *path,
+                                        struct error *error);
+/* Fills `data` but for the last piece: *got < size_bytes says that the end was reached. */
+MUST_CHECK enum status file_reader_next(struct file_reader *reader, void *data, size_t size_bytes,
+                                        size_t *got, struct error *error);
+void file_reader_close(struct file_reader *reader);
+
 /* Append-only text file, one whole line per call (a single write); used for journals and logs. */
 struct line_file {
     int descriptor; /* -1 when closed */
