@@ -1,0 +1,86 @@
+/* The data plane between ranks: groups of ranks and the few collectives that the program needs. Only fabric_mpi.c
+ * knows MPI. Sums are of 64-bit integers alone: whatever algorithm the library picks, the result is the same.
+ * Every call says whether it is collective. Every wait has a limit (fabric_limit_set) and ends in STATUS_TIMEOUT that
+ * names the call, the group and how long; a rank that fails alone ends the job through fabric_abort. */
+#ifndef SHARDLM_SHARD_FABRIC_H
+#define SHARDLM_SHARD_FABRIC_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/error.h"
+
+enum { FABRIC_HOST_BYTES = 64, FABRIC_REQUEST_BYTES = 16 };
+
+struct fabric; /* the job as this process sees it */
+struct fabric_group; /* an ordered set of ranks; owned by the fabric, released with it */
+
+/* Joins the job that mpirun started (one thread calls in here). One fabric per process. */
+MUST_CHECK enum status fabric_open(struct fabric **fabric, struct error *error);
+/* Leaves in order. Collective over all ranks. */
+void fabric_close(struct fabric *fabric); /* accepts NULL */
+/* Ends every process of the job at once. */
+__attribute__((noreturn)) void fabric_abort(struct fabric *fabric, int exit_code);
+/* How long any wait may take, in seconds. */
+void fabric_limit_set(struct fabric *fabric, double limit_seconds);
+const char *fabric_host(const struct fabric *fabric);
+const char *fabric_library(const struct fabric *fabric); /* "Open MPI 4.1.4" */
+
+struct fabric_group *fabric_world(struct fabric *fabric);
+int64_t fabric_rank(const struct fabric_group *group);  /* this process in the group, from 0 */
+int64_t fabric_count(const struct fabric_group *group); /* ranks in it */
+
+/* Members with equal `colour` (>= 0) form a group, ordered by `order`, then old rank; colour -1 gets NULL.
+ * Collective over `group`. `name` is borrowed for messages. */
+MUST_CHECK enum status fabric_split(struct fabric_group *group, int64_t colour, int64_t order,
+                                    const char *name, struct fabric_group **part,
+                                    struct error *error);
+/* Members that share memory (one host) form a group. Collective. */
+MUST_CHECK enum status fabric_split_hosts(struct fabric_group *group, const char *name,
+                                          struct fabric_group **part, struct error *error);
+
+/* Makes the lowest failing rank's status and message everybody's. Collective. */
+MUST_CHECK enum status fabric_agree(struct fabric_group *group, enum status status,
+                                    struct error *error);
+MUST_CHECK enum status fabric_barrier(struct fabric_group *group, struct error *error); /* Collective. */
+MUST_CHECK enum status fabric_broadcast(struct fabric_group *group, int64_t root, void *data,
+                                        size_t size_bytes, struct error *error); /* Collective. */
+/* all[r·size …] = data of rank r. Collective. */
+MUST_CHECK enum status fabric_gather_all(struct fabric_group *group, const void *data, void *all,
+                                         size_t size_bytes, struct error *error);
+/* In place, element by element. Collective. */
+MUST_CHECK enum status fabric_sum(struct fabric_group *group, int64_t *values, int64_t count,
+                                  struct error *error);
+MUST_CHECK enum status fabric_least(struct fabric_group *group, int64_t *values, int64_t count,
+                                    struct error *error);
+/* In place: rank r contributes values[firsts[r] … firsts[r + 1]); all get all. Collective. */
+MUST_CHECK enum status fabric_gather_ranges(struct fabric_group *group, float *values,
+                                            const int64_t *firsts /* (ranks + 1) */,
+                                            struct error *error);
+/* Like it, but only `root` gets all, in `all` (indexed from firsts[0]); others pass their own part. Collective. */
+MUST_CHECK enum status fabric_collect_ranges(struct fabric_group *group, int64_t root,
+                                             const float *own, float *all, const int64_t *firsts,
+                                             struct error *error);
+
+/* Sums under way while the caller computes. */
+struct fabric_request {
+    _Alignas(8) unsigned char opaque[FABRIC_REQUEST_BYTES]; /* the library's handle */
+    struct fabric_group *group;
+    int *counts; /* owned until complete: the library may read them till then */
+    bool active;
+};
+/* In place over `count` elements. Collective: every member begins the same sums in the same order. */
+MUST_CHECK enum status fabric_sum_begin(struct fabric_group *group, int64_t *values, int64_t count,
+                                        struct fabric_request *request, struct error *error);
+/* own = the sum's elements [firsts[rank], firsts[rank + 1]) of `values` (indexed from firsts[0]). Collective likewise. */
+MUST_CHECK enum status fabric_sum_scatter_begin(struct fabric_group *group, const int64_t *values,
+                                                int64_t *own, const int64_t *firsts,
+                                                struct fabric_request *request,
+                                                struct error *error);
+/* Lets the library move data; *done when the request is complete (an inactive one is). Local. */
+MUST_CHECK enum status fabric_test(struct fabric_request *request, bool *done, struct error *error);
+MUST_CHECK enum status fabric_wait(struct fabric_request *request, const char *what,
+                                   struct error *error);
+
+#endif

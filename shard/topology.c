@@ -1,0 +1,54 @@
+/* See topology.h. */
+#include "shard/topology.h"
+
+#include "base/memory.h"
+
+/* Numbers the nodes by their lowest worker. Collective over workers. */
+static enum status node_number(struct topology *topology, struct error *error)
+{
+    int64_t lowest = topology->worker_index;
+    TRY(fabric_broadcast(topology->node, 0, &lowest, sizeof lowest, error));
+    int64_t *const all = memory_take((size_t)topology->worker_count, sizeof *all, "topology");
+    const enum status status =
+        fabric_gather_all(topology->workers, &lowest, all, sizeof lowest, error);
+    if (status == STATUS_OK) {
+        for (int64_t i = 0; i < topology->worker_count; i++) {
+            const bool first_of_node = all[i] == i;
+            topology->node_count += first_of_node ? 1 : 0;
+            topology->node_index += first_of_node && i < lowest ? 1 : 0;
+        }
+    }
+    memory_release(all);
+    return status;
+}
+
+enum status topology_init(struct topology *topology, struct fabric_group *workers,
+                          int64_t simulate_nodes, struct error *error)
+{
+    *topology = (struct topology){.workers = workers,
+                                  .worker_index = fabric_rank(workers),
+                                  .worker_count = fabric_count(workers)};
+    if (simulate_nodes > topology->worker_count) {
+        FAIL(error, STATUS_INPUT, "could not simulate %lld nodes with %lld workers: a node needs one",
+             (long long)simulate_nodes, (long long)topology->worker_count);
+    }
+    if (simulate_nodes > 0) {
+        const int64_t colour = topology->worker_index * simulate_nodes / topology->worker_count;
+        TRY(fabric_split(workers, colour, topology->worker_index, "node", &topology->node, error));
+    } else {
+        TRY(fabric_split_hosts(workers, "node", &topology->node, error));
+    }
+    topology->local_index = fabric_rank(topology->node);
+    topology->local_count = fabric_count(topology->node);
+    TRY(node_number(topology, error));
+    topology->driver_count = topology->local_count;
+    TRY(fabric_least(workers, &topology->driver_count, 1, error));
+    const bool driver = topology_is_driver(topology);
+    return fabric_split(workers, driver ? topology->local_index : -1, topology->node_index, "slice",
+                        &topology->slice, error);
+}
+
+bool topology_is_driver(const struct topology *topology)
+{
+    return topology->local_index < topology->driver_count;
+}
