@@ -17,7 +17,7 @@
 #include "base/error.h"
 #include "base/random.h"
 
-enum { KERNELS_LANES = 16, KERNELS_PROFILE_BYTES = 192 };
+enum { KERNELS_LANES = 16, KERNELS_BLOCK = 1024, KERNELS_PROFILE_BYTES = 192 };
 
 enum kernels_level {
     KERNELS_LEVEL_REFERENCE, /* plain C, for tests */
@@ -50,14 +50,16 @@ struct kernels_attention_shape {
     struct kernels_dropout dropout; /* of probabilities; element index: see attention_forward */
 };
 
+/* In double, because 1 - beta2 of a float 0.999 is already wrong in the fifth digit; each factor that the formula of
+ * adamw() needs is rounded to float once. */
 struct kernels_adamw {
-    float rate;          /* learning rate of this step */
-    float beta1, beta2;
-    float epsilon;
-    float weight_decay;  /* 0 where decay does not apply */
-    float correction1;   /* 1 / (1 - beta1^t) */
-    float correction2;   /* 1 / (1 - beta2^t) */
-    float gradient_scale; /* multiplies the gradient first (normalisation and clipping) */
+    double rate; /* learning rate of this step */
+    double beta1, beta2;
+    double epsilon;
+    double weight_decay;   /* 0 where decay does not apply */
+    double correction1;    /* 1 / (1 - beta1^t) */
+    double correction2;    /* 1 / (1 - beta2^t) */
+    double gradient_scale; /* multiplies the gradient first (normalisation and clipping) */
 };
 
 struct kernels {
@@ -70,11 +72,13 @@ struct kernels {
                    const float *a, int64_t lda, const float *b, int64_t ldb, float beta, float *c,
                    int64_t ldc);
 
-    /* out[i] = word[ids[i]] + position[positions[i] + position_offset] + type[segments[i]] (segments NULL: row 0). */
+    /* out[i] = (word[ids[i]] + position[positions[i] + position_offset]) + type[segments[i]] (segments NULL: row 0).
+     * position, type NULL: the family has none. */
     void (*embedding_forward)(float *out /* (N, C) */, const float *word, const float *position,
                               const float *type, const int32_t *ids, const int32_t *positions,
                               const int32_t *segments, int64_t position_offset, int64_t n, int64_t c);
-    /* Adds rows of d_out to the three tables in ascending row order; the word row `pad_id` gets none (-1: all do). */
+    /* Adds rows of d_out to the three tables in ascending row order; the word row `pad_id` gets none (-1: all do).
+     * Any table may be NULL: left out. */
     void (*embedding_backward)(float *d_word, float *d_position, float *d_type, const float *d_out,
                                const int32_t *ids, const int32_t *positions, const int32_t *segments,
                                int64_t position_offset, int64_t pad_id, int64_t n, int64_t c);
@@ -86,12 +90,14 @@ struct kernels {
                           int64_t count);
 
     /* sum = residual + dropout(x + bias); normed = (sum - mean)·rstd·gain + shift, over each row; variance biased, in
-     * two passes. residual, bias, bits may be NULL. `sum` may be `x` or `residual`. normed NULL: only the sum. */
+     * two passes. residual, bias, bits may be NULL. `sum` may be `x` or `residual`, `normed` may be `x` if `sum` is not.
+     * normed NULL: only the sum (mean, rstd, gain, shift are not used). Bit i·C + j of `bits` is element (i, j). */
     void (*residual_norm_forward)(float *sum, float *normed, float *mean, float *rstd,
                                   const float *residual, const float *x, const float *bias,
                                   const uint32_t *bits, float scale, const float *gain,
                                   const float *shift, float epsilon, int64_t n, int64_t c);
-    /* LayerNorm backward: d_sum = (d_pass or 0) + norm'(d_normed); d_gain, d_shift are added to. d_pass may be d_sum.
+    /* LayerNorm backward: d_sum = (d_pass or 0) + norm'(d_normed); d_gain, d_shift are added to. d_sum may be d_pass or
+     * d_normed.
      * With y = (sum - mean)·rstd, g = d_normed·gain: d = rstd·(g - mean(g) - y·mean(g·y)). */
     void (*norm_backward)(float *d_sum, float *d_gain, float *d_shift, const float *d_pass,
                           const float *d_normed, const float *sum, const float *mean,
@@ -112,7 +118,7 @@ struct kernels {
      * [2C, 3C) value, head h at h·D in each. out (N, C). log_sum (H, N): log of the softmax denominator per row, all that
      * is kept for backward. Dropout element of query row q, key at offset j in its sequence, head h:
      * (h · N + q) · T_max + j with T_max the longest sequence, rounded up to 8.
-     * scratch: attention_scratch() floats. No T×T store outside the scratch of one head of one sequence. */
+     * scratch: attention_scratch() floats, which is a block of query rows by one sequence's keys. */
     void (*attention_forward)(float *out, float *log_sum, const float *qkv,
                               const struct kernels_attention_shape *shape, float *scratch);
     /* d_qkv (N, 3C) is written. */
@@ -126,7 +132,8 @@ struct kernels {
     void (*rows_scatter_add)(float *out, const float *in, const int32_t *rows, int64_t count,
                              int64_t c);
 
-    /* Rows of logits (count, V), bias (V) or NULL added first. Adds Σ (log Σ exp - logit[target]) to *loss_sum (double,
+    /* Rows of logits (count, V), V >= 1, bias (V) or NULL added first. Σ exp(x - max) goes in blocks of KERNELS_BLOCK
+     * columns, which are added in double, ascending. Adds Σ (log Σ exp - logit[target]) to *loss_sum (double,
      * ascending rows) and the number of rows whose largest logit (lowest id on ties) is the target to *correct. With
      * `gradient_scale` != 0 the logits become gradient_scale · (softmax - one_hot); with 0 they are left with the bias added. */
     void (*softmax_cross_entropy)(float *logits, const float *bias, const int32_t *targets,
@@ -140,11 +147,11 @@ struct kernels {
     /* values[i] = (float)(sums[i] · 2^-fraction_bits), one rounding. */
     void (*fixed_point_value)(float *values, const int64_t *sums, int fraction_bits, int64_t count);
 
-    /* Σ values[i]², in double, 16 lanes as above. */
+    /* Σ values[i]², in double, KERNELS_LANES lanes as above. */
     double (*square_sum)(const float *values, int64_t count);
 
-    /* torch's AdamW: g = gradient·gradient_scale; w *= 1 - rate·decay; m = b1 m + (1-b1) g; v = b2 v + (1-b2) g²;
-     * w -= rate·correction1 · m / (sqrt(v·correction2) + epsilon). */
+    /* torch's AdamW: g = gradient·gradient_scale; w *= 1 - rate·decay; m = b1 m + (1-b1) g; v = b2 v + (1-b2) (g·g);
+     * w -= (rate·correction1) · (m / (sqrt(v·correction2) + epsilon)). */
     void (*adamw)(float *weights, float *first, float *second, const float *gradient,
                   const struct kernels_adamw *options, int64_t count);
 };
@@ -153,9 +160,11 @@ struct kernels {
 enum kernels_level kernels_level_best(void);
 const char *kernels_level_name(enum kernels_level level); /* "reference", "avx2", "avx512" */
 
-/* Fills the table; loads OpenBLAS with its threads (1) and kernel family pinned, whatever the environment says. One
- * level per process: a second call with another vector level is refused, as OpenBLAS chooses its family once.
- * STATUS_INPUT if this processor cannot run `level`, STATUS_INTERNAL if OpenBLAS cannot be loaded. */
+/* Fills the table; for a vector level loads OpenBLAS with its threads (1) and kernel family pinned, whatever the
+ * environment says. Call it before other threads start (it sets environment variables that OpenBLAS reads). One vector
+ * level per process: a second call with another is refused, as OpenBLAS chooses its family once. The reference level
+ * has its own matrix product and may stand beside a vector level.
+ * STATUS_INPUT if this processor cannot run `level`, STATUS_INTERNAL if OpenBLAS cannot be loaded as pinned. */
 MUST_CHECK enum status kernels_open(struct kernels *kernels, enum kernels_level level,
                                     struct error *error);
 

@@ -1,0 +1,88 @@
+/* See kernels.h. */
+#include "kernels/kernels.h"
+
+#include <math.h>
+#include <stdio.h>
+
+#include "kernels/matmul_openblas.h"
+#include "kernels/operations.h"
+
+#define TABLE_ENTRY(name, level) .name = name##_##level,
+
+static const struct kernels tables[] = {
+    [KERNELS_LEVEL_REFERENCE] = {.level = KERNELS_LEVEL_REFERENCE,
+                                 .matmul = matmul_reference,
+                                 KERNELS_OPERATIONS(TABLE_ENTRY, reference)},
+    [KERNELS_LEVEL_AVX2] = {.level = KERNELS_LEVEL_AVX2,
+                            .matmul = matmul_openblas,
+                            KERNELS_OPERATIONS(TABLE_ENTRY, reference)},
+    [KERNELS_LEVEL_AVX512] = {.level = KERNELS_LEVEL_AVX512,
+                              .matmul = matmul_openblas,
+                              KERNELS_OPERATIONS(TABLE_ENTRY, reference)},
+};
+
+static bool level_runs(enum kernels_level level)
+{
+    const bool v3 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") &&
+                    __builtin_cpu_supports("bmi") && __builtin_cpu_supports("bmi2");
+    switch (level) {
+    case KERNELS_LEVEL_REFERENCE:
+        return true;
+    case KERNELS_LEVEL_AVX2:
+        return v3;
+    case KERNELS_LEVEL_AVX512:
+        return v3 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+               __builtin_cpu_supports("avx512cd") && __builtin_cpu_supports("avx512dq") &&
+               __builtin_cpu_supports("avx512vl");
+    }
+    return false;
+}
+
+enum kernels_level kernels_level_best(void)
+{
+    if (level_runs(KERNELS_LEVEL_AVX512)) {
+        return KERNELS_LEVEL_AVX512;
+    }
+    return level_runs(KERNELS_LEVEL_AVX2) ? KERNELS_LEVEL_AVX2 : KERNELS_LEVEL_REFERENCE;
+}
+
+const char *kernels_level_name(enum kernels_level level)
+{
+    switch (level) {
+    case KERNELS_LEVEL_REFERENCE:
+        return "reference";
+    case KERNELS_LEVEL_AVX2:
+        return "avx2";
+    case KERNELS_LEVEL_AVX512:
+        return "avx512";
+    }
+    return "unknown";
+}
+
+enum status kernels_open(struct kernels *kernels, enum kernels_level level, struct error *error)
+{
+    if (!level_runs(level)) {
+        FAIL(error, STATUS_INPUT, "this processor does not run vector level \"%s\"",
+             kernels_level_name(level));
+    }
+    char product[KERNELS_PROFILE_BYTES / 2] = "matmul reference";
+    if (level != KERNELS_LEVEL_REFERENCE) {
+        TRY(matmul_openblas_open(level == KERNELS_LEVEL_AVX512 ? "SkylakeX" : "Haswell", product,
+                                 sizeof product, error));
+    }
+    *kernels = tables[level];
+    (void)snprintf(kernels->profile, sizeof kernels->profile, "%s; vector %s", product,
+                   kernels_level_name(level));
+    return STATUS_OK;
+}
+
+struct kernels_dropout kernels_dropout_make(double rate, struct random_key key, uint64_t site)
+{
+    INVARIANT(rate >= 0.0 && rate < 1.0);
+    const double rounded = round(rate * 65536.0);
+    const uint32_t threshold = rounded > 65535.0 ? 65535U : (uint32_t)rounded;
+    return (struct kernels_dropout){.key = key,
+                                    .site = site,
+                                    .threshold = threshold,
+                                    .scale = 65536.0F / (float)(65536U - threshold)};
+}

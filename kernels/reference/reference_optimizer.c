@@ -1,0 +1,32 @@
+/* AdamW, and the sum of squares that clipping needs. */
+#include <math.h>
+
+#include "kernels/operations.h"
+
+void adamw_reference(float *weights, float *first, float *second, const float *gradient,
+                     const struct kernels_adamw *options, int64_t count)
+{
+    const float keep = (float)(1.0 - options->rate * options->weight_decay);
+    const float rate = (float)(options->rate * options->correction1);
+    for (int64_t i = 0; i < count; i++) {
+        const float g = gradient[i] * (float)options->gradient_scale;
+        first[i] = (float)options->beta1 * first[i] + (float)(1.0 - options->beta1) * g;
+        second[i] = (float)options->beta2 * second[i] + (float)(1.0 - options->beta2) * (g * g);
+        const float root = sqrtf(second[i] * (float)options->correction2);
+        weights[i] = weights[i] * keep - rate * (first[i] / (root + (float)options->epsilon));
+    }
+}
+
+double square_sum_reference(const float *values, int64_t count)
+{
+    double lanes[KERNELS_LANES] = {0};
+    for (int64_t i = 0; i < count; i++) {
+        lanes[i % KERNELS_LANES] += (double)values[i] * (double)values[i];
+    }
+    for (int step = KERNELS_LANES / 2; step >= 1; step /= 2) {
+        for (int i = 0; i < step; i++) {
+            lanes[i] += lanes[i + step];
+        }
+    }
+    return lanes[0];
+}
