@@ -59,6 +59,27 @@ enum status path_relative_to_file(char out[PATH_BYTES], const char *from, const 
     return path_join(out, folder, path, error);
 }
 
+enum status path_absolute(char out[PATH_BYTES], const char *path, struct error *error)
+{
+    char here[PATH_BYTES];
+    if (path[0] == '/') {
+        if (strlen(path) >= PATH_BYTES) {
+            FAIL(error, STATUS_LIMIT, "path is longer than %d bytes: \"%.64s…\"", PATH_BYTES - 1, path);
+        }
+        memcpy(out, path, strlen(path) + 1);
+        return STATUS_OK;
+    }
+    if (getcwd(here, sizeof here) == NULL) {
+        FAIL(error, STATUS_IO, "could not find the current folder: %s", strerror(errno));
+    }
+    if (strcmp(path, ".") == 0) {
+        memcpy(out, here, strlen(here) + 1);
+        return STATUS_OK;
+    }
+    const char *const rest = strncmp(path, "./", 2) == 0 ? path + 2 : path;
+    return path_join(out, strcmp(here, "/") == 0 ? "" : here, rest, error);
+}
+
 bool file_exists(const char *path)
 {
     struct stat facts;
@@ -209,14 +230,17 @@ enum status file_remove(const char *path, struct error *error)
     return STATUS_OK;
 }
 
-static enum status file_write_flushed(const char *path, const void *data, size_t size_bytes,
-                                      struct error *error)
+static enum status file_write_flushed(const char *path, const struct file_piece *pieces,
+                                      int64_t count, struct error *error)
 {
     const int descriptor = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
     if (descriptor < 0) {
         FAIL(error, STATUS_IO, "could not create \"%s\": %s", path, strerror(errno));
     }
-    enum status status = descriptor_write(descriptor, path, data, size_bytes, error);
+    enum status status = STATUS_OK;
+    for (int64_t i = 0; i < count && status == STATUS_OK; i++) {
+        status = descriptor_write(descriptor, path, pieces[i].data, pieces[i].size_bytes, error);
+    }
     if (status == STATUS_OK && fsync(descriptor) != 0) {
         status = error_set(error, STATUS_IO, "could not flush \"%s\": %s", path, strerror(errno));
     }
@@ -226,15 +250,15 @@ static enum status file_write_flushed(const char *path, const void *data, size_t
     return status;
 }
 
-enum status file_write_durable(const char *path, const void *data, size_t size_bytes,
-                               struct error *error)
+enum status file_write_durable_pieces(const char *path, const struct file_piece *pieces,
+                                      int64_t count, struct error *error)
 {
     char temporary[PATH_BYTES];
     const int length = snprintf(temporary, sizeof temporary, "%s.tmp-%ld", path, (long)getpid());
     if (length < 0 || length >= PATH_BYTES) {
         FAIL(error, STATUS_LIMIT, "path is longer than %d bytes: \"%.128s…\"", PATH_BYTES - 1, path);
     }
-    enum status status = file_write_flushed(temporary, data, size_bytes, error);
+    enum status status = file_write_flushed(temporary, pieces, count, error);
     if (status == STATUS_OK) {
         status = file_rename(temporary, path, error);
     }
@@ -245,6 +269,12 @@ enum status file_write_durable(const char *path, const void *data, size_t size_b
     char folder[PATH_BYTES];
     path_folder(path, folder);
     return folder_flush(folder, error);
+}
+
+enum status file_write_durable(const char *path, const void *data, size_t size_bytes,
+                               struct error *error)
+{
+    return file_write_durable_pieces(path, &(struct file_piece){data, size_bytes}, 1, error);
 }
 
 enum status folder_make(const char *path, struct error *error)

@@ -21,6 +21,10 @@ void path_folder(const char *path, char folder[PATH_BYTES]); /* "." if there is 
 MUST_CHECK enum status path_relative_to_file(char out[PATH_BYTES], const char *from, const char *path,
                                              struct error *error);
 
+/* `path` from the root: behind the current folder unless it begins with a slash. Links and ".." stay; "." and a leading
+ * "./" go. */
+MUST_CHECK enum status path_absolute(char out[PATH_BYTES], const char *path, struct error *error);
+
 bool file_exists(const char *path);
 bool folder_exists(const char *path);
 MUST_CHECK enum status file_size(const char *path, int64_t *size_bytes, struct error *error);
@@ -31,6 +35,13 @@ MUST_CHECK enum status file_read(const char *path, size_t size_limit_bytes, char
 /* Writes PATH.tmp-PID, flushes it, renames it over `path`, flushes the folder. Durable; whole or not at all. */
 MUST_CHECK enum status file_write_durable(const char *path, const void *data, size_t size_bytes,
                                           struct error *error);
+/* The same for content that lies in several places. */
+struct file_piece {
+    const void *data;
+    size_t size_bytes;
+};
+MUST_CHECK enum status file_write_durable_pieces(const char *path, const struct file_piece *pieces,
+                                                 int64_t count, struct error *error);
 MUST_CHECK enum status file_flush(const char *path, struct error *error);   /* fsync of a closed file */
 MUST_CHECK enum status folder_flush(const char *path, struct error *error); /* fsync of a folder */
 MUST_CHECK enum status folder_make(const char *path, struct error *error);  /* with parents; fine if there */

@@ -21,7 +21,8 @@ static int64_t option_find(const struct command *command, const char *word, size
     return -1;
 }
 
-static enum status option_unknown(const struct command *command, const char *word, struct error *error)
+static enum status option_unknown(const struct command *command, const char *word,
+                                  struct error *error)
 {
     const char *nearest = "help";
     int64_t distance = word_distance(word, nearest);
@@ -36,7 +37,8 @@ static enum status option_unknown(const struct command *command, const char *wor
          command->name, word, nearest);
 }
 
-/* Takes the option in words[*at] and, where it has one, its value; *at ends on the last word used. */
+/* Takes the option in words[*at] and, where it has one, its value; *at ends on the last word used.
+ */
 static enum status option_take(struct command_line *line, char *const *words, int64_t word_count,
                                int64_t *at, struct error *error)
 {
@@ -52,7 +54,8 @@ static enum status option_take(struct command_line *line, char *const *words, in
     const struct command_option *const option = &command->options[found];
     const char *text = word[length] == '=' ? word + length + 1 : NULL;
     if (option->argument == NULL && text != NULL) {
-        FAIL(error, STATUS_INPUT, "%s: option \"--%s\" takes no value", command->name, option->name);
+        FAIL(error, STATUS_INPUT, "%s: option \"--%s\" takes no value", command->name,
+             option->name);
     }
     if (option->argument != NULL && text == NULL) {
         if (*at + 1 >= word_count) {
@@ -62,7 +65,8 @@ static enum status option_take(struct command_line *line, char *const *words, in
         text = words[++*at];
     }
     if (!option->repeats && command_line_has(line, option->name)) {
-        FAIL(error, STATUS_INPUT, "%s: option \"--%s\" was given twice", command->name, option->name);
+        FAIL(error, STATUS_INPUT, "%s: option \"--%s\" was given twice", command->name,
+             option->name);
     }
     line->values[line->value_count++] = (struct command_line_value){found, text};
     return STATUS_OK;
@@ -109,8 +113,9 @@ enum status command_line_open(struct command_line *line, const struct command *c
         } else if (!options_end && strncmp(word, "--", 2) == 0) {
             TRY(option_take(line, words, word_count, &i, error));
         } else if (!options_end && word[0] == '-' && word[1] != '\0') {
-            FAIL(error, STATUS_INPUT, "%s: unknown option \"%.64s\": options are long, as in --help",
-                 command->name, word);
+            FAIL(error, STATUS_INPUT,
+                 "%s: unknown option \"%.64s\": options are long, as in --help", command->name,
+                 word);
         } else {
             line->arguments[line->argument_count++] = word;
         }
@@ -156,7 +161,8 @@ const char *command_line_text(const struct command_line *line, const char *name)
 }
 
 enum status command_line_integer(const struct command_line *line, const char *name, int64_t least,
-                                 int64_t most, int64_t standard, int64_t *value, struct error *error)
+                                 int64_t most, int64_t standard, int64_t *value,
+                                 struct error *error)
 {
     const char *const text = command_line_text(line, name);
     if (text == NULL) {
@@ -165,7 +171,8 @@ enum status command_line_integer(const struct command_line *line, const char *na
     }
     int64_t parsed;
     if (!word_integer(text, &parsed) || parsed < least || parsed > most) {
-        FAIL(error, STATUS_INPUT, "%s: option \"--%s %.64s\": expected an integer from %lld to %lld",
+        FAIL(error, STATUS_INPUT,
+             "%s: option \"--%s %.64s\": expected an integer from %lld to %lld",
              line->command->name, name, text, (long long)least, (long long)most);
     }
     *value = parsed;
@@ -183,8 +190,9 @@ static void command_usage(const struct command *command, struct text *out)
     for (int64_t i = 0; i < command->option_count; i++) {
         const struct command_option *const option = &command->options[i];
         text_add(&usage, " %s--%s%s%s%s%s", option->required ? "" : "[", option->name,
-                 option->argument == NULL ? "" : " ", option->argument == NULL ? "" : option->argument,
-                 option->required ? "" : "]", option->repeats ? "…" : "");
+                 option->argument == NULL ? "" : " ",
+                 option->argument == NULL ? "" : option->argument, option->required ? "" : "]",
+                 option->repeats ? "…" : "");
     }
     text_add(out, "usage: ");
     text_add_wrapped(out, usage.data, 7, COMMAND_LINE_COLUMNS);

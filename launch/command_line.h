@@ -1,5 +1,6 @@
-/* The command line: what a command takes is stated once in its table row; parsing, messages, --help and the man page
- * follow from it. Options are long (--name value, --name=value), may stand anywhere, and "--" ends them.
+/* The command line: what a command takes is stated once in its table row; parsing, messages, --help
+ * and the man page follow from it. Options are long (--name value, --name=value), may stand
+ * anywhere, and "--" ends them.
  *
  *     static const struct command_option options[] = {
  *         {"out", "DIR", "folder to write", .required = true},
@@ -7,8 +8,8 @@
  *     };
  *     const struct command command_export = {
  *         .name = "export", .arguments = "CHECKPOINT", .argument_min = 1, .argument_max = 1,
- *         .summary = "write a Hugging Face folder", .options = options, .option_count = ARRAY_LENGTH(options),
- *         .run = export_run};
+ *         .summary = "write a Hugging Face folder", .options = options, .option_count =
+ * ARRAY_LENGTH(options), .run = export_run};
  */
 #ifndef SHARDLM_LAUNCH_COMMAND_LINE_H
 #define SHARDLM_LAUNCH_COMMAND_LINE_H
@@ -51,18 +52,18 @@ struct command_line {
     const char **arguments;
     int64_t argument_count;
     struct command_line_value {
-        int64_t option; /* index in command->options */
+        int64_t option;   /* index in command->options */
         const char *text; /* NULL for a switch */
-    } *values; /* in the order given */
+    } * values;           /* in the order given */
     int64_t value_count;
     bool help; /* --help or -h stood there: nothing else was checked */
 };
 
-/* Parses the words behind the command's name. STATUS_INPUT with the nearest known option for an unknown one. Caller
- * releases with command_line_close, also after a failure. */
+/* Parses the words behind the command's name. STATUS_INPUT with the nearest known option for an
+ * unknown one. Caller releases with command_line_close, also after a failure. */
 MUST_CHECK enum status command_line_open(struct command_line *line, const struct command *command,
-                                         const char *program, char *const *words, int64_t word_count,
-                                         struct error *error);
+                                         const char *program, char *const *words,
+                                         int64_t word_count, struct error *error);
 void command_line_close(struct command_line *line); /* accepts a zeroed line */
 
 /* `name` must be in the command's table. */

@@ -1,5 +1,5 @@
-/* Every command of the program, one row each, defined in command_*.c and listed in command_table.c in the order in
- * which --help and the man page show them. */
+/* Every command of the program, one row each, defined in command_*.c and listed in command_table.c
+ * in the order in which --help and the man page show them. */
 #ifndef SHARDLM_LAUNCH_COMMANDS_H
 #define SHARDLM_LAUNCH_COMMANDS_H
 

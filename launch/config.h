@@ -1,6 +1,7 @@
-/* A run's configuration: the options of all modules in one struct, filled from YAML through one table
- * (config_table.c: key, type, range, default, help). Unknown keys, wrong types, values out of range, duplicates and
- * impossible combinations are refused with file, line and column, and what was expected.
+/* A run's configuration: the options of all modules in one struct, filled from YAML through one
+ * table (config_table.c: key, type, range, default, help). Unknown keys, wrong types, values out of
+ * range, duplicates and impossible combinations are refused with file, line and column, and what
+ * was expected.
  *
  *     seed: 1
  *     model: {layers: 4, hidden: 256, heads: 4, feed_forward: 1024}
@@ -31,16 +32,18 @@ struct config {
     struct evaluation_options evaluation;
 };
 
-/* Reads the file at `path`, then applies `sets` ("key=value", later ones win). Relative paths are relative to the file's
- * folder, those in `sets` to the current one; the result holds absolute paths. Two configurations of equal meaning are
- * equal byte by byte. STATUS_FORMAT for what stands in the file, STATUS_INPUT for what stands in `sets`. */
+/* Reads the file at `path`, then applies `sets` ("key=value", later ones win). Relative paths are
+ * relative to the file's folder, those in `sets` to the current one; the result holds absolute
+ * paths. Two configurations of equal meaning are equal byte by byte. Failures are STATUS_INPUT or
+ * STATUS_FORMAT (exit code 2). */
 MUST_CHECK enum status config_read(const char *path, const char *const *sets, int64_t set_count,
                                    struct config *config, struct error *error);
 /* The same from text that stands in (or would stand in) the file `path`, which messages name. */
 MUST_CHECK enum status config_parse_text(const char *path, const char *text, size_t size_bytes,
                                          const char *const *sets, int64_t set_count,
                                          struct config *config, struct error *error);
-/* The defaults; keys that must be given are 0 or empty. For configurations that are put together by code. */
+/* The defaults; keys that must be given are 0 or empty. For configurations that are put together by
+ * code. */
 void config_defaults(struct config *config);
 
 /* Appends YAML that config_parse_text turns into the identical struct. */

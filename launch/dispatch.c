@@ -42,8 +42,9 @@ void dispatch_help(const struct command *const *table, const char *group, struct
 {
     const size_t length = group == NULL ? 0 : strlen(group);
     if (group == NULL) {
-        text_add(out, "shardlm %s: pretrains masked language models on any number of workers, with the "
-                      "same bits\n\n",
+        text_add(out,
+                 "shardlm %s: pretrains masked language models on any number of workers, with the "
+                 "same bits\n\n",
                  SHARDLM_VERSION);
     }
     text_add(out, "usage: shardlm %s%sCOMMAND [ARGUMENT…] [--OPTION VALUE…]\n\ncommands:\n",

@@ -1,5 +1,5 @@
-/* From argv to a command: finds the row, parses its words, runs it. Prints help to standard output; errors are left to
- * the caller. */
+/* From argv to a command: finds the row, parses its words, runs it. Prints help to standard output;
+ * errors are left to the caller. */
 #ifndef SHARDLM_LAUNCH_DISPATCH_H
 #define SHARDLM_LAUNCH_DISPATCH_H
 
@@ -9,7 +9,8 @@
 MUST_CHECK enum status dispatch(const struct command *const *table, int argc, char *const *argv,
                                 struct error *error);
 
-/* The command named by the first one or two of `words`; *used says how many. NULL if there is none. */
+/* The command named by the first one or two of `words`; *used says how many. NULL if there is none.
+ */
 const struct command *dispatch_find(const struct command *const *table, char *const *words,
                                     int64_t word_count, int64_t *used);
 /* The program's help page, or, with `group` ("tokenizer"), of its commands only. */

@@ -36,7 +36,8 @@ static int terminal_columns(void)
 /* "12.3", "1234": three figures are enough to follow. */
 static void amount_text(double amount, char text[32])
 {
-    (void)snprintf(text, 32, amount < 100 && amount != (double)(int64_t)amount ? "%.1f" : "%.0f", amount);
+    (void)snprintf(text, 32, amount < 100 && amount != (double)(int64_t)amount ? "%.1f" : "%.0f",
+                   amount);
 }
 
 static void bar_text(double share, char text[BAR_COLUMNS + 3])
@@ -49,8 +50,8 @@ static void bar_text(double share, char text[BAR_COLUMNS + 3])
     memcpy(text + BAR_COLUMNS + 1, "]", 2);
 }
 
-static void progress_line(const struct progress *progress, double done, const char *note, bool ended,
-                          char line[LINE_BYTES])
+static void progress_line(const struct progress *progress, double done, const char *note,
+                          bool ended, char line[LINE_BYTES])
 {
     const double seconds = clock_seconds_since(progress->start_ns);
     const double rate = seconds > 0 ? (done - progress->first) / seconds : 0;

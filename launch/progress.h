@@ -1,5 +1,6 @@
-/* How far a long piece of work has come: a bar with rate and time left on a terminal (standard error, at most ten times
- * a second), elsewhere one line about every ten seconds. One thread at a time. */
+/* How far a long piece of work has come: a bar with rate and time left on a terminal (standard
+ * error, at most ten times a second), elsewhere one line about every ten seconds. One thread at a
+ * time. */
 #ifndef SHARDLM_LAUNCH_PROGRESS_H
 #define SHARDLM_LAUNCH_PROGRESS_H
 
@@ -20,8 +21,8 @@ struct progress {
 /* `first`: units that were done before, which do not count for the rate. */
 void progress_start(struct progress *progress, const char *what, const char *unit, double first,
                     double total);
-/* `done` of `total` units. `note` (may be NULL) follows on the line: "loss 6.12  rate 1.0e-03". Cheap when nothing is
- * due. */
+/* `done` of `total` units. `note` (may be NULL) follows on the line: "loss 6.12  rate 1.0e-03".
+ * Cheap when nothing is due. */
 void progress_update(struct progress *progress, double done, const char *note);
 /* Shows the last state, with the time taken, and ends the line. */
 void progress_end(struct progress *progress, double done, const char *note);

@@ -71,7 +71,8 @@ static int64_t least(int64_t a, int64_t b)
     return a < b ? a : b;
 }
 
-/* Damerau's distance restricted to neighbours: row i holds the distances of the first i bytes of `a`. */
+/* Damerau's distance restricted to neighbours: row i holds the distances of the first i bytes of
+ * `a`. */
 int64_t word_distance(const char *a, const char *b)
 {
     const size_t a_length = strnlen(a, WORD_BYTES_MAX);

@@ -1,0 +1,213 @@
+/* The rows; see config_table.h. Order is that of the resolved text and of the documentation. */
+#include "launch/config_table.h"
+
+#include <assert.h>
+#include <stddef.h>
+#include <string.h>
+
+#include "launch/word.h"
+
+#define AT(field) offsetof(struct config, field)
+
+static const char *const families[] = {"roberta", NULL};
+static const char *const activations[] = {"gelu", "gelu_tanh", "relu", NULL};
+static const char *const norms[] = {"post", "pre", NULL};
+static const char *const objectives[] = {"dynamic_mask", "static_mask", "whole_word_mask", NULL};
+static const char *const packings[] = {"full", "document", NULL};
+static const char *const optimizers[] = {"adamw", NULL};
+static const char *const schedules[] = {"linear", "cosine", "inverse_square_root", "constant",
+                                        NULL};
+static const char *const computes[] = {"fp32", NULL};
+static const char *const cores[] = {"auto", "avx2", "avx512", NULL};
+static const char *const lease_modes[] = {"auto", "static", "dynamic", NULL};
+static const char *const no_paths[] = {"synthetic", NULL};
+
+/* The tables of words follow the enums. */
+static_assert(MODEL_FAMILY_ROBERTA == 0, "order of families");
+static_assert(MODEL_ACTIVATION_RELU == 2, "order of activations");
+static_assert(MODEL_NORM_PRE == 1, "order of norms");
+static_assert(DATA_OBJECTIVE_WHOLE_WORD_MASK == 2, "order of objectives");
+static_assert(DATA_PACKING_DOCUMENT == 1, "order of packings");
+static_assert(SCHEDULE_NAME_CONSTANT == 3, "order of schedules");
+static_assert(NUMERICS_CORE_AVX512 == 2, "order of cores");
+static_assert(LEASE_MODE_DYNAMIC == 2, "order of lease modes");
+
+/* clang-format off: a row reads better in two lines than in seven */
+const struct config_key config_keys[CONFIG_KEY_COUNT] = {
+    {"seed", CONFIG_TYPE_INTEGER, AT(seed), "1", {.low = 0}, NULL,
+     "of everything random: initial weights, order, masks, dropout"},
+
+    {"model.family", CONFIG_TYPE_CHOICE, AT(model.family), "roberta", {.low = 0}, families,
+     "kind of network"},
+    {"model.layers", CONFIG_TYPE_INTEGER, AT(model.layers), NULL, {.low = 1, .high = 512}, NULL,
+     "number of encoder layers"},
+    {"model.hidden", CONFIG_TYPE_INTEGER, AT(model.hidden), NULL, {.low = 1, .high = 65536}, NULL,
+     "width of the hidden state; a multiple of model.heads"},
+    {"model.heads", CONFIG_TYPE_INTEGER, AT(model.heads), NULL, {.low = 1, .high = 1024}, NULL,
+     "attention heads of a layer"},
+    {"model.feed_forward", CONFIG_TYPE_INTEGER, AT(model.feed_forward), NULL,
+     {.low = 1, .high = 262144}, NULL,
+     "inner width of the feed-forward sublayer, usually 4 times model.hidden"},
+    {"model.positions", CONFIG_TYPE_INTEGER, AT(model.positions), "=data.sequence_tokens",
+     {.low = 1, .high = 1048576}, NULL,
+     "longest sequence that the network has positions for"},
+    {"model.vocabulary", CONFIG_TYPE_INTEGER, AT(model.vocabulary), "0",
+     {.low = 0, .high = 16777216}, NULL,
+     "rows of the token embedding; 0: as many as the corpus' tokenizer has"},
+    {"model.activation", CONFIG_TYPE_CHOICE, AT(model.activation), "gelu", {.low = 0}, activations,
+     "of the feed-forward sublayer and the head; gelu_tanh is the approximation \"gelu_new\""},
+    {"model.norm", CONFIG_TYPE_CHOICE, AT(model.norm), "post",
+     {.low = 0}, norms,
+     "LayerNorm after each residual sum (post, the published RoBERTa) or before each sublayer (pre)"},
+    {"model.dropout", CONFIG_TYPE_REAL, AT(model.dropout), "0.1",
+     {.low = 0, .high = 1, .below = true}, NULL,
+     "of embeddings and of each sublayer's output"},
+    {"model.attention_dropout", CONFIG_TYPE_REAL, AT(model.attention_dropout), "=model.dropout",
+     {.low = 0, .high = 1, .below = true}, NULL,
+     "of attention probabilities"},
+    {"model.norm_epsilon", CONFIG_TYPE_REAL, AT(model.norm_epsilon), "1e-5",
+     {.low = 0, .above = true, .high = 1}, NULL,
+     "added to the variance in LayerNorm"},
+    {"model.init_range", CONFIG_TYPE_REAL, AT(model.init_range), "0.02",
+     {.low = 0, .above = true, .high = 1}, NULL,
+     "standard deviation of the initial weights"},
+    {"model.position_offset", CONFIG_TYPE_INTEGER, AT(model.position_offset), "2",
+     {.low = 0, .high = 1024}, NULL,
+     "first row of the position embedding that is used; RoBERTa: pad id + 1"},
+    {"model.type_vocabulary", CONFIG_TYPE_INTEGER, AT(model.type_vocabulary), "1",
+     {.low = 1, .high = 1024}, NULL,
+     "rows of the segment embedding"},
+    {"model.pad_id", CONFIG_TYPE_INTEGER, AT(model.pad_id), "1", {.low = 0, .high = 16777215}, NULL,
+     "id of the padding token"},
+
+    {"data.corpus", CONFIG_TYPE_PATH, AT(data.corpus), NULL,
+     {.low = 0}, no_paths,
+     "folder made by `shardlm corpus build`, or \"synthetic\": random ids for benchmarks, without files"},
+    {"data.objective", CONFIG_TYPE_CHOICE, AT(data.objective), "dynamic_mask",
+     {.low = 0}, objectives,
+     "what is predicted: new masks every epoch, fixed masks, or masks over whole words"},
+    {"data.packing", CONFIG_TYPE_CHOICE, AT(data.packing), "full", {.low = 0}, packings,
+     "sequences cut from a stream of documents (full) or never across documents (document)"},
+    {"data.mask_fraction", CONFIG_TYPE_REAL, AT(data.mask_fraction), "0.15",
+     {.low = 0, .above = true, .high = 1}, NULL,
+     "share of a sequence's tokens that is predicted"},
+    {"data.mask_share", CONFIG_TYPE_REAL, AT(data.mask_share), "0.8", {.low = 0, .high = 1}, NULL,
+     "of the predicted tokens: replaced by the mask token"},
+    {"data.random_share", CONFIG_TYPE_REAL, AT(data.random_share), "0.1",
+     {.low = 0, .high = 1}, NULL,
+     "of the predicted tokens: replaced by a random token; the rest is kept"},
+    {"data.mask_copies", CONFIG_TYPE_INTEGER, AT(data.mask_copies), "10",
+     {.low = 1, .high = 65536}, NULL,
+     "fixed masks of each sequence, used in turn (static_mask)"},
+    {"data.sequence_tokens", CONFIG_TYPE_INTEGER, AT(data.sequence_tokens), "128",
+     {.low = 4, .high = 1048576}, NULL,
+     "length of a full sequence, special tokens included"},
+    {"data.held_out", CONFIG_TYPE_REAL, AT(data.held_out), "0.02",
+     {.low = 0, .high = 1, .below = true}, NULL,
+     "share of documents kept from training for evaluation, chosen by hash of their content"},
+    {"data.skip_bad_shards", CONFIG_TYPE_BOOLEAN, AT(data.skip_bad_shards), "false",
+     {.low = 0}, NULL,
+     "go on without a damaged corpus shard instead of refusing"},
+
+    {"step.tokens", CONFIG_TYPE_INTEGER, AT(step.tokens), "16384", {.low = 1, .high = 1e12}, NULL,
+     "tokens of one optimizer step over all workers; a multiple of step.slot_tokens"},
+    {"step.slot_tokens", CONFIG_TYPE_INTEGER, AT(step.slot_tokens), "1024",
+     {.low = 1, .high = 16777216}, NULL,
+     "tokens of a slot, the unit of work of one worker; a multiple of data.sequence_tokens"},
+
+    {"optimizer.name", CONFIG_TYPE_CHOICE, AT(optimizer.name), "adamw", {.low = 0}, optimizers,
+     "update rule"},
+    {"optimizer.schedule", CONFIG_TYPE_CHOICE, AT(optimizer.schedule), "linear",
+     {.low = 0}, schedules,
+     "course of the learning rate behind the warm-up"},
+    {"optimizer.peak_rate", CONFIG_TYPE_REAL, AT(optimizer.peak_rate), "1e-3",
+     {.low = 0, .above = true, .high = 10}, NULL,
+     "learning rate at the end of the warm-up"},
+    {"optimizer.warmup_steps", CONFIG_TYPE_INTEGER, AT(optimizer.warmup_steps), "100",
+     {.low = 0, .high = 1e12}, NULL,
+     "steps in which the learning rate rises from 0; at most optimizer.total_steps"},
+    {"optimizer.total_steps", CONFIG_TYPE_INTEGER, AT(optimizer.total_steps), "2000",
+     {.low = 1, .high = 1e12}, NULL,
+     "steps of the whole run"},
+    {"optimizer.betas", CONFIG_TYPE_REAL_PAIR, AT(optimizer.betas), "[0.9, 0.98]",
+     {.low = 0, .high = 1, .below = true}, NULL,
+     "decay of the first and second moment"},
+    {"optimizer.epsilon", CONFIG_TYPE_REAL, AT(optimizer.epsilon), "1e-6",
+     {.low = 0, .above = true, .high = 1}, NULL,
+     "added to the root of the second moment"},
+    {"optimizer.weight_decay", CONFIG_TYPE_REAL, AT(optimizer.weight_decay), "0.01",
+     {.low = 0, .high = 10}, NULL,
+     "decoupled weight decay; never of biases and LayerNorm"},
+    {"optimizer.clip_norm", CONFIG_TYPE_REAL, AT(optimizer.clip_norm), "1.0",
+     {.low = 0, .high = 1e6}, NULL,
+     "largest norm of the whole gradient; 0: no clipping"},
+
+    {"numerics.compute", CONFIG_TYPE_CHOICE, AT(numerics.compute), "fp32", {.low = 0}, computes,
+     "number format of the computation"},
+    {"numerics.core", CONFIG_TYPE_CHOICE, AT(numerics.core), "auto",
+     {.low = 0}, cores,
+     "vector level of all kernels; auto: the best that all workers have, recorded at the first start"},
+
+    {"shard.stage", CONFIG_TYPE_INTEGER, AT(shard.stage), "1", {.low = 0, .high = 1}, NULL,
+     "what is divided among workers: 0 nothing, 1 the optimizer's state; never changes a bit"},
+    {"shard.simulate_nodes", CONFIG_TYPE_INTEGER, AT(shard.simulate_nodes), "0",
+     {.low = 0, .high = 1024}, NULL,
+     "treat this machine as so many nodes, for tests; 0: as it is"},
+
+    {"checkpoint.every_steps", CONFIG_TYPE_INTEGER, AT(checkpoint.every_steps), "500",
+     {.low = 0, .high = 1e12}, NULL,
+     "steps between checkpoints; 0: only at the end and on a stop"},
+    {"checkpoint.keep", CONFIG_TYPE_INTEGER, AT(checkpoint.keep), "3",
+     {.low = 1, .high = 1e6}, NULL,
+     "so many of the newest stay"},
+    {"checkpoint.keep_every", CONFIG_TYPE_INTEGER, AT(checkpoint.keep_every), "0",
+     {.low = 0, .high = 1e12}, NULL,
+     "checkpoints of steps divisible by this stay for ever; 0: none"},
+
+    {"lease.mode", CONFIG_TYPE_CHOICE, AT(lease.mode), "auto", {.low = 0}, lease_modes,
+     "who computes which slot: fixed, on demand, or on demand once workers differ in speed"},
+    {"lease.heartbeat_seconds", CONFIG_TYPE_REAL, AT(lease.heartbeat_seconds), "1",
+     {.low = 0.01, .high = 3600}, NULL,
+     "a worker tells this often that it lives"},
+    {"lease.silence_seconds", CONFIG_TYPE_REAL, AT(lease.silence_seconds), "30",
+     {.low = 0.1, .high = 86400}, NULL,
+     "a worker not heard of for so long ends the job, with its name"},
+
+    {"evaluation.every_steps", CONFIG_TYPE_INTEGER, AT(evaluation.every_steps), "0",
+     {.low = 0, .high = 1e12}, NULL,
+     "steps between evaluations on held-out documents; 0: none during training"},
+    {"evaluation.tokens", CONFIG_TYPE_INTEGER, AT(evaluation.tokens), "65536",
+     {.low = 1, .high = 1e12}, NULL,
+     "held-out tokens of one evaluation, rounded up to whole slots"},
+};
+/* clang-format on */
+
+int64_t config_key_find(const char *name)
+{
+    for (int64_t i = 0; i < CONFIG_KEY_COUNT; i++) {
+        if (strcmp(config_keys[i].name, name) == 0) {
+            return i;
+        }
+    }
+    return -1;
+}
+
+const char *config_key_nearest(const char *name)
+{
+    const bool has_section = strchr(name, '.') != NULL;
+    int64_t best = 0;
+    int64_t best_distance = INT64_MAX;
+    for (int64_t i = 0; i < CONFIG_KEY_COUNT; i++) {
+        int64_t distance = 2 * word_distance(name, config_keys[i].name);
+        const char *const dot = strchr(config_keys[i].name, '.');
+        if (!has_section && dot != NULL) { /* "layers" where "model.layers" was meant */
+            const int64_t bare = 2 * word_distance(name, dot + 1) + 1;
+            distance = bare < distance ? bare : distance;
+        }
+        if (distance < best_distance) {
+            best_distance = distance;
+            best = i;
+        }
+    }
+    return config_keys[best].name;
+}
