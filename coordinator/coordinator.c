@@ -1,0 +1,386 @@
+/* See coordinator.h. */
+#include "coordinator/coordinator.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/memory.h"
+#include "coordinator/journal.h"
+#include "coordinator/member.h"
+
+enum { POLL_MS = 200, EVENT_BYTES = 1024 };
+
+struct coordinator {
+    const struct coordinator_options *options;
+    struct channel_server *server;
+    struct journal journal;
+    struct lease_book leases;
+    struct member *members;
+    int64_t step;            /* updates done */
+    int64_t evaluated_step;  /* -1: none */
+    int64_t saved_step;      /* a snapshot was taken; -1: none */
+    int64_t asked_step;      /* publication was asked for; -1: none */
+    int64_t published_step;  /* -1: none */
+    bool write_failed;       /* of saved_step */
+    int64_t command_ns;      /* when the command in hand was sent */
+};
+
+static void event_tell(struct coordinator *coordinator, const char *text)
+{
+    const struct coordinator_listener *const listener = &coordinator->options->listener;
+    if (listener->event != NULL) {
+        listener->event(listener->context, text);
+    }
+}
+
+/* A journal that cannot be written must not stop the training: it is said, loudly, each time. */
+static void journal_note(struct coordinator *coordinator, json_t *fields)
+{
+    struct error error;
+    if (journal_add(&coordinator->journal, fields, &error) != STATUS_OK) {
+        log_line(LOG_LEVEL_ERROR, "journal not written: %s", error.message);
+    }
+    channel_server_publish(coordinator->server, coordinator->journal.line);
+}
+
+static void journal_event(struct coordinator *coordinator, const char *event, const char *text)
+{
+    journal_note(coordinator, json_pack("{s:s, s:I, s:s}", "event", event, "step",
+                                        (json_int_t)coordinator->step, "text", text));
+}
+
+/* Names every worker: who is silent, and what the others are waiting in. */
+static enum status silence_report(const struct coordinator *coordinator, int64_t silent,
+                                  struct error *error)
+{
+    const int64_t now_ns = clock_now_ns();
+    for (int64_t i = 0; i < coordinator->options->worker_count; i++) {
+        char line[EVENT_BYTES];
+        member_text(&coordinator->members[i], i, now_ns, line, sizeof line);
+        log_line(LOG_LEVEL_ERROR, "%s", line);
+    }
+    char line[EVENT_BYTES / 2];
+    member_text(&coordinator->members[silent], silent, now_ns, line, sizeof line);
+    FAIL(error, STATUS_TIMEOUT, "no sign of life for %.0f s: %s", coordinator->options->silence_seconds,
+         line);
+}
+
+static enum status silence_check(const struct coordinator *coordinator, struct error *error)
+{
+    const int64_t now_ns = clock_now_ns();
+    const double limit = coordinator->options->silence_seconds;
+    for (int64_t i = 0; i < coordinator->options->worker_count; i++) {
+        if ((double)(now_ns - coordinator->members[i].heard_ns) * 1e-9 > limit) {
+            return silence_report(coordinator, i, error);
+        }
+    }
+    return STATUS_OK;
+}
+
+static enum status lease_answer(struct coordinator *coordinator, const struct message *ask,
+                                struct error *error)
+{
+    struct message answer = message_make(MESSAGE_KIND_LEASE, ask->worker, ask->step);
+    answer.slot = lease_book_give(&coordinator->leases);
+    return channel_server_send(coordinator->server, &answer, error);
+}
+
+static void ready_take(struct coordinator *coordinator, struct member *member,
+                       const struct message *message)
+{
+    member->state = MEMBER_STATE_READY;
+    member->ready = *message;
+    if (message->values[MESSAGE_VALUE_WRITTEN] > member->written_step) {
+        member->written_step = message->values[MESSAGE_VALUE_WRITTEN];
+    }
+    const int64_t failed = message->values[MESSAGE_VALUE_WRITE_FAILED];
+    if (failed >= 0 && failed == coordinator->saved_step && !coordinator->write_failed) {
+        coordinator->write_failed = true;
+        char text[EVENT_BYTES];
+        (void)snprintf(text, sizeof text, "checkpoint of step %" PRId64 " was not written: %s", failed,
+                       message->text);
+        log_line(LOG_LEVEL_ERROR, "%s; training goes on, older checkpoints stay", text);
+        journal_event(coordinator, "warning", text);
+        event_tell(coordinator, text);
+    }
+    const int64_t published = message->values[MESSAGE_VALUE_PUBLISHED];
+    if (message->worker == 0 && published > coordinator->published_step) {
+        coordinator->published_step = published;
+        char text[EVENT_BYTES];
+        (void)snprintf(text, sizeof text, "checkpoint of step %" PRId64 " is written", published);
+        journal_note(coordinator, json_pack("{s:s, s:I}", "event", "checkpoint", "step",
+                                            (json_int_t)published));
+        event_tell(coordinator, text);
+    }
+}
+
+static enum status message_take(struct coordinator *coordinator, const struct message *message,
+                                struct error *error)
+{
+    struct member *const member = &coordinator->members[message->worker];
+    member->heard_ns = clock_now_ns();
+    switch ((enum message_kind)message->kind) {
+    case MESSAGE_KIND_HELLO:
+        (void)snprintf(member->host, sizeof member->host, "%.63s", message->text);
+        member->process = message->values[0];
+        if (member->state == MEMBER_STATE_ABSENT) {
+            member->state = MEMBER_STATE_BUSY;
+        }
+        return STATUS_OK;
+    case MESSAGE_KIND_HEARTBEAT:
+        member->phase = message->phase;
+        member->step = message->step;
+        member->slot = message->slot;
+        return STATUS_OK;
+    case MESSAGE_KIND_ASK:
+        return lease_answer(coordinator, message, error);
+    case MESSAGE_KIND_READY:
+        ready_take(coordinator, member, message);
+        return STATUS_OK;
+    case MESSAGE_KIND_FAILED: {
+        const int64_t status = message->values[0];
+        const bool known = status > STATUS_OK && status <= STATUS_INTERNAL;
+        FAIL(error, known ? (enum status)status : STATUS_PEER, "worker %d on host %s: %s",
+             message->worker, member->host, message->text);
+    }
+    case MESSAGE_KIND_STEP:
+    case MESSAGE_KIND_LEASE:
+    case MESSAGE_KIND_EVALUATE:
+    case MESSAGE_KIND_SAVE:
+    case MESSAGE_KIND_DRAIN:
+    case MESSAGE_KIND_END:
+    case MESSAGE_KIND_COUNT:
+        break; /* not for us: dropped */
+    }
+    return STATUS_OK;
+}
+
+static bool all_ready(const struct coordinator *coordinator)
+{
+    for (int64_t i = 0; i < coordinator->options->worker_count; i++) {
+        if (coordinator->members[i].state != MEMBER_STATE_READY) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static enum status ready_wait(struct coordinator *coordinator, struct error *error)
+{
+    while (!all_ready(coordinator)) {
+        struct message message;
+        bool received;
+        TRY(channel_server_receive(coordinator->server, POLL_MS, &message, &received, error));
+        if (received) {
+            TRY(message_take(coordinator, &message, error));
+        } else {
+            TRY(silence_check(coordinator, error));
+        }
+    }
+    return STATUS_OK;
+}
+
+/* The step of a checkpoint whose parts are all written and that nobody publishes yet, or -1. */
+static int64_t publish_due(struct coordinator *coordinator)
+{
+    const int64_t step = coordinator->saved_step;
+    if (step < 0 || coordinator->asked_step == step || coordinator->write_failed) {
+        return -1;
+    }
+    for (int64_t i = 0; i < coordinator->options->worker_count; i++) {
+        if (coordinator->members[i].written_step < step) {
+            return -1;
+        }
+    }
+    coordinator->asked_step = step;
+    return step;
+}
+
+static enum message_kind command_decide(const struct coordinator *coordinator)
+{
+    const struct coordinator_options *const options = coordinator->options;
+    const int64_t step = coordinator->step;
+    const bool stopping = step >= options->last_step || (options->stop != NULL && *options->stop != 0);
+    const bool worked = step > options->first_step;
+    if (worked && options->evaluate_every > 0 && coordinator->evaluated_step != step &&
+        (step % options->evaluate_every == 0 || step >= options->last_step)) {
+        return MESSAGE_KIND_EVALUATE;
+    }
+    const bool due = options->checkpoint_every > 0 && step % options->checkpoint_every == 0;
+    if (worked && coordinator->saved_step != step &&
+        (due || (stopping && options->checkpoint_at_end))) {
+        return MESSAGE_KIND_SAVE;
+    }
+    if (!stopping) {
+        return MESSAGE_KIND_STEP;
+    }
+    const bool pending = coordinator->saved_step > coordinator->published_step;
+    return pending && !coordinator->write_failed ? MESSAGE_KIND_DRAIN : MESSAGE_KIND_END;
+}
+
+static double slowness(const struct coordinator *coordinator)
+{
+    double shortest = 0;
+    double longest = 0;
+    for (int64_t i = 0; i < coordinator->options->worker_count; i++) {
+        const double seconds = member_slot_seconds(&coordinator->members[i]);
+        if (seconds > 0) {
+            shortest = shortest == 0 || seconds < shortest ? seconds : shortest;
+            longest = seconds > longest ? seconds : longest;
+        }
+    }
+    return shortest > 0 ? longest / shortest : 1.0;
+}
+
+static enum status command_send(struct coordinator *coordinator, enum message_kind kind,
+                                struct error *error)
+{
+    if (kind == MESSAGE_KIND_STEP) {
+        lease_book_begin(&coordinator->leases, slowness(coordinator));
+    }
+    const int64_t publish_step = publish_due(coordinator);
+    const int64_t step = kind == MESSAGE_KIND_STEP ? coordinator->step + 1 : coordinator->step;
+    coordinator->command_ns = clock_now_ns();
+    for (int64_t i = 0; i < coordinator->options->worker_count; i++) {
+        struct message command = message_make(kind, i, step);
+        command.publish_step = publish_step;
+        command.values[0] = coordinator->leases.dynamic ? 1 : 0;
+        coordinator->members[i].state = MEMBER_STATE_BUSY;
+        TRY(channel_server_send(coordinator->server, &command, error));
+    }
+    return STATUS_OK;
+}
+
+static void step_account(struct coordinator *coordinator)
+{
+    const struct message *const first = &coordinator->members[0].ready;
+    struct step_record record = {
+        .step = ++coordinator->step,
+        .last_step = coordinator->options->last_step,
+        .loss = first->reals[MESSAGE_REAL_LOSS],
+        .rate = first->reals[MESSAGE_REAL_RATE],
+        .norm = first->reals[MESSAGE_REAL_NORM],
+        .tokens = first->values[MESSAGE_VALUE_TOKENS],
+        .targets = first->values[MESSAGE_VALUE_TARGETS],
+        .seconds = clock_seconds_since(coordinator->command_ns),
+        .dynamic = coordinator->leases.dynamic,
+        .fingerprint = first->fingerprint,
+    };
+    double compute = 0;
+    for (int64_t i = 0; i < coordinator->options->worker_count; i++) {
+        record.flops += coordinator->members[i].ready.reals[MESSAGE_REAL_FLOPS];
+        compute += coordinator->members[i].ready.reals[MESSAGE_REAL_COMPUTE];
+    }
+    record.wait_share =
+        1.0 - compute / (record.seconds * (double)coordinator->options->worker_count);
+    const double correct = (double)first->values[MESSAGE_VALUE_CORRECT];
+    const double targets = record.targets > 0 ? (double)record.targets : 1.0;
+    journal_note(coordinator,
+                 json_pack("{s:I, s:f, s:f, s:f, s:I, s:I, s:f, s:f, s:f, s:f, s:f, s:s, s:s}", "step",
+                           (json_int_t)record.step, "loss", record.loss, "rate", record.rate, "norm",
+                           record.norm, "tokens", (json_int_t)record.tokens, "targets",
+                           (json_int_t)record.targets, "accuracy", correct / targets, "seconds",
+                           record.seconds, "tokens_per_second", (double)record.tokens / record.seconds,
+                           "gflops", record.flops / record.seconds * 1e-9, "wait_share",
+                           record.wait_share, "leases", record.dynamic ? "dynamic" : "static",
+                           "fingerprint", first->fingerprint));
+    const struct coordinator_listener *const listener = &coordinator->options->listener;
+    if (listener->step != NULL) {
+        listener->step(listener->context, &record);
+    }
+}
+
+static void evaluation_account(struct coordinator *coordinator)
+{
+    const struct message *const first = &coordinator->members[0].ready;
+    const int64_t targets = first->values[MESSAGE_VALUE_TARGETS];
+    const struct evaluation_record record = {
+        .step = coordinator->step,
+        .loss = first->reals[MESSAGE_REAL_LOSS],
+        .accuracy = (double)first->values[MESSAGE_VALUE_CORRECT] / (targets > 0 ? (double)targets : 1.0),
+        .targets = targets,
+    };
+    coordinator->evaluated_step = coordinator->step;
+    journal_note(coordinator, json_pack("{s:s, s:I, s:f, s:f, s:I}", "event", "evaluation", "step",
+                                        (json_int_t)record.step, "held_out_loss", record.loss,
+                                        "accuracy", record.accuracy, "targets",
+                                        (json_int_t)record.targets));
+    const struct coordinator_listener *const listener = &coordinator->options->listener;
+    if (listener->evaluation != NULL) {
+        listener->evaluation(listener->context, &record);
+    }
+}
+
+static void save_account(struct coordinator *coordinator)
+{
+    coordinator->saved_step = coordinator->step;
+    coordinator->write_failed = false;
+}
+
+/* The loop of the drawing in coordinator.h. */
+static enum status coordinator_lead(struct coordinator *coordinator, struct error *error)
+{
+    TRY(ready_wait(coordinator, error));
+    for (;;) {
+        const enum message_kind kind = command_decide(coordinator);
+        /* A snapshot overwrites the buffer of the one being written: that one is drained and published first. */
+        const bool busy = kind == MESSAGE_KIND_SAVE && !coordinator->write_failed &&
+                          coordinator->saved_step > coordinator->published_step;
+        const enum message_kind command = busy ? MESSAGE_KIND_DRAIN : kind;
+        TRY(command_send(coordinator, command, error));
+        if (command == MESSAGE_KIND_END) {
+            return STATUS_OK;
+        }
+        if (command == MESSAGE_KIND_SAVE) {
+            save_account(coordinator);
+        }
+        TRY(ready_wait(coordinator, error));
+        if (command == MESSAGE_KIND_STEP) {
+            step_account(coordinator);
+        } else if (command == MESSAGE_KIND_EVALUATE) {
+            evaluation_account(coordinator);
+        }
+    }
+}
+
+enum status coordinator_run(struct channel_server *server, const struct coordinator_options *options,
+                            struct coordinator_result *result, struct error *error)
+{
+    struct coordinator coordinator = {.options = options,
+                                      .server = server,
+                                      .step = options->first_step,
+                                      .evaluated_step = -1,
+                                      .saved_step = -1,
+                                      .asked_step = -1,
+                                      .published_step = -1};
+    TRY(journal_open(&coordinator.journal, options->journal, error));
+    coordinator.members =
+        memory_take((size_t)options->worker_count, sizeof *coordinator.members, "members");
+    for (int64_t i = 0; i < options->worker_count; i++) {
+        coordinator.members[i].heard_ns = clock_now_ns();
+        coordinator.members[i].written_step = -1;
+    }
+    lease_book_init(&coordinator.leases, options->lease_policy, options->worker_count, options->slots);
+    journal_note(&coordinator,
+                 json_pack("{s:s, s:I, s:I, s:I}", "event", options->first_step > 0 ? "resume" : "start",
+                           "step", (json_int_t)options->first_step, "last_step",
+                           (json_int_t)options->last_step, "workers",
+                           (json_int_t)options->worker_count));
+    enum status status = coordinator_lead(&coordinator, error);
+    *result = (struct coordinator_result){.step = coordinator.step,
+                                          .published_step = coordinator.published_step,
+                                          .stopped = coordinator.step < options->last_step};
+    journal_event(&coordinator, status == STATUS_OK ? "end" : "failure",
+                  status == STATUS_OK ? (result->stopped ? "stopped by request" : "all steps done")
+                                      : (error != NULL ? error->message : ""));
+    if (status == STATUS_OK && coordinator.write_failed && coordinator.saved_step == coordinator.step) {
+        status = error_set(error, STATUS_IO, "the last checkpoint, of step %" PRId64 ", was not written",
+                           coordinator.step);
+    }
+    memory_release(coordinator.members);
+    journal_close(&coordinator.journal);
+    return status;
+}

@@ -1,0 +1,79 @@
+/* Rank 0: leads a run step by step. It sends one command at a time to all workers and waits for all to be ready,
+ * meanwhile giving leases, watching heartbeats and keeping the journal. It computes nothing and sleeps in the kernel
+ * between messages.
+ *
+ *     gather ──▶ decide ──▶ STEP | EVALUATE | SAVE | DRAIN ──▶ wait for all READY ──▶ account ──▶ decide … ──▶ END
+ *
+ * decide, in this order: an evaluation that is due; a checkpoint that is due (every_steps, the last step, or a stop was
+ * asked for); the next step; when stopping, drain until the checkpoint is published; end.
+ *
+ * Journal: one JSON object a line, appended. {"event":"start"|"resume"|"checkpoint"|"evaluation"|"stop"|"warning"|"end", …}
+ * and for each step {"step","loss","rate","norm","tokens","targets","accuracy","seconds","tokens_per_second",
+ * "gflops","wait_share","leases","fingerprint"}. */
+#ifndef SHARDLM_COORDINATOR_COORDINATOR_H
+#define SHARDLM_COORDINATOR_COORDINATOR_H
+
+#include <signal.h>
+
+#include "base/error.h"
+#include "coordinator/channel.h"
+#include "coordinator/lease_book.h"
+
+struct step_record {
+    int64_t step;
+    int64_t last_step;    /* where this start of the run ends */
+    double loss;          /* nats per predicted token */
+    double rate, norm;
+    int64_t tokens;       /* of this step */
+    int64_t targets;
+    double seconds;       /* wall clock of the step */
+    double flops;         /* useful floating-point operations of the step, all workers */
+    double wait_share;    /* share of the workers' time that was not compute */
+    bool dynamic;
+    const char *fingerprint; /* borrowed */
+};
+
+struct evaluation_record {
+    int64_t step;
+    double loss;
+    double accuracy;
+    int64_t targets;
+};
+
+/* What the caller wants to hear; each may be NULL. Called on the coordinator's thread. */
+struct coordinator_listener {
+    void (*step)(void *context, const struct step_record *record);
+    void (*evaluation)(void *context, const struct evaluation_record *record);
+    void (*event)(void *context, const char *text); /* one sentence for a person */
+    void *context;
+};
+
+struct coordinator_options {
+    int64_t worker_count;
+    int64_t slots;             /* in a step */
+    int64_t first_step;        /* updates already done */
+    int64_t last_step;         /* stop after this one */
+    int64_t checkpoint_every;  /* 0: only at the end */
+    bool checkpoint_at_end;
+    int64_t evaluate_every;    /* 0: never */
+    enum lease_policy lease_policy;
+    double silence_seconds;    /* a worker not heard of for so long ends the job */
+    const char *journal;       /* path, or NULL */
+    const volatile sig_atomic_t *stop; /* set by a signal handler: checkpoint, then end */
+    struct coordinator_listener listener;
+};
+
+/* How the run ended. */
+struct coordinator_result {
+    int64_t step;            /* updates done */
+    int64_t published_step;  /* newest checkpoint of this start, -1: none */
+    bool stopped;            /* by request, before last_step */
+};
+
+/* Leads until the end. A failure (a worker failed, fell silent, or the channel broke) leaves the job unfinished: the
+ * caller ends it. STATUS_TIMEOUT lists rank, host, phase, step, slot and silence of every worker. */
+MUST_CHECK enum status coordinator_run(struct channel_server *server,
+                                       const struct coordinator_options *options,
+                                       struct coordinator_result *result, struct error *error);
+
+#endif
