@@ -1,0 +1,22 @@
+/* config.json of a Hugging Face folder: between its keys and struct model_options. */
+#ifndef SHARDLM_CHECKPOINTS_HF_CONFIG_H
+#define SHARDLM_CHECKPOINTS_HF_CONFIG_H
+
+#include "base/error.h"
+#include "model/model_options.h"
+
+/* Ids that the network itself does not need but config.json tells; -1: none. */
+struct hf_token_ids {
+    int64_t bos;
+    int64_t eos;
+};
+
+/* Durable. STATUS_INPUT if the format cannot say what the options say. */
+MUST_CHECK enum status hf_config_write(const char *path, const struct model_options *options,
+                                       const struct hf_token_ids *ids, struct error *error);
+/* Keys that are missing get the defaults of transformers. STATUS_FORMAT for anything that we would compute
+ * otherwise than transformers. */
+MUST_CHECK enum status hf_config_read(const char *path, struct model_options *options,
+                                      struct error *error);
+
+#endif
