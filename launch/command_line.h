@@ -3,8 +3,8 @@
  * anywhere, and "--" ends them.
  *
  *     static const struct command_option options[] = {
- *         {"out", "DIR", "folder to write", .required = true},
- *         {"json", NULL, "print one JSON object"},
+ *         {.name = "out", .argument = "DIR", .help = "folder to write", .required = true},
+ *         {.name = "json", .help = "print one JSON object"},
  *     };
  *     const struct command command_export = {
  *         .name = "export", .arguments = "CHECKPOINT", .argument_min = 1, .argument_max = 1,
