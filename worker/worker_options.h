@@ -29,6 +29,7 @@ struct lease_options {
     enum lease_mode mode;
     double heartbeat_seconds;  /* a worker tells that it lives this often */
     double silence_seconds;    /* one not heard of for so long ends the job with its name */
+    double wait_seconds;       /* longest wait of a worker for others or for the coordinator */
 };
 
 struct evaluation_options {

@@ -1,0 +1,321 @@
+/* See trainer.h. Three node barriers a step: sums and norms complete, totals of all nodes known, weights and digests
+ * written. Between a worker's READY and the next command the coordinator has heard from all, so that wait is a barrier too:
+ * counters reset by the node's first worker before its READY are clean when the next step begins. */
+#include "worker/trainer.h"
+
+#include <inttypes.h>
+#include <math.h>
+#include <string.h>
+
+#include "base/clock.h"
+
+enum { LEASE_POLL_MS = 1000 };
+
+/* Where a slot's gradients go. */
+struct slot_sink {
+    struct trainer *trainer;
+    int64_t slot;
+};
+
+static enum status slot_take(void *context, int64_t group, const float *gradient,
+                             struct error *error)
+{
+    const struct slot_sink *const sink = context;
+    struct trainer *const trainer = sink->trainer;
+    TRY(accumulator_add(trainer->accumulator, sink->slot, group, gradient, error));
+    return accumulator_poll(trainer->accumulator, error);
+}
+
+static void totals_add(struct node_state *node, const struct model_result *result, int64_t tokens)
+{
+    _Atomic int64_t *const totals = node->header->totals;
+    const double units = result->loss_sum * ldexp(1.0, NODE_STATE_LOSS_BITS);
+    const bool sane = isfinite(units) && fabs(units) < ldexp(1.0, 62);
+    atomic_fetch_add(&totals[NODE_TOTAL_LOSS], sane ? (int64_t)llrint(units) : 0);
+    atomic_fetch_add(&totals[NODE_TOTAL_BAD_SLOTS], sane ? 0 : 1);
+    atomic_fetch_add(&totals[NODE_TOTAL_TARGETS], result->target_count);
+    atomic_fetch_add(&totals[NODE_TOTAL_CORRECT], result->correct_count);
+    atomic_fetch_add(&totals[NODE_TOTAL_TOKENS], tokens);
+}
+
+/* Forward, backward and exact accumulation of the slot that the prefetch thread delivers next. */
+static enum status slot_compute(struct trainer *trainer, struct trainer_report *report,
+                                struct error *error)
+{
+    int64_t step;
+    int64_t slot;
+    const struct batch *batch;
+    heart_phase(trainer->heart, MESSAGE_PHASE_DATA, trainer->prepared_step, -1);
+    TRY(prefetch_take(trainer->prefetch, (int64_t)(trainer->limit_seconds * 1e3), &step, &slot, &batch,
+                      error));
+    heart_phase(trainer->heart, MESSAGE_PHASE_COMPUTE, step, slot);
+    const int64_t start_ns = clock_now_ns();
+    struct slot_sink sink = {trainer, slot};
+    const struct gradient_sink gradients = {.take = slot_take, .context = &sink};
+    struct model_result result;
+    TRY(model_train(trainer->model, trainer->node->weights, batch, (float)trainer->loss_scale,
+                    &gradients, &result, error));
+    totals_add(trainer->node, &result, batch->token_count);
+    report->flops += model_train_flops(trainer->model_options, batch);
+    report->compute_seconds += clock_seconds_since(start_ns);
+    report->slots++;
+    return STATUS_OK;
+}
+
+/* The answer to an ASK. */
+static enum status lease_receive(struct trainer *trainer, int64_t step, int64_t *slot,
+                                 struct error *error)
+{
+    const int64_t start_ns = clock_now_ns();
+    for (;;) {
+        struct message message;
+        bool received;
+        TRY(channel_client_receive(trainer->channel, LEASE_POLL_MS, &message, &received, error));
+        if (received && message.kind == MESSAGE_KIND_LEASE && message.step == step) {
+            *slot = message.slot;
+            return STATUS_OK;
+        }
+        if (clock_seconds_since(start_ns) > trainer->limit_seconds) {
+            FAIL(error, STATUS_TIMEOUT, "waited %.0f s for the coordinator's lease of step %" PRId64,
+                 clock_seconds_since(start_ns), step);
+        }
+    }
+}
+
+static enum status slots_compute_static(struct trainer *trainer, int64_t step, int64_t first,
+                                        struct trainer_report *report, struct error *error)
+{
+    const int64_t slots = data_source_slots(trainer->source);
+    const int64_t workers = trainer->topology->worker_count;
+    int64_t count = 0;
+    for (int64_t slot = first; slot >= 0; slot = lease_following(slot, workers, slots)) {
+        count++;
+    }
+    accumulator_final(trainer->accumulator, count);
+    int64_t ahead = first >= 0 ? lease_following(first, workers, slots) : -1;
+    for (int64_t done = 0; done < count; done++) {
+        while (ahead >= 0 && !prefetch_full(trainer->prefetch)) {
+            prefetch_ask(trainer->prefetch, step, ahead, false);
+            ahead = lease_following(ahead, workers, slots);
+        }
+        TRY(slot_compute(trainer, report, error));
+    }
+    return STATUS_OK;
+}
+
+/* One lease is always asked for ahead, so its data is prepared while the slot before it is computed. */
+static enum status slots_compute_dynamic(struct trainer *trainer, int64_t step, int64_t first,
+                                         struct trainer_report *report, struct error *error)
+{
+    int64_t leased = first >= 0 ? 1 : 0;
+    for (bool more = first >= 0; more;) {
+        const struct message ask = message_make(MESSAGE_KIND_ASK, trainer->topology->worker_index, step);
+        TRY(channel_client_send(trainer->channel, &ask, error));
+        int64_t next = -1;
+        TRY(lease_receive(trainer, step, &next, error));
+        more = next >= 0;
+        if (more) {
+            prefetch_ask(trainer->prefetch, step, next, false);
+            leased++;
+        } else {
+            accumulator_final(trainer->accumulator, leased);
+        }
+        TRY(slot_compute(trainer, report, error));
+    }
+    if (first < 0) {
+        accumulator_final(trainer->accumulator, 0);
+    }
+    return STATUS_OK;
+}
+
+static enum status slots_compute(struct trainer *trainer, int64_t step, bool dynamic,
+                                 struct trainer_report *report, struct error *error)
+{
+    const int64_t first =
+        lease_first(trainer->topology->worker_index, data_source_slots(trainer->source));
+    if (trainer->prepared_step != step) {
+        prefetch_drop(trainer->prefetch);
+        if (first >= 0) {
+            prefetch_ask(trainer->prefetch, step, first, false);
+        }
+    }
+    trainer->prepared_step = step;
+    TRY(dynamic ? slots_compute_dynamic(trainer, step, first, report, error)
+                : slots_compute_static(trainer, step, first, report, error));
+    if (first >= 0) {
+        prefetch_ask(trainer->prefetch, step + 1, first, false);
+        trainer->prepared_step = step + 1;
+    }
+    return STATUS_OK;
+}
+
+static enum status node_barrier(const struct trainer *trainer, const char *what, struct error *error)
+{
+    return window_barrier_wait(&trainer->node->header->barrier, trainer->topology->local_count,
+                               trainer->limit_seconds, what, error);
+}
+
+/* Every element is written by the one node that owns it and zero elsewhere, so adding the bit patterns of all nodes puts the
+ * parts together. */
+static enum status nodes_unite(const struct trainer *trainer, void *data, int64_t word_count,
+                               struct error *error)
+{
+    return fabric_sum(trainer->topology->slice, data, word_count, error);
+}
+
+/* Makes the step's totals, and under stage 1 the norms, those of the whole job. */
+static enum status totals_unite(struct trainer *trainer, bool norms, struct error *error)
+{
+    struct node_header *const header = trainer->node->header;
+    const struct topology *const topology = trainer->topology;
+    TRY(node_barrier(trainer, "end of slots", error));
+    if (topology->local_index == 0) {
+        for (int64_t i = 0; i < NODE_TOTAL_COUNT; i++) {
+            header->job_totals[i] = atomic_load(&header->totals[i]);
+        }
+        if (topology->node_count > 1) {
+            TRY(fabric_sum(topology->slice, header->job_totals, NODE_TOTAL_COUNT, error));
+            if (norms && trainer->partition->stage > 0) {
+                TRY(nodes_unite(trainer, trainer->node->block_norms, trainer->node->block_count, error));
+            }
+        }
+    }
+    return node_barrier(trainer, "totals", error);
+}
+
+static void totals_read(const struct trainer *trainer, struct trainer_report *report)
+{
+    memcpy(report->totals, trainer->node->header->job_totals, sizeof report->totals);
+    const double targets = (double)report->totals[NODE_TOTAL_TARGETS];
+    report->loss = targets > 0 ? (double)report->totals[NODE_TOTAL_LOSS] *
+                                     ldexp(1.0, -NODE_STATE_LOSS_BITS) / targets
+                               : 0.0;
+}
+
+/* Ready for the next step. By the node's first worker, after the last barrier of this one. */
+static void counters_reset(struct trainer *trainer)
+{
+    struct node_state *const node = trainer->node;
+    if (trainer->topology->local_index != 0) {
+        return;
+    }
+    atomic_store(&node->header->workers_final, 0);
+    atomic_store(&node->header->slots_expected, 0);
+    for (int64_t i = 0; i < NODE_TOTAL_COUNT; i++) {
+        atomic_store(&node->header->totals[i], 0);
+    }
+    for (int64_t g = 0; g < trainer->partition->table->group_count; g++) {
+        atomic_store(&node->slots_added[g], 0);
+    }
+    if (trainer->topology->node_count > 1 && trainer->partition->stage > 0) {
+        memset(node->block_norms, 0, (size_t)node->block_count * sizeof *node->block_norms);
+        memset(node->digests, 0, (size_t)(FINGERPRINT_ARRAYS * node->block_count) * sizeof *node->digests);
+    }
+}
+
+/* New weights of other nodes' owners come in. Collective over the slice. */
+static enum status weights_gather(struct trainer *trainer, struct error *error)
+{
+    const struct partition *const partition = trainer->partition;
+    if (trainer->topology->node_count == 1 || partition->stage == 0 || partition->driver < 0) {
+        return STATUS_OK;
+    }
+    for (int64_t group = 0; group < partition->table->group_count; group++) {
+        partition_pieces(partition, group, partition->driver, trainer->accumulator->firsts);
+        TRY(fabric_gather_ranges(trainer->topology->slice, trainer->node->weights,
+                                 trainer->accumulator->firsts, error));
+    }
+    return STATUS_OK;
+}
+
+static enum status digests_combine(struct trainer *trainer, int64_t step, struct digest *fingerprint,
+                                   struct error *error)
+{
+    const struct topology *const topology = trainer->topology;
+    struct node_state *const node = trainer->node;
+    const int64_t words = FINGERPRINT_ARRAYS * node->block_count * (int64_t)(sizeof(struct digest) / 8);
+    if (topology->local_index == 0 && topology->node_count > 1 && trainer->partition->stage > 0) {
+        TRY(nodes_unite(trainer, node->digests, words, error));
+    }
+    if (topology->worker_index == 0) {
+        *fingerprint = fingerprint_combine(node->digests, node->block_count, step);
+    }
+    return STATUS_OK;
+}
+
+enum status trainer_fingerprint(struct trainer *trainer, int64_t step, struct digest *fingerprint,
+                                struct error *error)
+{
+    optimizer_digests(trainer->optimizer, trainer->node);
+    TRY(node_barrier(trainer, "digests", error));
+    TRY(digests_combine(trainer, step, fingerprint, error));
+    TRY(node_barrier(trainer, "fingerprint", error));
+    counters_reset(trainer);
+    return STATUS_OK;
+}
+
+enum status trainer_step(struct trainer *trainer, int64_t step, bool dynamic_leases,
+                         struct trainer_report *report, struct error *error)
+{
+    *report = (struct trainer_report){0};
+    TRY(slots_compute(trainer, step, dynamic_leases, report, error));
+    heart_phase(trainer->heart, MESSAGE_PHASE_REDUCE, step, -1);
+    TRY(accumulator_finish(trainer->accumulator, error));
+    optimizer_norms(trainer->optimizer, trainer->accumulator, trainer->node);
+    TRY(totals_unite(trainer, true, error));
+    totals_read(trainer, report);
+    if (report->totals[NODE_TOTAL_BAD_SLOTS] > 0) {
+        const int64_t bad = atomic_load(&trainer->node->header->first_bad_slot);
+        FAIL(error, STATUS_NUMERIC,
+             "step %" PRId64 ": the gradient of slot %" PRId64 " is not finite or beyond the range of "
+             "exact sums (%" PRId64 " such parts); weights are those of step %" PRId64,
+             step, bad - 1, report->totals[NODE_TOTAL_BAD_SLOTS], step - 1);
+    }
+    heart_phase(trainer->heart, MESSAGE_PHASE_UPDATE, step, -1);
+    struct optimizer_step update = {.step = step,
+                                    .loss_scale = trainer->loss_scale,
+                                    .targets = report->totals[NODE_TOTAL_TARGETS]};
+    optimizer_update(trainer->optimizer, trainer->accumulator, trainer->node, &update,
+                     trainer->fingerprints);
+    accumulator_clear(trainer->accumulator);
+    TRY(weights_gather(trainer, error));
+    TRY(node_barrier(trainer, "new weights", error));
+    if (trainer->fingerprints) {
+        TRY(digests_combine(trainer, step, &report->fingerprint, error));
+    }
+    report->rate = update.rate;
+    report->norm = update.norm;
+    counters_reset(trainer);
+    heart_phase(trainer->heart, MESSAGE_PHASE_IDLE, step, -1);
+    return STATUS_OK;
+}
+
+enum status trainer_evaluate(struct trainer *trainer, int64_t slots, struct trainer_report *report,
+                             struct error *error)
+{
+    *report = (struct trainer_report){0};
+    prefetch_drop(trainer->prefetch);
+    trainer->prepared_step = 0;
+    const int64_t workers = trainer->topology->worker_count;
+    int64_t ahead = lease_first(trainer->topology->worker_index, slots);
+    for (int64_t slot = ahead; slot >= 0; slot = lease_following(slot, workers, slots)) {
+        while (ahead >= 0 && !prefetch_full(trainer->prefetch)) {
+            prefetch_ask(trainer->prefetch, 0, ahead, true);
+            ahead = lease_following(ahead, workers, slots);
+        }
+        int64_t step;
+        int64_t taken;
+        const struct batch *batch;
+        TRY(prefetch_take(trainer->prefetch, (int64_t)(trainer->limit_seconds * 1e3), &step, &taken,
+                          &batch, error));
+        heart_phase(trainer->heart, MESSAGE_PHASE_EVALUATE, 0, taken);
+        struct model_result result;
+        TRY(model_evaluate(trainer->model, trainer->node->weights, batch, &result, error));
+        totals_add(trainer->node, &result, batch->token_count);
+    }
+    TRY(totals_unite(trainer, false, error));
+    totals_read(trainer, report);
+    TRY(node_barrier(trainer, "evaluation", error));
+    counters_reset(trainer);
+    return STATUS_OK;
+}

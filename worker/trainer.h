@@ -1,0 +1,54 @@
+/* One worker's part of the step, from lease to new weights: the only file that names the whole chain, in order. */
+#ifndef SHARDLM_WORKER_TRAINER_H
+#define SHARDLM_WORKER_TRAINER_H
+
+#include "coordinator/channel.h"
+#include "coordinator/lease_book.h"
+#include "data_pipeline/prefetch.h"
+#include "model/model.h"
+#include "shard/optimizer.h"
+#include "worker/heart.h"
+
+/* Everything that a step needs; borrowed from worker.c, which opens and closes it. */
+struct trainer {
+    const struct kernels *kernels;
+    const struct topology *topology;
+    const struct partition *partition;
+    const struct data_source *source;
+    const struct model_options *model_options;
+    struct model *model;
+    struct prefetch *prefetch;
+    struct node_state *node;
+    struct accumulator *accumulator;
+    struct optimizer *optimizer;
+    struct channel_client *channel;
+    struct heart *heart;
+    double loss_scale;
+    double limit_seconds;  /* of any wait */
+    bool fingerprints;     /* compute the state's digest after every step */
+    int64_t prepared_step; /* step whose first slot the prefetch thread already prepares; 0: none */
+};
+
+/* What a step did, for the journal; totals are of the whole job. */
+struct trainer_report {
+    int64_t totals[NODE_TOTAL_COUNT];
+    double loss; /* mean, nats per predicted token */
+    double rate, norm;
+    int64_t slots;           /* computed here */
+    double compute_seconds;  /* in forward and backward here */
+    double flops;            /* useful, here */
+    struct digest fingerprint; /* worker 0 only, if asked for */
+};
+
+/* One optimizer step. Collective over workers. */
+MUST_CHECK enum status trainer_step(struct trainer *trainer, int64_t step, bool dynamic_leases,
+                                    struct trainer_report *report, struct error *error);
+/* Mean loss over the first `slots` held-out slots, shared out by index. Collective over workers. */
+MUST_CHECK enum status trainer_evaluate(struct trainer *trainer, int64_t slots,
+                                        struct trainer_report *report, struct error *error);
+/* Digests of the state as it stands. Collective over workers. */
+MUST_CHECK enum status trainer_fingerprint(struct trainer *trainer, int64_t step,
+                                           struct digest *fingerprint /* worker 0 */,
+                                           struct error *error);
+
+#endif
