@@ -23,9 +23,12 @@ MUST_CHECK enum status model_open(struct model **model, const struct kernels *ke
 void model_close(struct model *model); /* accepts NULL */
 const struct parameter_table *model_table(const struct model *model);
 
-/* Work memory that model_open will take, in bytes. */
-int64_t model_work_bytes(const struct model_options *options, const struct batch_limits *limits,
-                         bool trains);
+/* Work memory that model_open will take, in bytes (one block; attention's scratch depends on the kernels' level).
+ * STATUS_INPUT as parameter_table_init. */
+MUST_CHECK enum status model_work_bytes(const struct kernels *kernels,
+                                        const struct model_options *options,
+                                        const struct batch_limits *limits, bool trains,
+                                        int64_t *bytes, struct error *error);
 /* Useful floating-point operations of forward and backward over one batch:
  * 6·N·(matrix parameters of the layers) + 12·L·C·Σ(T_b²) + 6·K·(C·C + C·V). */
 double model_train_flops(const struct model_options *options, const struct batch *batch);
@@ -44,7 +47,10 @@ struct gradient_sink {
     void *context;
 };
 
-/* Forward and backward. The gradient handed over is d(loss_scale · loss_sum)/d(weights); dropout is on. */
+/* All four calls below refuse (STATUS_INPUT) ids, positions or segments that the model's tables do not have, and
+ * sequences longer than its positions. A batch beyond the limits is the caller's mistake.
+ *
+ * Forward and backward; needs `trains`. loss_scale > 0. The gradient handed over is d(loss_scale · loss_sum)/d(weights); dropout is on. */
 MUST_CHECK enum status model_train(struct model *model, const float *weights, const struct batch *batch,
                                    float loss_scale, const struct gradient_sink *sink,
                                    struct model_result *result, struct error *error);

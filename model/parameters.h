@@ -15,6 +15,7 @@
 
 enum {
     PARAMETER_BLOCK = 4096, /* elements: unit of ownership, norms and fingerprints; part of a run's bits */
+    PARAMETER_ALIGNMENT = 16, /* elements: where a tensor starts, unless it is joined to the one before */
     PARAMETER_NAME_BYTES = 128,
 };
 
@@ -24,6 +25,38 @@ enum parameter_init {
     PARAMETER_INIT_ONE,
 };
 
+/* What a tensor does in the network: how code finds it, whatever a family calls it. */
+enum parameter_role {
+    PARAMETER_WORD,     /* (V, C) also the tied decoder */
+    PARAMETER_POSITION, /* (positions + position_offset, C) */
+    PARAMETER_SEGMENT,  /* (type_vocabulary, C) */
+    PARAMETER_EMBEDDING_NORM_GAIN,
+    PARAMETER_EMBEDDING_NORM_SHIFT,
+    PARAMETER_QUERY_WEIGHT, /* with key and value right behind it: (3C, C) */
+    PARAMETER_KEY_WEIGHT,
+    PARAMETER_VALUE_WEIGHT,
+    PARAMETER_QUERY_BIAS, /* with key and value right behind it: (3C) */
+    PARAMETER_KEY_BIAS,
+    PARAMETER_VALUE_BIAS,
+    PARAMETER_ATTENTION_WEIGHT, /* (C, C) the projection of the heads */
+    PARAMETER_ATTENTION_BIAS,
+    PARAMETER_ATTENTION_NORM_GAIN, /* post: after the attention's residual sum; pre: before attention */
+    PARAMETER_ATTENTION_NORM_SHIFT,
+    PARAMETER_INNER_WEIGHT, /* (F, C) */
+    PARAMETER_INNER_BIAS,
+    PARAMETER_OUTER_WEIGHT, /* (C, F) */
+    PARAMETER_OUTER_BIAS,
+    PARAMETER_FEED_FORWARD_NORM_GAIN, /* post: after the feed-forward's residual sum; pre: before it */
+    PARAMETER_FEED_FORWARD_NORM_SHIFT,
+    PARAMETER_FINAL_NORM_GAIN, /* pre only: after the last layer */
+    PARAMETER_FINAL_NORM_SHIFT,
+    PARAMETER_HEAD_WEIGHT, /* (C, C) */
+    PARAMETER_HEAD_BIAS,
+    PARAMETER_HEAD_NORM_GAIN,
+    PARAMETER_HEAD_NORM_SHIFT,
+    PARAMETER_DECODER_BIAS, /* (V) */
+};
+
 struct parameter {
     char name[PARAMETER_NAME_BYTES]; /* Hugging Face's name */
     int64_t rows;   /* first axis */
@@ -31,6 +64,7 @@ struct parameter {
     int64_t offset; /* in the flat space, elements */
     int64_t count;  /* elements */
     int64_t group;
+    enum parameter_role role;
     bool decays;    /* weight decay applies (never to biases and LayerNorm) */
     enum parameter_init init;
 };
@@ -39,6 +73,8 @@ struct parameter_group {
     const char *name; /* "embeddings", "layer-003", "head": also the checkpoint file's name; owned by the table */
     int64_t offset;   /* a multiple of PARAMETER_BLOCK */
     int64_t count;    /* padded: a multiple of PARAMETER_BLOCK */
+    int64_t first_row; /* its tensors: rows [first_row, first_row + row_count) */
+    int64_t row_count;
 };
 
 struct parameter_table {
@@ -46,6 +82,7 @@ struct parameter_table {
     int64_t row_count;
     struct parameter_group *groups;
     int64_t group_count;
+    char *names; /* what the groups' names point into */
     int64_t element_count; /* whole flat space, padding included: a multiple of PARAMETER_BLOCK */
     int64_t parameter_count; /* without padding */
 };
@@ -56,6 +93,13 @@ MUST_CHECK enum status parameter_table_init(struct parameter_table *table,
                                             struct error *error);
 void parameter_table_deinit(struct parameter_table *table); /* accepts a zeroed table */
 const struct parameter *parameter_find(const struct parameter_table *table, const char *name); /* or NULL */
+/* The tensor of `role` in `group`; that it is there is the caller's knowledge of the family. */
+const struct parameter *parameter_of(const struct parameter_table *table, int64_t group,
+                                     enum parameter_role role);
+/* Groups by place. Layers that share weights (a later family) share a group. */
+int64_t parameter_embedding_group(const struct parameter_table *table);
+int64_t parameter_layer_group(const struct parameter_table *table, int64_t layer);
+int64_t parameter_head_group(const struct parameter_table *table);
 
 /* Initial values of elements [first, first + count) of the flat space, a pure function of (table, seed): any owner
  * fills its own part. Padding becomes 0. */

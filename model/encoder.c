@@ -1,0 +1,258 @@
+/* See encoder.h. Scratch (N, C): in forward, the hidden state of post-norm, a norm's output, a branch; in backward, the
+ * gradient of the stream, a second gradient, values computed again, the gradient of a branch. */
+#include "model/encoder.h"
+
+#include <stddef.h>
+
+#include "model/attention.h"
+#include "model/embedding.h"
+#include "model/feed_forward.h"
+#include "model/norm.h"
+
+enum { HIDDEN = 0, NORMED = 1, BRANCH = 2 };
+enum { D_STREAM = 0, D_SECOND = 1, AGAIN = 2, D_BRANCH = 3 };
+
+static bool encoder_is_pre(const struct pass *pass)
+{
+    return pass->options->norm == MODEL_NORM_PRE;
+}
+
+static struct norm_place attention_norm_place(const struct pass *pass, int64_t layer)
+{
+    return (struct norm_place){.group = parameter_layer_group(pass->table, layer),
+                               .gain = PARAMETER_ATTENTION_NORM_GAIN,
+                               .shift = PARAMETER_ATTENTION_NORM_SHIFT};
+}
+
+static struct norm_place feed_forward_norm_place(const struct pass *pass, int64_t layer)
+{
+    return (struct norm_place){.group = parameter_layer_group(pass->table, layer),
+                               .gain = PARAMETER_FEED_FORWARD_NORM_GAIN,
+                               .shift = PARAMETER_FEED_FORWARD_NORM_SHIFT};
+}
+
+static struct norm_place final_norm_place(const struct pass *pass)
+{
+    return (struct norm_place){.group = parameter_head_group(pass->table),
+                               .gain = PARAMETER_FINAL_NORM_GAIN,
+                               .shift = PARAMETER_FINAL_NORM_SHIFT};
+}
+
+/* residual + dropout(branch + bias), the dropout drawn here and its bits kept. */
+static struct join branch_join(const struct pass *pass, int64_t layer, enum pass_place place,
+                               enum parameter_role bias, const float *residual, const float *branch,
+                               uint32_t *bits)
+{
+    const struct kernels_dropout dropout = pass_dropout(pass, pass->options->dropout, layer, place);
+    const int64_t count = pass->batch->token_count * pass->options->hidden;
+    return (struct join){
+        .residual = residual,
+        .branch = branch,
+        .bias = pass_weight(pass, parameter_layer_group(pass->table, layer), bias),
+        .bits = pass_dropout_bits(pass, &dropout, bits, count),
+        .scale = dropout.scale,
+    };
+}
+
+/* Gradient of a branch from that of its residual sum: dropout's backward, into `scratch` where anything is dropped. */
+static const float *branch_gradient(const struct pass *pass, int64_t layer, enum pass_place place,
+                                    const float *d_sum, const uint32_t *bits, float *scratch)
+{
+    const struct kernels_dropout dropout = pass_dropout(pass, pass->options->dropout, layer, place);
+    if (dropout.threshold == 0) {
+        return d_sum;
+    }
+    pass->kernels->dropout_apply(scratch, d_sum, bits, dropout.scale,
+                                 pass->batch->token_count * pass->options->hidden);
+    return scratch;
+}
+
+static float *layer_forward_post(const struct pass *pass, const struct activations *activations,
+                                 int64_t layer, const float *in)
+{
+    const struct layer_activations *const kept = &activations->layers[layer];
+    const int64_t n = pass->batch->token_count;
+    float *const mid = activations->narrow[NORMED];
+    float *const branch = activations->narrow[BRANCH];
+    float *const out = activations->narrow[HIDDEN];
+    const struct norm_place attention_norm = attention_norm_place(pass, layer);
+    const struct norm_place feed_forward_norm = feed_forward_norm_place(pass, layer);
+
+    attention_forward(pass, layer, branch, in, kept, activations->attention_scratch);
+    const struct join attention =
+        branch_join(pass, layer, PASS_PLACE_ATTENTION, PARAMETER_ATTENTION_BIAS, in, branch,
+                    kept->attention_bits);
+    norm_join(pass, kept->attention_sum, mid, &kept->attention_norm, &attention, &attention_norm,
+              n);
+    feed_forward_forward(pass, layer, branch, mid, kept, activations->wide);
+    const struct join feed_forward =
+        branch_join(pass, layer, PASS_PLACE_FEED_FORWARD, PARAMETER_OUTER_BIAS, mid, branch,
+                    kept->feed_forward_bits);
+    norm_join(pass, kept->output_sum, out, &kept->feed_forward_norm, &feed_forward,
+              &feed_forward_norm, n);
+    return out;
+}
+
+static float *layer_forward_pre(const struct pass *pass, const struct activations *activations,
+                                int64_t layer, float *in)
+{
+    const struct layer_activations *const kept = &activations->layers[layer];
+    const int64_t n = pass->batch->token_count;
+    float *const normed = activations->narrow[NORMED];
+    float *const branch = activations->narrow[BRANCH];
+    const struct norm_place attention_norm = attention_norm_place(pass, layer);
+    const struct norm_place feed_forward_norm = feed_forward_norm_place(pass, layer);
+
+    norm_forward(pass, normed, &kept->attention_norm, in, &attention_norm, n);
+    attention_forward(pass, layer, branch, normed, kept, activations->attention_scratch);
+    const struct join attention =
+        branch_join(pass, layer, PASS_PLACE_ATTENTION, PARAMETER_ATTENTION_BIAS, in, branch,
+                    kept->attention_bits);
+    norm_join(pass, kept->attention_sum, normed, &kept->feed_forward_norm, &attention,
+              &feed_forward_norm, n);
+    feed_forward_forward(pass, layer, branch, normed, kept, activations->wide);
+    const struct join feed_forward =
+        branch_join(pass, layer, PASS_PLACE_FEED_FORWARD, PARAMETER_OUTER_BIAS,
+                    kept->attention_sum, branch, kept->feed_forward_bits);
+    norm_join(pass, kept->output_sum, NULL, NULL, &feed_forward, NULL, n);
+    return kept->output_sum;
+}
+
+const float *encoder_forward(const struct pass *pass, const struct activations *activations,
+                             int64_t layer_count)
+{
+    const bool pre = encoder_is_pre(pass);
+    embedding_forward(pass, &activations->embedding);
+    float *stream = activations->embedding.embedded;
+    for (int64_t layer = 0; layer < layer_count; layer++) {
+        stream = pre ? layer_forward_pre(pass, activations, layer, stream)
+                     : layer_forward_post(pass, activations, layer, stream);
+    }
+    if (!pre || layer_count < pass->options->layers) {
+        return stream;
+    }
+    const struct norm_place place = final_norm_place(pass);
+    norm_forward(pass, activations->narrow[HIDDEN], &activations->final_norm, stream, &place,
+                 pass->batch->token_count);
+    return activations->narrow[HIDDEN];
+}
+
+float *encoder_hidden_gradient(const struct pass *pass, const struct activations *activations)
+{
+    return activations->narrow[encoder_is_pre(pass) ? D_SECOND : D_STREAM];
+}
+
+/* What entered `layer`, pre-norm: the residual stream. */
+static float *layer_stream(const struct activations *activations, int64_t layer)
+{
+    return layer == 0 ? activations->embedding.embedded
+                      : activations->layers[layer - 1].output_sum;
+}
+
+void encoder_backward_final(const struct pass *pass, const struct activations *activations,
+                            const struct group_gradient *head)
+{
+    if (!encoder_is_pre(pass)) {
+        return;
+    }
+    const struct norm_place place = final_norm_place(pass);
+    norm_backward(pass, activations->narrow[D_STREAM], head, NULL, activations->narrow[D_SECOND],
+                  layer_stream(activations, pass->options->layers), &activations->final_norm,
+                  &place, pass->batch->token_count);
+}
+
+/* d_in (added to if `add`) of a layer's feed-forward branch that read `in`, from the gradient of its residual sum. */
+static void feed_forward_branch_backward(const struct pass *pass,
+                                         const struct activations *activations, int64_t layer,
+                                         float *d_in, bool add, const float *d_sum, const float *in,
+                                         const struct group_gradient *gradient)
+{
+    const struct layer_activations *const kept = &activations->layers[layer];
+    const float *const d_branch =
+        branch_gradient(pass, layer, PASS_PLACE_FEED_FORWARD, d_sum, kept->feed_forward_bits,
+                        activations->narrow[D_BRANCH]);
+    feed_forward_backward(pass, d_in, add, d_branch, in, kept, activations->wide, gradient);
+}
+
+/* The same of its attention branch, up to d_qkv, which is left in activations->wide; uses AGAIN and D_BRANCH. */
+static void attention_branch_backward(const struct pass *pass,
+                                      const struct activations *activations, int64_t layer,
+                                      const float *d_sum, const struct group_gradient *gradient)
+{
+    const struct layer_activations *const kept = &activations->layers[layer];
+    const float *const d_branch =
+        branch_gradient(pass, layer, PASS_PLACE_ATTENTION, d_sum, kept->attention_bits,
+                        activations->narrow[D_BRANCH]);
+    attention_backward_heads(pass, layer, activations->wide, activations->narrow[AGAIN], d_branch,
+                             kept, activations->attention_scratch, gradient);
+}
+
+static void layer_backward_post(const struct pass *pass, const struct activations *activations,
+                                int64_t layer, const struct group_gradient *gradient)
+{
+    const struct layer_activations *const kept = &activations->layers[layer];
+    const int64_t n = pass->batch->token_count;
+    float *const d_stream = activations->narrow[D_STREAM];
+    float *const d_mid = activations->narrow[D_SECOND];
+    float *const again = activations->narrow[AGAIN];
+    const struct norm_place attention_norm = attention_norm_place(pass, layer);
+    const struct norm_place feed_forward_norm = feed_forward_norm_place(pass, layer);
+
+    norm_backward(pass, d_mid, gradient, NULL, d_stream, kept->output_sum,
+                  &kept->feed_forward_norm, &feed_forward_norm, n);
+    norm_forward(pass, again, &kept->attention_norm, kept->attention_sum, &attention_norm, n);
+    feed_forward_branch_backward(pass, activations, layer, d_mid, true, d_mid, again, gradient);
+    norm_backward(pass, d_stream, gradient, NULL, d_mid, kept->attention_sum,
+                  &kept->attention_norm, &attention_norm, n);
+    attention_branch_backward(pass, activations, layer, d_stream, gradient);
+    const float *in = activations->embedding.embedded;
+    if (layer > 0) {
+        const struct layer_activations *const below = &activations->layers[layer - 1];
+        const struct norm_place place = feed_forward_norm_place(pass, layer - 1);
+        norm_forward(pass, again, &below->feed_forward_norm, below->output_sum, &place, n);
+        in = again;
+    }
+    attention_backward_input(pass, d_stream, true, activations->wide, in, gradient);
+}
+
+static void layer_backward_pre(const struct pass *pass, const struct activations *activations,
+                               int64_t layer, const struct group_gradient *gradient)
+{
+    const struct layer_activations *const kept = &activations->layers[layer];
+    const int64_t n = pass->batch->token_count;
+    float *const in = layer_stream(activations, layer);
+    float *const d_stream = activations->narrow[D_STREAM];
+    float *const d_normed = activations->narrow[D_SECOND];
+    float *const again = activations->narrow[AGAIN];
+    const struct norm_place attention_norm = attention_norm_place(pass, layer);
+    const struct norm_place feed_forward_norm = feed_forward_norm_place(pass, layer);
+
+    norm_forward(pass, again, &kept->feed_forward_norm, kept->attention_sum, &feed_forward_norm, n);
+    feed_forward_branch_backward(pass, activations, layer, d_normed, false, d_stream, again,
+                                 gradient);
+    norm_backward(pass, d_stream, gradient, d_stream, d_normed, kept->attention_sum,
+                  &kept->feed_forward_norm, &feed_forward_norm, n);
+    attention_branch_backward(pass, activations, layer, d_stream, gradient);
+    norm_forward(pass, again, &kept->attention_norm, in, &attention_norm, n);
+    attention_backward_input(pass, d_normed, false, activations->wide, again, gradient);
+    norm_backward(pass, d_stream, gradient, d_stream, d_normed, in, &kept->attention_norm,
+                  &attention_norm, n);
+}
+
+void encoder_backward_layer(const struct pass *pass, const struct activations *activations,
+                            int64_t layer, const struct group_gradient *gradient)
+{
+    pass_gradient_begin(pass, gradient);
+    if (encoder_is_pre(pass)) {
+        layer_backward_pre(pass, activations, layer, gradient);
+    } else {
+        layer_backward_post(pass, activations, layer, gradient);
+    }
+}
+
+void encoder_backward_embedding(const struct pass *pass, const struct activations *activations,
+                                const struct group_gradient *gradient)
+{
+    embedding_backward(pass, &activations->embedding, activations->narrow[D_STREAM],
+                       activations->narrow[D_SECOND], gradient);
+}

@@ -1,0 +1,29 @@
+/* The stack of layers, for both places of the LayerNorm (A attention, F feed-forward, D dropout):
+ *
+ *     post:  mid = norm(in + D(A(in)))            pre:  mid = in + D(A(norm(in)))
+ *            out = norm(mid + D(F(mid)))                out = mid + D(F(norm(mid)))      and one more norm at the end
+ *
+ * One encoder for all families: what differs is an option, never a copy. */
+#ifndef SHARDLM_MODEL_ENCODER_H
+#define SHARDLM_MODEL_ENCODER_H
+
+#include "model/activations.h"
+#include "model/pass.h"
+
+/* Runs the embeddings and the first `layer_count` layers (the final norm too, if all). Returns the hidden state
+ * (N, C), which stays until the next call of anything here. */
+const float *encoder_forward(const struct pass *pass, const struct activations *activations,
+                             int64_t layer_count);
+
+/* Backward goes: the objective writes the gradient of the last hidden state (N, C) to encoder_hidden_gradient();
+ * encoder_backward_final; encoder_backward_layer from the top; encoder_backward_embedding. */
+float *encoder_hidden_gradient(const struct pass *pass, const struct activations *activations);
+/* Through the final norm, if there is one; its gradients belong to the head's group. */
+void encoder_backward_final(const struct pass *pass, const struct activations *activations,
+                            const struct group_gradient *head);
+void encoder_backward_layer(const struct pass *pass, const struct activations *activations,
+                            int64_t layer, const struct group_gradient *gradient);
+void encoder_backward_embedding(const struct pass *pass, const struct activations *activations,
+                                const struct group_gradient *gradient);
+
+#endif

@@ -1,0 +1,229 @@
+/* See model.h. */
+#include "model/model.h"
+
+#include <math.h>
+#include <string.h>
+
+#include "base/memory.h"
+#include "model/activations.h"
+#include "model/encoder.h"
+#include "model/objective.h"
+#include "model/pass.h"
+
+struct model {
+    const struct kernels *kernels;
+    struct model_options options;
+    struct batch_limits limits;
+    bool trains;
+    struct parameter_table table;
+    struct activations activations;
+};
+
+static bool limits_hold(const struct batch_limits *limits)
+{
+    return limits->sequence_count >= 1 && limits->token_count >= 1 && limits->target_count >= 0 &&
+           limits->token_count < INT32_MAX && limits->sequence_count <= limits->token_count &&
+           limits->target_count <= limits->token_count;
+}
+
+enum status model_open(struct model **model, const struct kernels *kernels,
+                       const struct model_options *options, const struct batch_limits *limits,
+                       bool trains, struct error *error)
+{
+    INVARIANT(limits_hold(limits));
+    *model = NULL;
+    struct parameter_table table;
+    TRY(parameter_table_init(&table, options, error));
+    struct model *const opened = memory_take(1, sizeof *opened, "model");
+    opened->kernels = kernels;
+    opened->options = *options;
+    opened->limits = *limits;
+    opened->trains = trains;
+    opened->table = table;
+    activations_open(&opened->activations, kernels, options, &opened->table, limits, trains);
+    *model = opened;
+    return STATUS_OK;
+}
+
+void model_close(struct model *model)
+{
+    if (model != NULL) {
+        activations_close(&model->activations);
+        parameter_table_deinit(&model->table);
+        memory_release(model);
+    }
+}
+
+const struct parameter_table *model_table(const struct model *model)
+{
+    return &model->table;
+}
+
+enum status model_work_bytes(const struct kernels *kernels, const struct model_options *options,
+                             const struct batch_limits *limits, bool trains, int64_t *bytes,
+                             struct error *error)
+{
+    INVARIANT(limits_hold(limits));
+    struct parameter_table table;
+    TRY(parameter_table_init(&table, options, error));
+    *bytes = activations_bytes(kernels, options, &table, limits, trains);
+    parameter_table_deinit(&table);
+    return STATUS_OK;
+}
+
+double model_train_flops(const struct model_options *options, const struct batch *batch)
+{
+    const double c = (double)options->hidden;
+    const double layers = (double)options->layers;
+    const double matrices = layers * (4.0 * c * c + 2.0 * c * (double)options->feed_forward);
+    double squares = 0.0;
+    for (int64_t b = 0; b < batch->sequence_count; b++) {
+        const double length = (double)(batch->starts[b + 1] - batch->starts[b]);
+        squares += length * length;
+    }
+    return 6.0 * (double)batch->token_count * matrices + 12.0 * layers * c * squares +
+           6.0 * (double)batch->target_count * (c * c + c * (double)options->vocabulary);
+}
+
+/* Sizes within the limits and sequences that cover the rows: what the code that made the batch must have kept. */
+static void batch_check_shape(const struct model *model, const struct batch *batch)
+{
+    INVARIANT(batch->sequence_count >= 1 &&
+              batch->sequence_count <= model->limits.sequence_count);
+    INVARIANT(batch->token_count >= 1 && batch->token_count <= model->limits.token_count);
+    INVARIANT(batch->target_count >= 0 && batch->target_count <= model->limits.target_count);
+    INVARIANT(batch->starts[0] == 0);
+    INVARIANT(batch->starts[batch->sequence_count] == batch->token_count);
+    for (int64_t b = 0; b < batch->sequence_count; b++) {
+        INVARIANT(batch->starts[b] < batch->starts[b + 1]);
+    }
+    for (int64_t k = 0; k < batch->target_count; k++) {
+        const int32_t row = batch->target_rows[k];
+        INVARIANT(row >= 0 && row < batch->token_count);
+        INVARIANT(k == 0 || batch->target_rows[k - 1] < row);
+    }
+}
+
+static enum status index_check(const char *what, int32_t value, int64_t count, int64_t row,
+                               struct error *error)
+{
+    if (value < 0 || value >= count) {
+        FAIL(error, STATUS_INPUT, "%s %d at row %lld of a batch is outside the model's 0 to %lld",
+             what, (int)value, (long long)row, (long long)(count - 1));
+    }
+    return STATUS_OK;
+}
+
+/* Table indexes come from data: another tokenizer or longer sequences than the model's must not read wild memory. */
+static enum status batch_check(const struct model *model, const struct batch *batch,
+                               struct error *error)
+{
+    batch_check_shape(model, batch);
+    const struct model_options *const options = &model->options;
+    for (int64_t i = 0; i < batch->token_count; i++) {
+        TRY(index_check("token id", batch->ids[i], options->vocabulary, i, error));
+        TRY(index_check("position", batch->positions[i], options->positions, i, error));
+        if (batch->segments != NULL) {
+            TRY(index_check("segment", batch->segments[i], options->type_vocabulary, i, error));
+        }
+    }
+    for (int64_t b = 0; b < batch->sequence_count; b++) {
+        const int64_t length = batch->starts[b + 1] - batch->starts[b];
+        if (length > options->positions) {
+            FAIL(error, STATUS_INPUT, "sequence %lld of a batch has %lld tokens, the model %lld positions",
+                 (long long)b, (long long)length, (long long)options->positions);
+        }
+    }
+    for (int64_t k = 0; k < batch->target_count; k++) {
+        TRY(index_check("target id", batch->target_ids[k], options->vocabulary,
+                        batch->target_rows[k], error));
+    }
+    return STATUS_OK;
+}
+
+static struct pass pass_make(const struct model *model, const float *weights,
+                             const struct batch *batch, bool trains)
+{
+    return (struct pass){.kernels = model->kernels,
+                         .options = &model->options,
+                         .table = &model->table,
+                         .batch = batch,
+                         .weights = weights,
+                         .trains = trains};
+}
+
+static enum status sink_take(const struct gradient_sink *sink,
+                             const struct group_gradient *gradient, struct error *error)
+{
+    return sink->take(sink->context, gradient->group, gradient->values, error);
+}
+
+enum status model_train(struct model *model, const float *weights, const struct batch *batch,
+                        float loss_scale, const struct gradient_sink *sink,
+                        struct model_result *result, struct error *error)
+{
+    INVARIANT(model->trains);
+    INVARIANT(loss_scale > 0.0F && isfinite(loss_scale));
+    TRY(batch_check(model, batch, error));
+    const struct activations *const activations = &model->activations;
+    const struct pass pass = pass_make(model, weights, batch, true);
+    const struct objective_gradient objective = {
+        .d_hidden = encoder_hidden_gradient(&pass, activations),
+        .head = {parameter_head_group(&model->table), activations->head_gradient},
+        .embeddings = {parameter_embedding_group(&model->table), activations->embedding_gradient},
+        .loss_scale = loss_scale,
+    };
+    struct head_score score = {0};
+    const float *const hidden = encoder_forward(&pass, activations, model->options.layers);
+    objective_backward(&pass, activations, hidden, &objective, &score);
+    encoder_backward_final(&pass, activations, &objective.head);
+    TRY(sink_take(sink, &objective.head, error));
+    for (int64_t layer = model->options.layers - 1; layer >= 0; layer--) {
+        const struct group_gradient gradient = {parameter_layer_group(&model->table, layer),
+                                                activations->layer_gradient};
+        encoder_backward_layer(&pass, activations, layer, &gradient);
+        TRY(sink_take(sink, &gradient, error));
+    }
+    encoder_backward_embedding(&pass, activations, &objective.embeddings);
+    TRY(sink_take(sink, &objective.embeddings, error));
+    *result = (struct model_result){.loss_sum = score.loss_sum,
+                                    .target_count = batch->target_count,
+                                    .correct_count = score.correct_count};
+    return STATUS_OK;
+}
+
+enum status model_evaluate(struct model *model, const float *weights, const struct batch *batch,
+                           struct model_result *result, struct error *error)
+{
+    TRY(batch_check(model, batch, error));
+    const struct pass pass = pass_make(model, weights, batch, false);
+    struct head_score score = {0};
+    objective_score(&pass, &model->activations,
+                    encoder_forward(&pass, &model->activations, model->options.layers), &score);
+    *result = (struct model_result){.loss_sum = score.loss_sum,
+                                    .target_count = batch->target_count,
+                                    .correct_count = score.correct_count};
+    return STATUS_OK;
+}
+
+enum status model_logits(struct model *model, const float *weights, const struct batch *batch,
+                         float *logits, struct error *error)
+{
+    TRY(batch_check(model, batch, error));
+    const struct pass pass = pass_make(model, weights, batch, false);
+    objective_logits(&pass, &model->activations,
+                     encoder_forward(&pass, &model->activations, model->options.layers), logits);
+    return STATUS_OK;
+}
+
+enum status model_hidden(struct model *model, const float *weights, const struct batch *batch,
+                         int64_t layer, float *hidden, struct error *error)
+{
+    INVARIANT(layer >= 0 && layer <= model->options.layers);
+    TRY(batch_check(model, batch, error));
+    const struct pass pass = pass_make(model, weights, batch, false);
+    const float *const state = encoder_forward(&pass, &model->activations, layer);
+    memcpy(hidden, state,
+           (size_t)(batch->token_count * model->options.hidden) * sizeof *hidden);
+    return STATUS_OK;
+}

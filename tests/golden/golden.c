@@ -1,0 +1,441 @@
+/* golden [--level reference|avx2|avx512] DIR…: runs our model on folders of reference data and compares the loss, logits,
+ * hidden states, every gradient and five AdamW steps with what the reference library computed.
+ *
+ * One line for each group of tensors: the folder, the group, what was measured and what is allowed. Exits non-zero if
+ * anything misses its tolerance or a folder cannot be read. A family that is not built yet is reported and skipped.
+ * Tolerances: shared/golden/README.md. "relative" is |a - b| / |b| in L2, "largest" the largest absolute difference. */
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/memory.h"
+#include "tests/golden/golden_case.h"
+#include "tests/support/suite.h"
+
+static const double loss_largest = 1e-5;
+static const double output_relative = 1e-5;
+static const double output_largest = 1e-4;
+static const double gradient_all_relative = 1e-5;
+static const double gradient_one_relative = 1e-4;
+static const double gradient_one_largest = 1e-6;
+static const double step_largest = 5e-3; /* times the sum of learning rates */
+static const double step_relative = 1e-5;
+static const double noise_factor = 5; /* of the reference's own rounding noise, in case.json */
+
+/* Set by main before the tests run. */
+static char **folders;
+static enum kernels_level level;
+
+struct difference {
+    double square_sum;
+    double reference_square_sum;
+    double largest;
+};
+
+static void difference_add(struct difference *difference, double value, double reference)
+{
+    const double d = value - reference;
+    difference->square_sum += d * d;
+    difference->reference_square_sum += reference * reference;
+    /* a value that is not a number must not pass */
+    difference->largest = fabs(d) <= difference->largest ? difference->largest : fabs(d);
+}
+
+static double difference_relative(const struct difference *difference)
+{
+    return sqrt(difference->reference_square_sum > 0
+                    ? difference->square_sum / difference->reference_square_sum
+                    : difference->square_sum);
+}
+
+/* The state of one folder's run. */
+struct run {
+    struct golden_case golden;
+    struct kernels kernels;
+    struct model *model;
+    float *gradient; /* flat space */
+    bool missed;
+};
+
+static void report(struct run *run, const char *group, bool meets, const char *format, ...)
+    PRINTF_LIKE(4, 5);
+
+static void report(struct run *run, const char *group, bool meets, const char *format, ...)
+{
+    va_list list;
+    va_start(list, format);
+    (void)printf("%-24s %-18s ", path_name(run->golden.folder), group);
+    (void)vprintf(format, list);
+    (void)printf("  %s\n", meets ? "ok" : "MISSED");
+    (void)fflush(stdout);
+    va_end(list);
+    run->missed = run->missed || !meets;
+}
+
+static void report_output(struct run *run, const char *group, const struct difference *difference)
+{
+    const double relative = difference_relative(difference);
+    report(run, group, relative <= output_relative && difference->largest <= output_largest,
+           "relative %.1e (allowed %.0e)  largest %.1e (allowed %.0e)", relative, output_relative,
+           difference->largest, output_largest);
+}
+
+/* Compares (N, width) with a reference tensor (B, T, width) where there are tokens. */
+static void compare_rows(struct run *run, const struct golden_file *file, const char *name,
+                         const char *group, const float *values, int64_t width)
+{
+    const struct golden_case *const golden = &run->golden;
+    const struct golden_tensor tensor = golden_file_find(file, name);
+    ck_assert_msg(tensor.count == golden->padded_row_count * width, "%s: shape of \"%s\"",
+                  golden->folder, name);
+    struct difference difference = {0};
+    for (int64_t row = 0; row < golden->every.token_count; row++) {
+        for (int64_t i = 0; i < width; i++) {
+            difference_add(&difference, (double)values[row * width + i],
+                           golden_value(&tensor, golden->source_rows[row] * width + i));
+        }
+    }
+    report_output(run, group, &difference);
+}
+
+static void check_outputs(struct run *run)
+{
+    struct error error = {0};
+    const struct golden_case *const golden = &run->golden;
+    const int64_t c = golden->options.hidden;
+    const int64_t v = golden->options.vocabulary;
+    struct golden_file file;
+    golden_case_file(golden, "case.safetensors", &file);
+
+    float *const logits =
+        memory_take((size_t)(golden->every.target_count * v), sizeof *logits, "logits");
+    CHECK_OK(model_logits(run->model, golden->weights, &golden->every, logits, &error), error);
+    compare_rows(run, &file, "outputs.logits", "logits", logits, v);
+    memory_release(logits);
+
+    float *const hidden =
+        memory_take((size_t)(golden->every.token_count * c), sizeof *hidden, "hidden");
+    for (int64_t layer = 0; layer <= golden->options.layers; layer++) {
+        char name[64];
+        (void)snprintf(name, sizeof name, "outputs.hidden_states.%d", (int)layer);
+        CHECK_OK(model_hidden(run->model, golden->weights, &golden->every, layer, hidden, &error),
+                 error);
+        compare_rows(run, &file, name, name + strlen("outputs."), hidden, c);
+    }
+    memory_release(hidden);
+    golden_file_close(&file);
+}
+
+static enum status gradient_keep(void *context, int64_t group, const float *gradient,
+                                 struct error *error)
+{
+    const struct run *const run = context;
+    const struct parameter_group *const place = &run->golden.table.groups[group];
+    (void)error;
+    memcpy(run->gradient + place->offset, gradient, (size_t)place->count * sizeof *gradient);
+    return STATUS_OK;
+}
+
+/* Gradient of the mean loss into run->gradient; returns the mean loss. */
+static double run_backward(struct run *run)
+{
+    struct error error = {0};
+    struct model_result result;
+    const struct gradient_sink sink = {gradient_keep, run};
+    const double targets = (double)run->golden.masked.target_count;
+    ck_assert_msg(targets > 0, "%s: nothing is predicted", run->golden.folder);
+    CHECK_OK(model_train(run->model, run->golden.weights, &run->golden.masked,
+                         (float)(1.0 / targets), &sink, &result, &error),
+             error);
+    return result.loss_sum / targets;
+}
+
+static void check_loss(struct run *run)
+{
+    struct error error = {0};
+    struct golden_file file;
+    golden_case_file(&run->golden, "case.safetensors", &file);
+    const struct golden_tensor tensor = golden_file_find(&file, "outputs.loss_f64");
+    const double expected = golden_value(&tensor, 0);
+    golden_file_close(&file);
+    const double loss = run_backward(run);
+    report(run, "loss", fabs(loss - expected) <= loss_largest, "%.7f, largest %.1e (allowed %.0e)",
+           loss, fabs(loss - expected), loss_largest);
+    struct model_result result;
+    CHECK_OK(model_evaluate(run->model, run->golden.weights, &run->golden.masked, &result, &error),
+             error);
+    const double evaluated = result.loss_sum / (double)result.target_count;
+    report(run, "loss, evaluated", fabs(evaluated - expected) <= loss_largest,
+           "%.7f, largest %.1e (allowed %.0e)", evaluated, fabs(evaluated - expected),
+           loss_largest);
+}
+
+static void check_gradients(struct run *run)
+{
+    const struct parameter_table *const table = &run->golden.table;
+    struct golden_file file;
+    golden_case_file(&run->golden, "grads.safetensors", &file);
+    struct difference all = {0};
+    struct difference worst = {0};
+    const char *worst_name = "none";
+    double worst_share = -1;
+    for (int64_t i = 0; i < table->row_count; i++) {
+        const struct parameter *const row = &table->rows[i];
+        const struct golden_tensor tensor = golden_file_find(&file, row->name);
+        ck_assert_int_eq(tensor.count, row->count);
+        struct difference one = {0};
+        for (int64_t j = 0; j < row->count; j++) {
+            const double value = (double)run->gradient[row->offset + j];
+            difference_add(&one, value, golden_value(&tensor, j));
+            difference_add(&all, value, golden_value(&tensor, j));
+        }
+        /* one of the two tolerances is enough */
+        const double share = fmin(difference_relative(&one) / gradient_one_relative,
+                                  one.largest / gradient_one_largest);
+        if (!(share <= worst_share)) {
+            worst_share = share;
+            worst = one;
+            worst_name = row->name;
+        }
+    }
+    golden_file_close(&file);
+    const double relative = difference_relative(&all);
+    report(run, "all gradients", relative <= gradient_all_relative,
+           "relative %.1e (allowed %.0e)", relative, gradient_all_relative);
+    report(run, "worst gradient", worst_share <= 1,
+           "relative %.1e (allowed %.0e) or largest %.1e (allowed %.0e), %s",
+           difference_relative(&worst), gradient_one_relative, worst.largest, gradient_one_largest,
+           worst_name);
+}
+
+/* The recorded training run of case.json. */
+struct trace {
+    const json_t *object;
+    const json_t *rates;
+    const json_t *noise;
+    struct kernels_adamw options;
+    double beta1, beta2;
+    double weight_decay;
+    double norm_max; /* 0: no clipping */
+};
+
+static double trace_real(const json_t *object, const char *key)
+{
+    struct error error = {0};
+    double value = 0;
+    CHECK_OK(json_member_real(object, key, "case.json: adamw", &value, &error), error);
+    return value;
+}
+
+static struct trace trace_read(const struct golden_case *golden)
+{
+    struct error error = {0};
+    struct trace trace = {0};
+    json_t *training = NULL;
+    json_t *adamw = NULL;
+    json_t *betas = NULL;
+    json_t *rates = NULL;
+    json_t *noise = NULL;
+    CHECK_OK(json_member_object(golden->description, "training", "case.json", &training, &error),
+             error);
+    CHECK_OK(json_member_object(training, "adamw", "case.json", &adamw, &error), error);
+    CHECK_OK(json_member_array(adamw, "betas", "case.json", &betas, &error), error);
+    CHECK_OK(json_member_array(adamw, "lr", "case.json", &rates, &error), error);
+    CHECK_OK(json_member_object(adamw, "float32_noise_over_lr_sum", "case.json", &noise, &error),
+             error);
+    trace.object = adamw;
+    trace.rates = rates;
+    trace.noise = json_object_get(noise, "per_parameter");
+    trace.beta1 = json_number_value(json_array_get(betas, 0));
+    trace.beta2 = json_number_value(json_array_get(betas, 1));
+    ck_assert_msg(trace.beta1 > 0 && trace.beta2 > 0, "%s: betas", golden->folder);
+    trace.weight_decay = trace_real(adamw, "weight_decay");
+    trace.norm_max = trace_real(adamw, "max_grad_norm");
+    trace.options = (struct kernels_adamw){.beta1 = (float)trace.beta1,
+                                           .beta2 = (float)trace.beta2,
+                                           .epsilon = (float)trace_real(adamw, "eps")};
+    return trace;
+}
+
+static bool trace_saves(const struct trace *trace, int64_t step)
+{
+    const json_t *const saved = json_object_get(trace->object, "steps_saved");
+    size_t i;
+    const json_t *entry;
+    json_array_foreach(saved, i, entry)
+    {
+        if (json_integer_value(entry) == step) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* One AdamW step on every tensor; first, second: moments in the flat space. */
+static void adamw_step(struct run *run, const struct trace *trace, int64_t step, float *first,
+                       float *second)
+{
+    const struct parameter_table *const table = &run->golden.table;
+    struct kernels_adamw options = trace->options;
+    options.rate = (float)json_number_value(json_array_get(trace->rates, (size_t)(step - 1)));
+    options.correction1 = (float)(1.0 / (1.0 - pow(trace->beta1, (double)step)));
+    options.correction2 = (float)(1.0 / (1.0 - pow(trace->beta2, (double)step)));
+    options.gradient_scale = 1.0F;
+    if (trace->norm_max > 0) {
+        const double norm = sqrt(run->kernels.square_sum(run->gradient, table->element_count));
+        options.gradient_scale = (float)fmin(1.0, trace->norm_max / (norm + 1e-6));
+    }
+    for (int64_t i = 0; i < table->row_count; i++) {
+        const struct parameter *const row = &table->rows[i];
+        options.weight_decay = row->decays ? (float)trace->weight_decay : 0.0F;
+        run->kernels.adamw(run->golden.weights + row->offset, first + row->offset,
+                           second + row->offset, run->gradient + row->offset, &options, row->count);
+    }
+}
+
+static void compare_step(struct run *run, const struct golden_file *file,
+                         const struct trace *trace, int64_t step, double rate_sum)
+{
+    const struct parameter_table *const table = &run->golden.table;
+    struct difference all = {0};
+    double worst_share = -1;
+    double worst_largest = 0;
+    const char *worst_name = "none";
+    for (int64_t i = 0; i < table->row_count; i++) {
+        const struct parameter *const row = &table->rows[i];
+        char name[PARAMETER_NAME_BYTES + 32];
+        (void)snprintf(name, sizeof name, "step%d.%s", (int)step, row->name);
+        const struct golden_tensor tensor = golden_file_find(file, name);
+        ck_assert_int_eq(tensor.count, row->count);
+        struct difference one = {0};
+        for (int64_t j = 0; j < row->count; j++) {
+            const double value = (double)run->golden.weights[row->offset + j];
+            difference_add(&one, value, golden_value(&tensor, j));
+            difference_add(&all, value, golden_value(&tensor, j));
+        }
+        const double noise = json_number_value(json_object_get(trace->noise, row->name));
+        const double share =
+            one.largest / (fmax(step_largest, noise_factor * noise) * rate_sum);
+        if (!(share <= worst_share)) {
+            worst_share = share;
+            worst_largest = one.largest;
+            worst_name = row->name;
+        }
+    }
+    const double relative = difference_relative(&all);
+    const double allowed =
+        fmax(step_relative, noise_factor * trace_real(trace->object, "float32_noise_rel_l2"));
+    char group[32];
+    (void)snprintf(group, sizeof group, "adamw step %d", (int)step);
+    report(run, group, relative <= allowed && worst_share <= 1,
+           "relative %.1e (allowed %.0e)  largest %.1e (allowed %.1e), %s", relative, allowed,
+           worst_largest, worst_largest / worst_share, worst_name);
+}
+
+static void check_adamw(struct run *run)
+{
+    const int64_t elements = run->golden.table.element_count;
+    const struct trace trace = trace_read(&run->golden);
+    struct golden_file file;
+    golden_case_file(&run->golden, "adamw.safetensors", &file);
+    float *const first = memory_take((size_t)elements, sizeof *first, "moments");
+    float *const second = memory_take((size_t)elements, sizeof *second, "moments");
+    double rate_sum = 0;
+    const int64_t steps = (int64_t)json_array_size(trace.rates);
+    ck_assert_msg(steps >= 1 && steps <= GOLDEN_STEPS_MAX, "%s: learning rates",
+                  run->golden.folder);
+    for (int64_t step = 1; step <= steps; step++) {
+        (void)run_backward(run);
+        adamw_step(run, &trace, step, first, second);
+        rate_sum += json_number_value(json_array_get(trace.rates, (size_t)(step - 1)));
+        if (trace_saves(&trace, step)) {
+            compare_step(run, &file, &trace, step, rate_sum);
+        }
+    }
+    memory_release(second);
+    memory_release(first);
+    golden_file_close(&file);
+}
+
+static void run_folder(const char *folder)
+{
+    struct error error = {0};
+    struct run run = {0};
+    golden_case_open(&run.golden, folder);
+    CHECK_OK(kernels_open(&run.kernels, level, &error), error);
+    const int64_t tokens = run.golden.every.token_count;
+    const struct batch_limits limits = {run.golden.every.sequence_count, tokens, tokens};
+    CHECK_OK(model_open(&run.model, &run.kernels, &run.golden.options, &limits, true, &error),
+             error);
+    run.gradient =
+        memory_take((size_t)run.golden.table.element_count, sizeof *run.gradient, "gradient");
+    check_loss(&run);
+    check_outputs(&run);
+    check_gradients(&run);
+    check_adamw(&run);
+    memory_release(run.gradient);
+    model_close(run.model);
+    golden_case_close(&run.golden);
+    ck_assert_msg(!run.missed, "%s: a tolerance was missed", folder);
+}
+
+START_TEST(test_model_agrees_with_the_reference)
+{
+    char path[PATH_BYTES];
+    (void)snprintf(path, sizeof path, "%s", folders[_i]);
+    for (size_t end = strlen(path); end > 1 && path[end - 1] == '/'; end--) {
+        path[end - 1] = '\0';
+    }
+    char name[GOLDEN_CLASS_BYTES];
+    golden_class(path, name);
+    if (golden_class_is_planned(name)) {
+        (void)printf("%-24s skipped: family %s is not built yet\n", path_name(path), name);
+        (void)fflush(stdout);
+        return;
+    }
+    ck_assert_msg(golden_class_is_built(name), "%s: unknown model class \"%s\"", path, name);
+    run_folder(path);
+}
+END_TEST
+
+static int usage(void)
+{
+    (void)fprintf(stderr, "usage: golden [--level reference|avx2|avx512] DIR...\n");
+    return 2;
+}
+
+int main(int argument_count, char **arguments)
+{
+    int first = 1;
+    level = kernels_level_best();
+    if (argument_count > 2 && strcmp(arguments[1], "--level") == 0) {
+        const enum kernels_level levels[] = {KERNELS_LEVEL_REFERENCE, KERNELS_LEVEL_AVX2,
+                                             KERNELS_LEVEL_AVX512};
+        bool known = false;
+        for (int64_t i = 0; i < ARRAY_LENGTH(levels); i++) {
+            if (strcmp(arguments[2], kernels_level_name(levels[i])) == 0) {
+                level = levels[i];
+                known = true;
+            }
+        }
+        if (!known) {
+            return usage();
+        }
+        first = 3;
+    }
+    if (first >= argument_count) {
+        return usage();
+    }
+    folders = arguments + first;
+    Suite *const suite = suite_create("golden");
+    TCase *const all = tcase_create("golden");
+    tcase_set_timeout(all, 100);
+    tcase_add_loop_test(all, test_model_agrees_with_the_reference, 0, argument_count - first);
+    suite_add_tcase(suite, all);
+    SRunner *const runner = srunner_create(suite);
+    srunner_run_all(runner, CK_NORMAL);
+    const int failed = srunner_ntests_failed(runner);
+    srunner_free(runner);
+    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+}
