@@ -15,10 +15,10 @@ static const struct kernels tables[] = {
                                  KERNELS_OPERATIONS(TABLE_ENTRY, reference)},
     [KERNELS_LEVEL_AVX2] = {.level = KERNELS_LEVEL_AVX2,
                             .matmul = matmul_openblas,
-                            KERNELS_OPERATIONS(TABLE_ENTRY, reference)},
+                            KERNELS_OPERATIONS(TABLE_ENTRY, avx2)},
     [KERNELS_LEVEL_AVX512] = {.level = KERNELS_LEVEL_AVX512,
                               .matmul = matmul_openblas,
-                              KERNELS_OPERATIONS(TABLE_ENTRY, reference)},
+                              KERNELS_OPERATIONS(TABLE_ENTRY, avx512)},
 };
 
 static bool level_runs(enum kernels_level level)

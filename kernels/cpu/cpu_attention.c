@@ -1,0 +1,340 @@
+/* Packed multi-head attention: for each sequence and head, blocks of query rows against all keys they may see. The
+ * products are OpenBLAS's on the packed arrays themselves (leading dimensions 3C and C); only a block of scores
+ * exists at a time, in the scratch.
+ *     forward:  S = scale · Q K', P = exp(S - max), out = (kept P) V · (dropout scale / Σ P)
+ *     backward: P = exp(S - log_sum), dP = kept (dO V') · dropout scale, dS = P (dP - δ), δ = dO·O per row,
+ *               dV += (kept P · dropout scale)' dO, dQ = scale · dS K, dK += scale · dS' Q
+ * Blocks of the backward go from the last to the first: the last sees every key, so it writes and the others add. */
+#include "kernels/cpu/cpu_dropout.h"
+#include "kernels/functions.h"
+
+enum { BLOCK_ROWS = 128 };
+
+/* One block of query rows of one head of one sequence. */
+struct block {
+    int64_t n;          /* rows in all */
+    int64_t c;
+    int64_t width;      /* D */
+    int64_t head;
+    int64_t first_key;  /* row of the sequence's first key */
+    int64_t first;      /* row of the block's first query */
+    int64_t rows;
+    int64_t keys;       /* that its last query sees */
+    int64_t stride;     /* between rows of scores in the scratch */
+    int64_t longest;    /* sequence, rounded up to 8: the stride of dropout elements */
+    bool causal;
+    float scale;
+    const struct kernels_dropout *dropout; /* NULL: none */
+    float *scores;
+    float *slopes;
+    uint8_t *kept;      /* (rows, kept_stride) bits */
+    int64_t kept_stride;
+};
+
+static int64_t rounded_up(int64_t value, int64_t unit)
+{
+    return (value + unit - 1) / unit * unit;
+}
+
+static int64_t scores_floats(int64_t longest)
+{
+    return BLOCK_ROWS * rounded_up(longest, KERNELS_LANES);
+}
+
+int64_t OPERATION(attention_scratch)(int64_t longest_sequence, int64_t head_width)
+{
+    (void)head_width;
+    const int64_t kept_bytes = BLOCK_ROWS * rounded_up(longest_sequence, 8) / 8 + DROPOUT_LANES;
+    return 2 * scores_floats(longest_sequence) + kept_bytes / 4 + 1;
+}
+
+static struct block block_make(const struct kernels_attention_shape *shape, float *scratch)
+{
+    int64_t longest = 0;
+    for (int64_t b = 0; b < shape->sequence_count; b++) {
+        const int64_t length = shape->starts[b + 1] - shape->starts[b];
+        longest = length > longest ? length : longest;
+    }
+    return (struct block){.n = shape->starts[shape->sequence_count],
+                          .c = shape->heads * shape->head_width,
+                          .width = shape->head_width,
+                          .longest = rounded_up(longest, 8),
+                          .causal = shape->kind == KERNELS_ATTENTION_CAUSAL,
+                          .scale = shape->scale,
+                          .dropout = shape->dropout.threshold == 0 ? NULL : &shape->dropout,
+                          .scores = scratch,
+                          .slopes = scratch + scores_floats(longest),
+                          .kept = (uint8_t *)(scratch + 2 * scores_floats(longest))};
+}
+
+/* Places the block at query row `offset` of the sequence [start, end). */
+static void block_place(struct block *block, int64_t start, int64_t end, int64_t offset)
+{
+    const int64_t left = end - start - offset;
+    block->first_key = start;
+    block->first = start + offset;
+    block->rows = left < BLOCK_ROWS ? left : BLOCK_ROWS;
+    block->keys = block->causal ? offset + block->rows : end - start;
+    block->stride = rounded_up(end - start, KERNELS_LANES);
+    block->kept_stride = rounded_up(block->keys, 8) / 8;
+}
+
+/* Keys that query row `row` of the block sees. */
+static int64_t block_visible(const struct block *block, int64_t row)
+{
+    return block->causal ? block->first - block->first_key + row + 1 : block->keys;
+}
+
+static void block_dropout(const struct block *block)
+{
+    if (block->dropout == NULL) {
+        return;
+    }
+    const int64_t count = block->rows * block->kept_stride;
+    int64_t row = 0;
+    int64_t column = 0;
+    for (int64_t byte = 0; byte < count; byte += DROPOUT_LANES) {
+        uint64_t blocks[DROPOUT_LANES];
+        for (int l = 0; l < DROPOUT_LANES; l++) {
+            const int64_t query = block->head * block->n + block->first + row;
+            blocks[l] = (uint64_t)(query * (block->longest / 8) + column);
+            if (++column == block->kept_stride) {
+                column = 0;
+                row++;
+            }
+        }
+        dropout_bytes(block->kept + byte, block->dropout, blocks);
+    }
+}
+
+/* The kept-bits of keys j to j + 31 (bits behind the row mean nothing). */
+static inline uint32_t kept_word(const uint8_t *kept, int64_t j, int64_t keys)
+{
+    uint32_t word = 0;
+    const int64_t left = rounded_up(keys - j, 8) / 8;
+    memcpy(&word, kept + j / 8, left < 4 ? (size_t)left : 4);
+    return word;
+}
+
+static void row_drop(float *values, const uint8_t *kept, int64_t keys)
+{
+    int64_t j = 0;
+    for (; j + 32 <= keys; j += 32) {
+        const uint32_t word = kept_word(kept, j, keys);
+        SIMD
+        for (int l = 0; l < 32; l++) {
+            values[j + l] = dropout_select(word, l, values[j + l]);
+        }
+    }
+    if (j < keys) {
+        const uint32_t word = kept_word(kept, j, keys);
+        for (int l = 0; j + l < keys; l++) {
+            values[j + l] = dropout_select(word, l, values[j + l]);
+        }
+    }
+}
+
+static void row_exp(float *values, float most, int64_t keys)
+{
+    SIMD
+    for (int64_t j = 0; j < keys; j++) {
+        values[j] = function_exp(values[j] - most);
+    }
+}
+
+static void row_scale(float *values, float factor, int64_t count)
+{
+    SIMD
+    for (int64_t j = 0; j < count; j++) {
+        values[j] *= factor;
+    }
+}
+
+static void row_clear(float *values, int64_t from, int64_t to)
+{
+    memset(values + from, 0, (size_t)(to - from) * sizeof *values);
+}
+
+/* Element 0 of part (0 query, 1 key, 2 value) of `row` for the block's head. */
+static int64_t part_at(const struct block *block, int64_t row, int64_t part)
+{
+    return (row * 3 + part) * block->c + block->head * block->width;
+}
+
+static void block_scores(const struct block *block, const float *qkv)
+{
+    matmul_openblas(false, true, block->rows, block->keys, block->width, block->scale,
+                    qkv + part_at(block, block->first, 0), 3 * block->c,
+                    qkv + part_at(block, block->first_key, 1), 3 * block->c, 0.0F, block->scores,
+                    block->stride);
+}
+
+static void block_forward(const struct block *block, float *out, float *log_sum, const float *qkv)
+{
+    float factors[BLOCK_ROWS];
+    float *const logs = log_sum + block->head * block->n + block->first;
+    block_scores(block, qkv);
+    block_dropout(block);
+    for (int64_t i = 0; i < block->rows; i++) {
+        float *const row = block->scores + i * block->stride;
+        const int64_t keys = block_visible(block, i);
+        const float most = lanes_max(row, keys);
+        row_exp(row, most, keys);
+        const float sum = lanes_sum(row, keys);
+        logs[i] = (float)((double)most + function_log((double)sum));
+        factors[i] = 1.0F / sum;
+        if (block->dropout != NULL) {
+            factors[i] *= block->dropout->scale;
+            row_drop(row, block->kept + i * block->kept_stride, keys);
+        }
+        row_clear(row, keys, block->keys);
+    }
+    float *const rows = out + block->first * block->c + block->head * block->width;
+    matmul_openblas(false, false, block->rows, block->width, block->keys, 1.0F, block->scores,
+                    block->stride, qkv + part_at(block, block->first_key, 2), 3 * block->c, 0.0F,
+                    rows, block->c);
+    for (int64_t i = 0; i < block->rows; i++) {
+        row_scale(rows + i * block->c, factors[i], block->width);
+    }
+}
+
+void OPERATION(attention_forward)(float *out, float *log_sum, const float *qkv,
+                                  const struct kernels_attention_shape *shape, float *scratch)
+{
+    struct block block = block_make(shape, scratch);
+    for (int64_t b = 0; b < shape->sequence_count; b++) {
+        const int64_t start = shape->starts[b];
+        const int64_t end = shape->starts[b + 1];
+        for (block.head = 0; block.head < shape->heads; block.head++) {
+            for (int64_t offset = 0; offset < end - start; offset += BLOCK_ROWS) {
+                block_place(&block, start, end, offset);
+                block_forward(&block, out, log_sum, qkv);
+            }
+        }
+    }
+}
+
+/* Scores become probabilities, slopes (dP) become dS. */
+static void row_backward(float *scores, float *slopes, float log_sum, float delta, int64_t keys)
+{
+    SIMD
+    for (int64_t j = 0; j < keys; j++) {
+        const float p = function_exp(scores[j] - log_sum);
+        scores[j] = p;
+        slopes[j] = p * (slopes[j] - delta);
+    }
+}
+
+/* The same with dropout: scores become kept probabilities times its scale. */
+static inline void drop_element(float *score, float *slope, uint32_t word, int l, float scale,
+                                float log_sum, float delta)
+{
+    const float p = function_exp(*score - log_sum);
+    *score = dropout_select(word, l, p * scale);
+    *slope = p * (dropout_select(word, l, *slope * scale) - delta);
+}
+
+static void row_backward_drop(float *scores, float *slopes, const uint8_t *kept, float scale,
+                              float log_sum, float delta, int64_t keys)
+{
+    int64_t j = 0;
+    for (; j + 32 <= keys; j += 32) {
+        const uint32_t word = kept_word(kept, j, keys);
+        SIMD
+        for (int l = 0; l < 32; l++) {
+            drop_element(scores + j + l, slopes + j + l, word, l, scale, log_sum, delta);
+        }
+    }
+    if (j < keys) {
+        const uint32_t word = kept_word(kept, j, keys);
+        for (int l = 0; j + l < keys; l++) {
+            drop_element(scores + j + l, slopes + j + l, word, l, scale, log_sum, delta);
+        }
+    }
+}
+
+/* Σ a·b in the order of sums over columns. */
+static float row_dot(const float *a, const float *b, int64_t count)
+{
+    struct lanes sum = lanes_zero();
+    int64_t j = 0;
+    for (; j + KERNELS_LANES <= count; j += KERNELS_LANES) {
+        sum = lanes_add(sum, lanes_multiply(lanes_load(a + j), lanes_load(b + j)));
+    }
+    const int64_t left = count - j;
+    const struct lanes rest =
+        lanes_multiply(lanes_load_part(a + j, left), lanes_load_part(b + j, left));
+    return lanes_total(lanes_add(sum, rest));
+}
+
+struct backward {
+    float *d_qkv;
+    const float *d_out;
+    const float *out;
+    const float *log_sum;
+    const float *qkv;
+};
+
+static void block_slopes(const struct block *block, const struct backward *backward,
+                         const float *d_rows)
+{
+    const float *const rows =
+        backward->out + block->first * block->c + block->head * block->width;
+    const float *const logs = backward->log_sum + block->head * block->n + block->first;
+    for (int64_t i = 0; i < block->rows; i++) {
+        float *const scores = block->scores + i * block->stride;
+        float *const slopes = block->slopes + i * block->stride;
+        const int64_t keys = block_visible(block, i);
+        const float delta = row_dot(d_rows + i * block->c, rows + i * block->c, block->width);
+        if (block->dropout == NULL) {
+            row_backward(scores, slopes, logs[i], delta, keys);
+        } else {
+            row_backward_drop(scores, slopes, block->kept + i * block->kept_stride,
+                              block->dropout->scale, logs[i], delta, keys);
+        }
+        row_clear(scores, keys, block->keys);
+        row_clear(slopes, keys, block->keys);
+    }
+}
+
+static void block_backward(const struct block *block, const struct backward *backward, bool first)
+{
+    const int64_t ld = 3 * block->c;
+    const int64_t q = part_at(block, block->first, 0);
+    const int64_t k = part_at(block, block->first_key, 1);
+    const int64_t v = part_at(block, block->first_key, 2);
+    const float *const qkv = backward->qkv;
+    const float *const d_rows =
+        backward->d_out + block->first * block->c + block->head * block->width;
+    const float before = first ? 0.0F : 1.0F;
+    block_scores(block, qkv);
+    block_dropout(block);
+    matmul_openblas(false, true, block->rows, block->keys, block->width, 1.0F, d_rows, block->c,
+                    qkv + v, ld, 0.0F, block->slopes, block->stride);
+    block_slopes(block, backward, d_rows);
+    matmul_openblas(true, false, block->keys, block->width, block->rows, 1.0F, block->scores,
+                    block->stride, d_rows, block->c, before, backward->d_qkv + v, ld);
+    matmul_openblas(false, false, block->rows, block->width, block->keys, block->scale,
+                    block->slopes, block->stride, qkv + k, ld, 0.0F, backward->d_qkv + q, ld);
+    matmul_openblas(true, false, block->keys, block->width, block->rows, block->scale,
+                    block->slopes, block->stride, qkv + q, ld, before, backward->d_qkv + k, ld);
+}
+
+void OPERATION(attention_backward)(float *d_qkv, const float *d_out, const float *out,
+                                   const float *log_sum, const float *qkv,
+                                   const struct kernels_attention_shape *shape, float *scratch)
+{
+    struct block block = block_make(shape, scratch);
+    const struct backward backward = {d_qkv, d_out, out, log_sum, qkv};
+    for (int64_t b = 0; b < shape->sequence_count; b++) {
+        const int64_t start = shape->starts[b];
+        const int64_t end = shape->starts[b + 1];
+        const int64_t last = (end - start - 1) / BLOCK_ROWS * BLOCK_ROWS;
+        for (block.head = 0; block.head < shape->heads && end > start; block.head++) {
+            for (int64_t offset = last; offset >= 0; offset -= BLOCK_ROWS) {
+                block_place(&block, start, end, offset);
+                block_backward(&block, &backward, offset == last);
+            }
+        }
+    }
+}

@@ -1,0 +1,48 @@
+/* AdamW in one pass, and the sum of squares that clipping needs. */
+#include <math.h>
+
+#include "kernels/cpu/cpu_level.h"
+
+void OPERATION(adamw)(float *weights, float *first, float *second, const float *gradient,
+                      const struct kernels_adamw *options, int64_t count)
+{
+    const float gradient_scale = (float)options->gradient_scale;
+    const float beta1 = (float)options->beta1;
+    const float beta2 = (float)options->beta2;
+    const float rest1 = (float)(1.0 - options->beta1);
+    const float rest2 = (float)(1.0 - options->beta2);
+    const float correction = (float)options->correction2;
+    const float epsilon = (float)options->epsilon;
+    const float keep = (float)(1.0 - options->rate * options->weight_decay);
+    const float rate = (float)(options->rate * options->correction1);
+    SIMD
+    for (int64_t i = 0; i < count; i++) {
+        const float g = gradient[i] * gradient_scale;
+        const float m = beta1 * first[i] + rest1 * g;
+        const float v = beta2 * second[i] + rest2 * (g * g);
+        first[i] = m;
+        second[i] = v;
+        weights[i] = weights[i] * keep - rate * (m / (sqrtf(v * correction) + epsilon));
+    }
+}
+
+double OPERATION(square_sum)(const float *values, int64_t count)
+{
+    typedef double quarter_lanes __attribute__((vector_size(32)));
+    typedef float quarter_floats __attribute__((vector_size(16)));
+    quarter_lanes sum[4] = {{0}, {0}, {0}, {0}};
+    int64_t i = 0;
+    for (; i + KERNELS_LANES <= count; i += KERNELS_LANES) {
+        for (int q = 0; q < 4; q++) {
+            quarter_floats part;
+            memcpy(&part, values + i + 4 * q, sizeof part);
+            const quarter_lanes wide = __builtin_convertvector(part, quarter_lanes);
+            sum[q] += wide * wide;
+        }
+    }
+    for (int l = 0; i + l < count; l++) {
+        sum[l / 4][l % 4] += (double)values[i + l] * (double)values[i + l];
+    }
+    const quarter_lanes four = (sum[0] + sum[2]) + (sum[1] + sum[3]);
+    return (four[0] + four[2]) + (four[1] + four[3]);
+}

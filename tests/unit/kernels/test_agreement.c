@@ -1,0 +1,395 @@
+/* kernels: every operation of every level that this processor runs gives what the reference gives, over a table of
+ * operations and shapes. All the arrays that a case takes are compared, inputs too: in bits, or, where matrix products
+ * or libm's exp have part in them, by their relative distance. */
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/memory.h"
+#include "kernels/kernels.h"
+#include "tests/support/suite.h"
+
+enum { ARRAYS_MAX = 24 };
+
+/* The arrays of one run of a case; the same seed gives both levels the same inputs. */
+struct bench {
+    struct random_stream stream;
+    struct {
+        void *data;
+        int64_t count;
+        bool floats;
+    } arrays[ARRAYS_MAX];
+    int array_count;
+};
+
+static void bench_init(struct bench *bench)
+{
+    *bench = (struct bench){
+        .stream = random_stream_make(random_key_make(7, RANDOM_PURPOSE_TEST, 0), 1)};
+}
+
+static void bench_deinit(struct bench *bench)
+{
+    for (int i = 0; i < bench->array_count; i++) {
+        memory_release(bench->arrays[i].data);
+    }
+}
+
+static void *bench_take(struct bench *bench, int64_t count, size_t size, bool floats)
+{
+    ck_assert_int_lt(bench->array_count, ARRAYS_MAX);
+    void *const data = memory_take((size_t)count, size, "test");
+    bench->arrays[bench->array_count].data = data;
+    bench->arrays[bench->array_count].count = floats ? count : count * (int64_t)size;
+    bench->arrays[bench->array_count++].floats = floats;
+    return data;
+}
+
+/* Uniform in [-size, size). */
+static float *bench_floats(struct bench *bench, int64_t count, double size)
+{
+    float *const values = bench_take(bench, count, sizeof *values, true);
+    for (int64_t i = 0; i < count; i++) {
+        values[i] = (float)((2.0 * random_stream_unit(&bench->stream) - 1.0) * size);
+    }
+    return values;
+}
+
+static int32_t *bench_ids(struct bench *bench, int64_t count, int64_t bound)
+{
+    int32_t *const ids = bench_take(bench, count, sizeof *ids, false);
+    for (int64_t i = 0; i < count; i++) {
+        ids[i] = (int32_t)random_stream_below(&bench->stream, (uint64_t)bound);
+    }
+    return ids;
+}
+
+static struct kernels_dropout test_dropout(double rate)
+{
+    return kernels_dropout_make(rate, random_key_make(3, RANDOM_PURPOSE_DROPOUT, 9),
+                                UINT64_C(0x123456789abcdef));
+}
+
+static uint32_t *bench_bits(struct bench *bench, const struct kernels *kernels, int64_t count)
+{
+    uint32_t *const bits = bench_take(bench, (count + 31) / 32, sizeof *bits, false);
+    const struct kernels_dropout dropout = test_dropout(0.3);
+    kernels->dropout_bits(bits, &dropout, count);
+    return bits;
+}
+
+static void run_embedding(const struct kernels *kernels, struct bench *bench, int64_t n, int64_t c)
+{
+    enum { WORDS = 9, POSITIONS = 12, TYPES = 2 };
+    float *const word = bench_floats(bench, WORDS * c, 1);
+    float *const position = bench_floats(bench, POSITIONS * c, 1);
+    float *const type = bench_floats(bench, TYPES * c, 1);
+    float *const out = bench_floats(bench, n * c, 1);
+    const int32_t *const ids = bench_ids(bench, n, WORDS);
+    const int32_t *const positions = bench_ids(bench, n, POSITIONS - 2);
+    const int32_t *const segments = bench_ids(bench, n, TYPES);
+    kernels->embedding_forward(out, word, position, type, ids, positions, segments, 2, n, c);
+    kernels->embedding_backward(word, position, type, out, ids, positions, segments, 2, 1, n, c);
+    kernels->embedding_forward(out, word, position, type, ids, positions, NULL, 2, n, c);
+    kernels->embedding_backward(word, position, type, out, ids, positions, NULL, 2, -1, n, c);
+    float *const bare = bench_floats(bench, n * c, 1);
+    kernels->embedding_forward(bare, word, NULL, NULL, ids, NULL, NULL, 0, n, c);
+    kernels->embedding_backward(word, NULL, NULL, bare, ids, NULL, NULL, 0, -1, n, c);
+}
+
+static void run_rows(const struct kernels *kernels, struct bench *bench, int64_t n, int64_t c)
+{
+    float *const in = bench_floats(bench, n * c, 1);
+    const int32_t *const rows = bench_ids(bench, n + 3, n == 0 ? 1 : n);
+    const int64_t count = n == 0 ? 0 : n + 3;
+    float *const out = bench_floats(bench, count * c, 1);
+    kernels->rows_gather(out, in, rows, count, c);
+    kernels->rows_scatter_add(in, out, rows, count, c);
+}
+
+static void run_dropout(const struct kernels *kernels, struct bench *bench, int64_t n, int64_t c)
+{
+    const float *const in = bench_floats(bench, n * c, 1);
+    float *const out = bench_floats(bench, n * c, 1);
+    const uint32_t *const bits = bench_bits(bench, kernels, n * c);
+    kernels->dropout_apply(out, in, bits, 1.25F, n * c);
+    kernels->dropout_apply(out, out, bits, 1.25F, n * c);
+    float *const copy = bench_floats(bench, n * c, 1);
+    kernels->dropout_apply(copy, in, NULL, 1.25F, n * c);
+    uint32_t *const all = bench_take(bench, (n * c + 31) / 32, sizeof *all, false);
+    const struct kernels_dropout none = test_dropout(0.0);
+    kernels->dropout_bits(all, &none, n * c);
+}
+
+static void run_norm(const struct kernels *kernels, struct bench *bench, int64_t n, int64_t c)
+{
+    const float *const x = bench_floats(bench, n * c, 2);
+    const float *const residual = bench_floats(bench, n * c, 2);
+    const float *const bias = bench_floats(bench, c, 1);
+    const float *const gain = bench_floats(bench, c, 1);
+    const float *const shift = bench_floats(bench, c, 1);
+    const uint32_t *const bits = bench_bits(bench, kernels, n * c);
+    float *const mean = bench_floats(bench, n, 0);
+    float *const rstd = bench_floats(bench, n, 0);
+    float *const normed = bench_floats(bench, n * c, 0);
+    float *const sum = bench_floats(bench, n * c, 0);
+    for (int kind = 0; kind < 8; kind++) {
+        kernels->residual_norm_forward(sum, normed, mean, rstd, (kind & 1) != 0 ? residual : NULL, x,
+                                       (kind & 2) != 0 ? bias : NULL, (kind & 4) != 0 ? bits : NULL,
+                                       1.5F, gain, shift, 1e-5F, n, c);
+        /* fold every variant into what is compared */
+        kernels->residual_norm_forward(sum, NULL, NULL, NULL, sum, normed, NULL, NULL, 1, NULL,
+                                       NULL, 1e-5F, n, c);
+    }
+    kernels->residual_norm_forward(sum, normed, mean, rstd, residual, sum, NULL, NULL, 1, gain,
+                                   shift, 1e-5F, n, c);
+    const float *const d_normed = bench_floats(bench, n * c, 1);
+    float *const d_gain = bench_floats(bench, c, 1);
+    float *const d_shift = bench_floats(bench, c, 1);
+    float *const d_sum = bench_floats(bench, n * c, 1);
+    kernels->norm_backward(d_sum, d_gain, d_shift, NULL, d_normed, sum, mean, rstd, gain, n, c);
+    kernels->norm_backward(d_sum, d_gain, d_shift, d_sum, d_normed, sum, mean, rstd, gain, n, c);
+    kernels->norm_backward(d_sum, d_gain, d_shift, NULL, d_sum, sum, mean, rstd, gain, n, c);
+}
+
+static void run_activation(const struct kernels *kernels, struct bench *bench, int64_t n, int64_t c)
+{
+    const float *const bias = bench_floats(bench, c, 1);
+    for (int kind = KERNELS_ACTIVATION_GELU; kind <= KERNELS_ACTIVATION_RELU; kind++) {
+        float *const pre = bench_floats(bench, n * c, kind == KERNELS_ACTIVATION_GELU ? 16 : 7);
+        float *const out = bench_floats(bench, n * c, 1);
+        float *const d_out = bench_floats(bench, n * c, 1);
+        kernels->activation_forward(out, pre, NULL, (enum kernels_activation)kind, n, c);
+        kernels->activation_forward(out, pre, bias, (enum kernels_activation)kind, n, c);
+        kernels->activation_backward(d_out, d_out, pre, (enum kernels_activation)kind, n, c);
+    }
+}
+
+static void run_bias(const struct kernels *kernels, struct bench *bench, int64_t n, int64_t c)
+{
+    float *const bias = bench_floats(bench, c, 1);
+    float *const out = bench_floats(bench, n * c, 1);
+    kernels->bias_forward(out, bias, n, c);
+    kernels->bias_backward(bias, out, n, c);
+}
+
+static void run_softmax(const struct kernels *kernels, struct bench *bench, int64_t n, int64_t c)
+{
+    float *const logits = bench_floats(bench, n * c, 20);
+    const float *const bias = bench_floats(bench, c, 1);
+    const int32_t *const targets = bench_ids(bench, n, c);
+    double *const loss = bench_take(bench, 2, sizeof *loss, false);
+    int64_t *const correct = bench_take(bench, 2, sizeof *correct, false);
+    if (n > 0) {
+        memset(logits, 0, (size_t)c * sizeof *logits); /* a row of ties */
+    }
+    kernels->softmax_cross_entropy(logits, NULL, targets, 0.0F, loss, correct, n, c);
+    kernels->softmax_cross_entropy(logits, bias, targets, 0.125F, loss + 1, correct + 1, n, c);
+}
+
+static void run_fixed_point(const struct kernels *kernels, struct bench *bench, int64_t n, int64_t c)
+{
+    static const int fractions[] = {0, 20, 40, 54};
+    const float *const values = bench_floats(bench, n * c, 100);
+    int64_t *const sums = bench_take(bench, n * c, sizeof *sums, false);
+    float *const back = bench_floats(bench, n * c, 1);
+    for (int64_t i = 0; i < ARRAY_LENGTH(fractions); i++) {
+        ck_assert(kernels->fixed_point_add(sums, values, fractions[i], 7, n * c));
+        kernels->fixed_point_value(back, sums, fractions[i], n * c);
+    }
+}
+
+static void run_optimizer(const struct kernels *kernels, struct bench *bench, int64_t n, int64_t c)
+{
+    float *const weights = bench_floats(bench, n * c, 1);
+    float *const first = bench_floats(bench, n * c, 0);
+    float *const second = bench_floats(bench, n * c, 0);
+    const float *const gradient = bench_floats(bench, n * c, 1);
+    double *const square = bench_take(bench, 1, sizeof *square, false);
+    const struct kernels_adamw options = {.rate = 1e-3,
+                                          .beta1 = 0.9,
+                                          .beta2 = 0.98,
+                                          .epsilon = 1e-6,
+                                          .weight_decay = 0.1,
+                                          .correction1 = 10,
+                                          .correction2 = 50,
+                                          .gradient_scale = 0.3};
+    kernels->adamw(weights, first, second, gradient, &options, n * c);
+    kernels->adamw(weights, first, second, gradient, &options, n * c);
+    *square = kernels->square_sum(gradient, n * c);
+}
+
+static void run_matmul(const struct kernels *kernels, struct bench *bench, int64_t n, int64_t c)
+{
+    const int64_t k = 37;
+    const float *const a = bench_floats(bench, n * k, 1);
+    const float *const b = bench_floats(bench, k * c, 1);
+    for (int kind = 0; kind < 4; kind++) {
+        const bool transpose_a = (kind & 1) != 0;
+        const bool transpose_b = (kind & 2) != 0;
+        float *const out = bench_floats(bench, n * (c + 2), 1);
+        kernels->matmul(transpose_a, transpose_b, n, c, k, 0.5F, a,
+                        transpose_a ? (n == 0 ? 1 : n) : k, b, transpose_b ? k : c,
+                        kind == 3 ? 0.0F : 1.0F, out, c + 2);
+    }
+}
+
+/* Sequences of lengths 1, 0 and the rest; `c` becomes the head width. */
+static void run_attention(const struct kernels *kernels, struct bench *bench, int64_t n, int64_t c,
+                          enum kernels_attention kind, double rate)
+{
+    enum { HEADS = 3 };
+    const int32_t starts[] = {0, n > 0 ? 1 : 0, n > 0 ? 1 : 0, (int32_t)n};
+    const int64_t longest = n > 1 ? n - 1 : n;
+    const struct kernels_attention_shape shape = {.sequence_count = 3,
+                                                  .starts = starts,
+                                                  .heads = HEADS,
+                                                  .head_width = c,
+                                                  .kind = kind,
+                                                  .scale = (float)(1.0 / sqrt((double)c)),
+                                                  .dropout = test_dropout(rate)};
+    const float *const qkv = bench_floats(bench, n * 3 * HEADS * c, 2);
+    const float *const d_out = bench_floats(bench, n * HEADS * c, 1);
+    float *const out = bench_floats(bench, n * HEADS * c, 1);
+    float *const log_sum = bench_floats(bench, HEADS * n, 1);
+    float *const d_qkv = bench_floats(bench, n * 3 * HEADS * c, 1);
+    float *const scratch =
+        memory_take((size_t)kernels->attention_scratch(longest, c), sizeof *scratch, "test");
+    kernels->attention_forward(out, log_sum, qkv, &shape, scratch);
+    kernels->attention_backward(d_qkv, d_out, out, log_sum, qkv, &shape, scratch);
+    memory_release(scratch);
+}
+
+static void run_attention_full(const struct kernels *kernels, struct bench *bench, int64_t n,
+                               int64_t c)
+{
+    run_attention(kernels, bench, n, c, KERNELS_ATTENTION_FULL, 0.0);
+}
+
+static void run_attention_dropout(const struct kernels *kernels, struct bench *bench, int64_t n,
+                                  int64_t c)
+{
+    run_attention(kernels, bench, n, c, KERNELS_ATTENTION_FULL, 0.1);
+}
+
+static void run_attention_causal(const struct kernels *kernels, struct bench *bench, int64_t n,
+                                 int64_t c)
+{
+    run_attention(kernels, bench, n, c, KERNELS_ATTENTION_CAUSAL, 0.1);
+}
+
+/* Distances: a dot product of k terms is off by about sqrt(k) · 6e-8 of its terms' norm; attention's backward chains
+ * four of them and a float log_sum. */
+static const struct {
+    const char *name;
+    void (*run)(const struct kernels *kernels, struct bench *bench, int64_t n, int64_t c);
+    double distance_max; /* 0: same bits */
+    int64_t width_max;
+} cases[] = {
+    {"embedding", run_embedding, 0, 4096},
+    {"rows", run_rows, 0, 4096},
+    {"dropout", run_dropout, 0, 4096},
+    {"norm", run_norm, 0, 4096},
+    {"activation", run_activation, 0, 4096},
+    {"bias", run_bias, 0, 4096},
+    {"softmax", run_softmax, 0, 4096},
+    {"fixed point", run_fixed_point, 0, 4096},
+    {"optimizer", run_optimizer, 0, 4096},
+    {"matmul", run_matmul, 1e-6, 4096},
+    {"attention", run_attention_full, 3e-6, 64},
+    {"attention with dropout", run_attention_dropout, 3e-6, 64},
+    {"causal attention", run_attention_causal, 3e-6, 64},
+};
+
+static const int64_t rows_of[] = {0, 1, 7, 130};
+static const int64_t widths_of[] = {1, 7, 9, 11, 16, 44, 129, 2050};
+
+static double distance(const float *a, const float *b, int64_t count)
+{
+    double difference = 0;
+    double size = 0;
+    for (int64_t i = 0; i < count; i++) {
+        difference += ((double)a[i] - (double)b[i]) * ((double)a[i] - (double)b[i]);
+        size += (double)b[i] * (double)b[i];
+    }
+    return sqrt(size > 0 ? difference / size : difference);
+}
+
+static void benches_compare(const struct bench *a, const struct bench *b, int64_t test, int64_t n,
+                            int64_t c)
+{
+    ck_assert_int_eq(a->array_count, b->array_count);
+    for (int i = 0; i < a->array_count; i++) {
+        const int64_t count = a->arrays[i].count;
+        ck_assert_int_eq(count, b->arrays[i].count);
+        if (a->arrays[i].floats && cases[test].distance_max > 0) {
+            const double far = distance(a->arrays[i].data, b->arrays[i].data, count);
+            ck_assert_msg(far <= cases[test].distance_max, "%s, %d x %d, array %d: distance %g",
+                          cases[test].name, (int)n, (int)c, i, far);
+        } else {
+            const size_t size = (size_t)count * (a->arrays[i].floats ? sizeof(float) : 1);
+            ck_assert_msg(memcmp(a->arrays[i].data, b->arrays[i].data, size) == 0,
+                          "%s, %d x %d, array %d: other bits", cases[test].name, (int)n, (int)c, i);
+        }
+    }
+}
+
+static void levels_compare(const struct kernels *a, const struct kernels *b)
+{
+    for (int64_t test = 0; test < ARRAY_LENGTH(cases); test++) {
+        for (int64_t i = 0; i < ARRAY_LENGTH(rows_of) * ARRAY_LENGTH(widths_of); i++) {
+            const int64_t n = rows_of[i % ARRAY_LENGTH(rows_of)];
+            const int64_t c = widths_of[i / ARRAY_LENGTH(rows_of)];
+            if (c > cases[test].width_max) {
+                continue;
+            }
+            struct bench first;
+            struct bench second;
+            bench_init(&first);
+            bench_init(&second);
+            cases[test].run(a, &first, n, c);
+            cases[test].run(b, &second, n, c);
+            benches_compare(&first, &second, test, n, c);
+            bench_deinit(&first);
+            bench_deinit(&second);
+        }
+    }
+}
+
+static void kernels_take(struct kernels *kernels, enum kernels_level level)
+{
+    struct error error = {0};
+    CHECK_OK(kernels_open(kernels, level, &error), error);
+}
+
+/* Check runs each test in a process of its own, so each may choose another level. */
+START_TEST(test_avx2_agrees_with_the_reference)
+{
+    struct kernels reference;
+    struct kernels vector;
+    kernels_take(&reference, KERNELS_LEVEL_REFERENCE);
+    kernels_take(&vector, KERNELS_LEVEL_AVX2);
+    levels_compare(&vector, &reference);
+}
+END_TEST
+
+START_TEST(test_avx512_agrees_with_the_reference)
+{
+    if (kernels_level_best() != KERNELS_LEVEL_AVX512) {
+        (void)fprintf(stderr, "skipped, avx512 against reference: this processor has no AVX-512\n");
+        return;
+    }
+    struct kernels reference;
+    struct kernels vector;
+    kernels_take(&reference, KERNELS_LEVEL_REFERENCE);
+    kernels_take(&vector, KERNELS_LEVEL_AVX512);
+    levels_compare(&vector, &reference);
+}
+END_TEST
+
+int main(void)
+{
+    return suite_run("kernels agreement",
+                     (const TTest *[]){test_avx2_agrees_with_the_reference,
+                                       test_avx512_agrees_with_the_reference, NULL});
+}
