@@ -197,7 +197,7 @@ static const struct {
      "could not read configuration \"/runs/x.yaml\": key \"data.corpus\" is missing, expected a "
      "path"},
     {"data: {corpus: c}\nmodel: {layers: 2, hidden: 250, heads: 4, feed_forward: 256}\n",
-     "line 2, column 29: model.hidden 250 is not a multiple of model.heads 4"},
+     "line 2, column 28: model.hidden 250 is not a multiple of model.heads 4"},
     {"data: {corpus: c, sequence_tokens: 256}\nmodel: {layers: 2, hidden: 64, heads: 4, "
      "feed_forward: 256, "
      "positions: 128}\n",
