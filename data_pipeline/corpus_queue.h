@@ -1,0 +1,70 @@
+/* The ordered queue of a corpus build: one reader fills chunks of documents, workers encode them in any order, one
+ * merger takes them in the order they were filled. So the output does not depend on the number of workers.
+ * At most CORPUS_QUEUE_TEXT_BYTES of text (and one more document) are under way. */
+#ifndef SHARDLM_DATA_PIPELINE_CORPUS_QUEUE_H
+#define SHARDLM_DATA_PIPELINE_CORPUS_QUEUE_H
+
+#include <pthread.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "data_pipeline/tokenizer.h"
+
+enum {
+    CORPUS_CHUNK_BYTES = 256 << 10,        /* a chunk ends with the document that reaches this */
+    CORPUS_QUEUE_TEXT_BYTES = 32 << 20,
+    CORPUS_QUEUE_CHUNKS_MAX = 128,
+};
+
+enum corpus_chunk_state {
+    CORPUS_CHUNK_FREE,    /* the reader may fill it */
+    CORPUS_CHUNK_FILLED,  /* a worker may take it */
+    CORPUS_CHUNK_TAKEN,   /* a worker encodes it */
+    CORPUS_CHUNK_ENCODED, /* the merger may take it; then FREE again */
+};
+
+struct corpus_chunk {
+    enum corpus_chunk_state state;
+    int64_t source;         /* number of the file */
+    int64_t position_bytes; /* of all files, read when the chunk was full */
+    int64_t document_count;
+    char *text; /* documents one after another */
+    size_t text_size;
+    size_t text_capacity;
+    size_t *text_ends; /* (document_count) */
+    size_t text_ends_capacity;
+    struct token_list tokens;
+    size_t *token_ends; /* (document_count) */
+    size_t token_ends_capacity;
+    uint64_t *hashes; /* (document_count) */
+    size_t hashes_capacity;
+};
+
+struct corpus_queue {
+    pthread_mutex_t mutex;
+    pthread_cond_t changed;
+    struct corpus_chunk *chunks; /* (chunk_count), a ring */
+    int64_t chunk_count;
+    int64_t filled; /* chunks so far */
+    int64_t taken;
+    int64_t merged;
+    size_t text_bytes; /* filled and not merged */
+    bool finished;     /* the reader is through */
+    bool stopped;      /* somebody failed: everybody goes home */
+};
+
+void corpus_queue_init(struct corpus_queue *queue, int64_t worker_count);
+void corpus_queue_deinit(struct corpus_queue *queue); /* no thread may be inside */
+
+/* Each returns NULL when the queue was stopped, or there will be no more. */
+struct corpus_chunk *corpus_queue_begin_fill(struct corpus_queue *queue); /* an empty chunk */
+struct corpus_chunk *corpus_queue_take(struct corpus_queue *queue);
+struct corpus_chunk *corpus_queue_begin_merge(struct corpus_queue *queue);
+void corpus_queue_end_fill(struct corpus_queue *queue, struct corpus_chunk *chunk);
+void corpus_queue_put_encoded(struct corpus_queue *queue, struct corpus_chunk *chunk);
+void corpus_queue_end_merge(struct corpus_queue *queue, struct corpus_chunk *chunk);
+void corpus_queue_finish(struct corpus_queue *queue);
+void corpus_queue_stop(struct corpus_queue *queue);
+
+#endif
