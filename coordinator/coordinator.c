@@ -126,6 +126,7 @@ static enum status message_take(struct coordinator *coordinator, const struct me
     case MESSAGE_KIND_HELLO:
         (void)snprintf(member->host, sizeof member->host, "%.63s", message->text);
         member->process = message->values[0];
+        member->peak_flops = message->reals[0];
         if (member->state == MEMBER_STATE_ABSENT) {
             member->state = MEMBER_STATE_BUSY;
         }
@@ -254,6 +255,25 @@ static enum status command_send(struct coordinator *coordinator, enum message_ki
     return STATUS_OK;
 }
 
+/* Private memory of all workers, and on each host the most that one of its workers sees of the shared. */
+static double memory_total(const struct coordinator *coordinator)
+{
+    double sum = 0;
+    for (int64_t i = 0; i < coordinator->options->worker_count; i++) {
+        const struct member *const member = &coordinator->members[i];
+        sum += (double)member->ready.values[MESSAGE_VALUE_PRIVATE];
+        double shared = (double)member->ready.values[MESSAGE_VALUE_SHARED];
+        for (int64_t k = 0; k < coordinator->options->worker_count; k++) {
+            const struct member *const other = &coordinator->members[k];
+            const double seen = (double)other->ready.values[MESSAGE_VALUE_SHARED];
+            const bool counted_there = seen > shared || (seen >= shared && k < i);
+            shared = strcmp(member->host, other->host) == 0 && k != i && counted_there ? 0 : shared;
+        }
+        sum += shared;
+    }
+    return sum;
+}
+
 static void step_account(struct coordinator *coordinator)
 {
     const struct message *const first = &coordinator->members[0].ready;
@@ -266,12 +286,14 @@ static void step_account(struct coordinator *coordinator)
         .tokens = first->values[MESSAGE_VALUE_TOKENS],
         .targets = first->values[MESSAGE_VALUE_TARGETS],
         .seconds = clock_seconds_since(coordinator->command_ns),
+        .memory_bytes = memory_total(coordinator),
         .dynamic = coordinator->leases.dynamic,
         .fingerprint = first->fingerprint,
     };
     double compute = 0;
     for (int64_t i = 0; i < coordinator->options->worker_count; i++) {
         record.flops += coordinator->members[i].ready.reals[MESSAGE_REAL_FLOPS];
+        record.peak_flops += coordinator->members[i].peak_flops;
         compute += coordinator->members[i].ready.reals[MESSAGE_REAL_COMPUTE];
     }
     record.wait_share =
@@ -279,13 +301,15 @@ static void step_account(struct coordinator *coordinator)
     const double correct = (double)first->values[MESSAGE_VALUE_CORRECT];
     const double targets = record.targets > 0 ? (double)record.targets : 1.0;
     journal_note(coordinator,
-                 json_pack("{s:I, s:f, s:f, s:f, s:I, s:I, s:f, s:f, s:f, s:f, s:f, s:s, s:s}", "step",
+                 json_pack("{s:I, s:f, s:f, s:f, s:I, s:I, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:s, s:s}", "step",
                            (json_int_t)record.step, "loss", record.loss, "rate", record.rate, "norm",
                            record.norm, "tokens", (json_int_t)record.tokens, "targets",
                            (json_int_t)record.targets, "accuracy", correct / targets, "seconds",
                            record.seconds, "tokens_per_second", (double)record.tokens / record.seconds,
-                           "gflops", record.flops / record.seconds * 1e-9, "wait_share",
-                           record.wait_share, "leases", record.dynamic ? "dynamic" : "static",
+                           "gflops", record.flops / record.seconds * 1e-9, "peak_share",
+                           record.peak_flops > 0 ? record.flops / record.seconds / record.peak_flops : 0.0,
+                           "wait_share", record.wait_share, "memory_mb", record.memory_bytes * 1e-6,
+                           "leases", record.dynamic ? "dynamic" : "static",
                            "fingerprint", first->fingerprint));
     const struct coordinator_listener *const listener = &coordinator->options->listener;
     if (listener->step != NULL) {

@@ -9,7 +9,7 @@
  *
  * Journal: one JSON object a line, appended. {"event":"start"|"resume"|"checkpoint"|"evaluation"|"stop"|"warning"|"end", …}
  * and for each step {"step","loss","rate","norm","tokens","targets","accuracy","seconds","tokens_per_second",
- * "gflops","wait_share","leases","fingerprint"}. */
+ * "gflops","peak_share","wait_share","memory_mb","leases","fingerprint"}. */
 #ifndef SHARDLM_COORDINATOR_COORDINATOR_H
 #define SHARDLM_COORDINATOR_COORDINATOR_H
 
@@ -28,7 +28,9 @@ struct step_record {
     int64_t targets;
     double seconds;       /* wall clock of the step */
     double flops;         /* useful floating-point operations of the step, all workers */
+    double peak_flops;    /* a second: matrix-multiply peak of all workers, measured at their start */
     double wait_share;    /* share of the workers' time that was not compute */
+    double memory_bytes;  /* peak resident: private parts of all workers and shared memory once a node */
     bool dynamic;
     const char *fingerprint; /* borrowed */
 };

@@ -16,6 +16,7 @@ struct member {
     enum member_state state;
     char host[MEMBER_HOST_BYTES];
     int64_t process;
+    double peak_flops;      /* a second, of matrix products, measured at start */
     int64_t heard_ns;       /* when anything came from it last */
     int32_t phase;          /* from its heartbeats */
     int64_t step, slot;

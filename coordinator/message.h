@@ -9,11 +9,11 @@
 #include <stdint.h>
 
 enum { MESSAGE_MAGIC = 0x314d4c53 /* "SLM1" */, MESSAGE_VERSION = 1, MESSAGE_TEXT_BYTES = 512 };
-enum { MESSAGE_VALUES = 8, MESSAGE_REALS = 6, MESSAGE_FINGERPRINT_BYTES = 40 };
+enum { MESSAGE_VALUES = 10, MESSAGE_REALS = 6, MESSAGE_FINGERPRINT_BYTES = 40 };
 
 enum message_kind {
     /* worker to coordinator */
-    MESSAGE_KIND_HELLO = 1, /* text: host; values[0]: process id */
+    MESSAGE_KIND_HELLO = 1, /* text: host; values[0]: process id; reals[0]: matrix-multiply peak, flop/s */
     MESSAGE_KIND_HEARTBEAT, /* phase, step, slot */
     MESSAGE_KIND_ASK,       /* one more slot of `step`, please */
     MESSAGE_KIND_READY,     /* the last command is done; fields by enum message_value, message_real */
@@ -52,6 +52,8 @@ enum message_value {
     MESSAGE_VALUE_TARGETS,   /* predicted tokens of the step or evaluation */
     MESSAGE_VALUE_CORRECT,
     MESSAGE_VALUE_TOKENS,
+    MESSAGE_VALUE_PRIVATE, /* bytes: peak resident memory of this worker without what is shared */
+    MESSAGE_VALUE_SHARED,  /* bytes: shared memory of its node that it has touched */
 };
 enum message_real {
     MESSAGE_REAL_LOSS,    /* mean, nats per predicted token */

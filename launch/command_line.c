@@ -99,7 +99,8 @@ enum status command_line_open(struct command_line *line, const struct command *c
                               const char *program, char *const *words, int64_t word_count,
                               struct error *error)
 {
-    *line = (struct command_line){.command = command, .program = program};
+    *line = (struct command_line){
+        .command = command, .program = program, .words = words, .word_count = word_count};
     line->arguments = memory_take((size_t)word_count, sizeof *line->arguments, "command line");
     line->values = memory_take((size_t)word_count, sizeof *line->values, "command line");
     bool options_end = false;

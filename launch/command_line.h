@@ -49,6 +49,8 @@ struct command {
 struct command_line {
     const struct command *command;
     const char *program; /* argv[0], for starting ourselves again */
+    char *const *words;  /* all words behind the command's name, borrowed */
+    int64_t word_count;
     const char **arguments;
     int64_t argument_count;
     struct command_line_value {

@@ -172,6 +172,9 @@ const struct config_key config_keys[CONFIG_KEY_COUNT] = {
     {"lease.silence_seconds", CONFIG_TYPE_REAL, AT(lease.silence_seconds), "30",
      {.low = 0.1, .high = 86400}, NULL,
      "a worker not heard of for so long ends the job, with its name"},
+    {"lease.wait_seconds", CONFIG_TYPE_REAL, AT(lease.wait_seconds), "600",
+     {.low = 1, .high = 86400}, NULL,
+     "longest wait of a worker for other workers or for the coordinator"},
 
     {"evaluation.every_steps", CONFIG_TYPE_INTEGER, AT(evaluation.every_steps), "0",
      {.low = 0, .high = 1e12}, NULL,

@@ -1,0 +1,143 @@
+/* bench step: how fast training steps are, under the same job as `train`, with nothing written. */
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "base/json.h"
+#include "base/memory.h"
+#include "launch/commands.h"
+#include "launch/job.h"
+#include "launch/supervise.h"
+
+enum { BENCH_STEPS_MAX = 1000, SETS_MAX = 256, WORKERS_MAX = 65536 };
+
+struct bench {
+    const struct command_line *line;
+    struct config config;
+    double seconds[BENCH_STEPS_MAX];
+    int64_t count;
+    int64_t tokens;
+    double flops;
+    double memory_bytes;
+    double peak_flops;
+};
+
+/* The first step warms up: pages, caches, BLAS buffers. */
+static void step_note(void *context, const struct step_record *record)
+{
+    struct bench *const bench = context;
+    bench->memory_bytes = record->memory_bytes;
+    if (record->step == 1 || bench->count == BENCH_STEPS_MAX) {
+        return;
+    }
+    bench->seconds[bench->count++] = record->seconds;
+    bench->tokens = record->tokens;
+    bench->flops = record->flops;
+    bench->peak_flops = record->peak_flops;
+}
+
+static enum status bench_prepare(void *context, struct job_options *options, struct error *error)
+{
+    struct bench *const bench = context;
+    const char *sets[SETS_MAX];
+    int64_t count = 0;
+    const char *set;
+    while (count < SETS_MAX && (set = command_line_text_at(bench->line, "set", count)) != NULL) {
+        sets[count++] = set;
+    }
+    TRY(config_read(bench->line->arguments[0], sets, count, &bench->config, error));
+    int64_t steps;
+    TRY(command_line_integer(bench->line, "steps", 2, BENCH_STEPS_MAX, 6, &steps, error));
+    *options = (struct job_options){
+        .config = &bench->config,
+        .last_step = steps,
+        .listener = {.step = step_note, .context = bench},
+    };
+    return STATUS_OK;
+}
+
+static int seconds_compare(const void *a, const void *b)
+{
+    const double first = *(const double *)a;
+    const double second = *(const double *)b;
+    return first < second ? -1 : first > second ? 1 : 0;
+}
+
+static void bench_print(struct bench *bench)
+{
+    qsort(bench->seconds, (size_t)bench->count, sizeof *bench->seconds, seconds_compare);
+    const double best = bench->seconds[0];
+    const double median = bench->seconds[bench->count / 2];
+    const struct model_options *const model = &bench->config.model;
+    json_t *const line = json_pack(
+        "{s:I, s:I, s:I, s:I, s:I, s:I, s:f, s:f, s:f, s:f, s:f, s:f}", "L", (json_int_t)model->layers,
+        "H", (json_int_t)model->hidden, "V", (json_int_t)model->vocabulary, "T",
+        (json_int_t)bench->config.data.sequence_tokens, "tokens", (json_int_t)bench->tokens, "workers",
+        (json_int_t)(job_world() - 1), "tok_s", (double)bench->tokens / best, "tok_s_med",
+        (double)bench->tokens / median, "gfs", bench->flops / best * 1e-9, "gfs_med",
+        bench->flops / median * 1e-9, "peak_gfs", bench->peak_flops * 1e-9, "peak_mb",
+        bench->memory_bytes * 1e-6);
+    char *const text = json_dumps(line, JSON_COMPACT | JSON_REAL_PRECISION(6));
+    INVARIANT(text != NULL);
+    (void)printf("%s\n", text);
+    free(text);
+    json_decref(line);
+}
+
+static enum status bench_as_rank(struct bench *bench, struct error *error)
+{
+    struct coordinator_result result = {0};
+    const enum status status = job_run(bench_prepare, bench, &result, error);
+    if (job_rank() != 0) {
+        _exit(status_exit_code(status));
+    }
+    if (status == STATUS_OK && bench->count > 0) {
+        bench_print(bench);
+    }
+    return status;
+}
+
+static enum status bench_step_run(const struct command_line *line, struct error *error)
+{
+    struct bench *const bench = memory_take(1, sizeof *bench, "step benchmark");
+    bench->line = line;
+    enum status status;
+    if (job_is_child()) {
+        status = bench_as_rank(bench, error);
+    } else {
+        int64_t workers;
+        struct job_options checked;
+        status = bench_prepare(bench, &checked, error);
+        if (status == STATUS_OK) {
+            status = command_line_integer(line, "workers", 1, WORKERS_MAX, 0, &workers, error);
+        }
+        if (status == STATUS_OK) {
+            status = supervise_again(line, workers, command_line_text(line, "hostfile"), error);
+        }
+    }
+    memory_release(bench);
+    return status;
+}
+
+static const struct command_option bench_step_options[] = {
+    {.name = "workers", .argument = "N", .help = "workers to start; one for each core by default"},
+    {.name = "steps", .argument = "N", .help = "steps to run, the first not counted; 6 by default"},
+    {.name = "set", .argument = "KEY=VALUE", .help = "change a key of the configuration", .repeats = true},
+    {.name = "hostfile", .argument = "FILE", .help = "mpirun's list of hosts"},
+};
+
+const struct command command_bench_step = {
+    .name = "bench step",
+    .arguments = "CONFIG",
+    .argument_min = 1,
+    .argument_max = 1,
+    .summary = "measure training steps",
+    .detail = "Prints one JSON line: tok_s (best step), tok_s_med (median), gfs (useful GFLOP/s of the best "
+              "step), peak_gfs (matrix products of all workers), peak_mb (resident memory of all workers, "
+              "shared memory counted once). With data.corpus: synthetic and model.vocabulary: N no files are "
+              "needed.",
+    .options = bench_step_options,
+    .option_count = ARRAY_LENGTH(bench_step_options),
+    .run = bench_step_run,
+};

@@ -1,0 +1,212 @@
+/* train, resume: from an ordinary shell they start mpirun; started by mpirun they are its ranks. */
+#include <inttypes.h>
+#include <stdio.h>
+#include <unistd.h>
+
+#include "base/memory.h"
+#include "checkpoints/catalog.h"
+#include "launch/commands.h"
+#include "launch/job.h"
+#include "launch/run_folder.h"
+#include "launch/run_view.h"
+#include "launch/supervise.h"
+
+enum { SETS_MAX = 256, WORKERS_MAX = 65536 };
+
+/* What rank 0 (or the supervisor) makes of the command line. */
+struct run_plan {
+    const struct command_line *line;
+    bool resumes;
+    const char *run;
+    struct config config;
+    char resume_path[PATH_BYTES];
+    int64_t first_step;
+    int64_t last_step;
+    struct run_view view;
+};
+
+static int64_t sets_collect(const struct command_line *line, const char *sets[SETS_MAX])
+{
+    int64_t count = 0;
+    const char *set;
+    while (count < SETS_MAX && (set = command_line_text_at(line, "set", count)) != NULL) {
+        sets[count++] = set;
+    }
+    return count;
+}
+
+/* All that can be checked before any process is started. */
+static enum status plan_make(struct run_plan *plan, struct error *error)
+{
+    const struct command_line *const line = plan->line;
+    const char *sets[SETS_MAX];
+    const int64_t set_count = sets_collect(line, sets);
+    if (plan->resumes) {
+        plan->run = line->arguments[0];
+        TRY(run_folder_config(plan->run, sets, set_count, &plan->config, error));
+    } else {
+        plan->run = command_line_text(line, "run");
+        TRY(config_read(line->arguments[0], sets, set_count, &plan->config, error));
+        TRY(run_folder_vacant(plan->run, error));
+    }
+    return command_line_integer(line, "steps", 0, INT64_MAX / 2, plan->config.optimizer.total_steps,
+                                &plan->last_step, error);
+}
+
+/* A run that has no checkpoint yet begins again: the same configuration gives the same weights. */
+static enum status checkpoint_find(struct run_plan *plan, struct error *error)
+{
+    char root[PATH_BYTES];
+    TRY(path_join(root, plan->run, "checkpoints", error));
+    struct catalog catalog;
+    TRY(catalog_open(&catalog, root, error));
+    const int64_t count = catalog.count;
+    catalog_close(&catalog);
+    if (count == 0) {
+        return STATUS_OK;
+    }
+    TRY(catalog_newest_good(root, plan->resume_path, &plan->first_step, error));
+    if (plan->first_step > plan->last_step) {
+        FAIL(error, STATUS_INPUT,
+             "run \"%s\" is at step %" PRId64 " already; --steps counts from the run's beginning", plan->run,
+             plan->first_step);
+    }
+    return STATUS_OK;
+}
+
+static enum status run_begin(void *context, struct error *error)
+{
+    struct run_plan *const plan = context;
+    if (!plan->resumes) {
+        TRY(run_folder_make(plan->run, &plan->config, error));
+        TRY(run_folder_lock(plan->run, error));
+    }
+    (void)fprintf(stderr, "%s %s: %" PRId64 " workers, steps %" PRId64 " to %" PRId64 "\n",
+                  plan->resumes ? "resuming" : "pretraining", plan->run, job_world() - 1,
+                  plan->first_step, plan->last_step);
+    return STATUS_OK;
+}
+
+static enum status run_prepare(void *context, struct job_options *options, struct error *error)
+{
+    struct run_plan *const plan = context;
+    TRY(plan_make(plan, error));
+    if (plan->resumes) {
+        TRY(run_folder_lock(plan->run, error));
+        TRY(checkpoint_find(plan, error));
+    }
+    run_view_init(&plan->view);
+    *options = (struct job_options){
+        .config = &plan->config,
+        .run = plan->run,
+        .resume_path = plan->resume_path[0] != '\0' ? plan->resume_path : NULL,
+        .last_step = plan->last_step,
+        .accept_profile_change = command_line_has(plan->line, "accept-profile-change"),
+        .checkpoint_at_end = true,
+        .begin = run_begin,
+        .context = plan,
+        .listener = run_view_listener(&plan->view),
+    };
+    return STATUS_OK;
+}
+
+/* A rank of the job. Rank 0 alone speaks. */
+static enum status run_as_rank(struct run_plan *plan, struct error *error)
+{
+    struct coordinator_result result = {0};
+    enum status status = job_run(run_prepare, plan, &result, error);
+    if (job_rank() != 0) {
+        _exit(status_exit_code(status));
+    }
+    if (status == STATUS_OK) {
+        run_view_end(&plan->view);
+        (void)fprintf(stderr, "step %" PRId64 " is done; checkpoints are in %s/checkpoints\n", result.step,
+                      plan->run);
+        if (result.stopped) {
+            status = error_set(error, STATUS_INTERRUPTED, "stopped by request at step %" PRId64, result.step);
+        }
+    }
+    return status;
+}
+
+static enum status run_command(const struct command_line *line, bool resumes, struct error *error)
+{
+    struct run_plan *const plan = memory_take(1, sizeof *plan, "run plan");
+    plan->line = line;
+    plan->resumes = resumes;
+    enum status status;
+    if (job_is_child()) {
+        status = run_as_rank(plan, error);
+    } else {
+        status = plan_make(plan, error);
+        int64_t workers = 0;
+        if (status == STATUS_OK) {
+            status = command_line_integer(line, "workers", 1, WORKERS_MAX, 0, &workers, error);
+        }
+        if (status == STATUS_OK) {
+            status = supervise_again(line, workers, command_line_text(line, "hostfile"), error);
+        }
+    }
+    memory_release(plan);
+    return status;
+}
+
+static enum status train_run(const struct command_line *line, struct error *error)
+{
+    return run_command(line, false, error);
+}
+
+static enum status resume_run(const struct command_line *line, struct error *error)
+{
+    return run_command(line, true, error);
+}
+
+static const struct command_option train_options[] = {
+    {.name = "run", .argument = "RUN", .help = "folder to keep the run in", .required = true},
+    {.name = "workers", .argument = "N", .help = "workers to start; one for each core by default"},
+    {.name = "steps", .argument = "N", .help = "stop after step N; optimizer.total_steps by default"},
+    {.name = "set", .argument = "KEY=VALUE", .help = "change a key of the configuration", .repeats = true},
+    {.name = "hostfile", .argument = "FILE", .help = "mpirun's list of hosts"},
+    {.name = "accept-profile-change", .help = "go on although the numeric profile changed"},
+};
+
+const struct command command_train = {
+    .name = "train",
+    .arguments = "CONFIG",
+    .argument_min = 1,
+    .argument_max = 1,
+    .summary = "pretrain a model",
+    .detail = "Starts mpirun with one coordinator and the workers, and shows the progress. Run under mpirun "
+              "by hand (mpirun -n WORKERS+1 shardlm train …) it takes its rank instead. Ctrl-C writes a "
+              "checkpoint and stops (exit code 75); a second Ctrl-C ends the job at once. The weights do not "
+              "depend on the number of workers.",
+    .options = train_options,
+    .option_count = ARRAY_LENGTH(train_options),
+    .run = train_run,
+};
+
+static const struct command_option resume_options[] = {
+    {.name = "workers", .argument = "M", .help = "workers to start, any number; one for each core by default"},
+    {.name = "steps",
+     .argument = "N",
+     .help = "stop after step N, counted from the run's beginning; optimizer.total_steps by default"},
+    {.name = "set",
+     .argument = "KEY=VALUE",
+     .help = "change a shard., lease., checkpoint. or evaluation. key",
+     .repeats = true},
+    {.name = "hostfile", .argument = "FILE", .help = "mpirun's list of hosts"},
+    {.name = "accept-profile-change", .help = "go on although the numeric profile changed"},
+};
+
+const struct command command_resume = {
+    .name = "resume",
+    .arguments = "RUN",
+    .argument_min = 1,
+    .argument_max = 1,
+    .summary = "go on with a run from its newest good checkpoint",
+    .detail = "On any number of workers, with the same bits as if the run had never stopped. A damaged "
+              "checkpoint is passed over and named.",
+    .options = resume_options,
+    .option_count = ARRAY_LENGTH(resume_options),
+    .run = resume_run,
+};

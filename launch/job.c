@@ -1,0 +1,257 @@
+/* See job.h. */
+#include "launch/job.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+
+#include "base/log.h"
+#include "base/memory.h"
+#include "worker/worker.h"
+
+enum { JOB_TEXT_BYTES = 1 << 16 };
+
+/* What rank 0 tells all others, flat for one broadcast. */
+struct job_briefing {
+    struct channel_address address;
+    int64_t last_step;
+    bool accept_profile_change;
+    bool writes;
+    bool resumes;
+    char run[PATH_BYTES];
+    char resume_path[PATH_BYTES];
+    char config[JOB_TEXT_BYTES];
+};
+
+struct job {
+    struct fabric *fabric;
+    struct fabric_group *world;
+    struct fabric_group *workers; /* NULL on rank 0 */
+    struct job_options options;   /* rank 0 */
+    struct job_briefing *briefing;
+    struct config config;
+    struct channel_server *server; /* rank 0 */
+    struct worker *worker;         /* others */
+    struct coordinator_result *result;
+};
+
+/* Set by signals: the run ends at the next step boundary, with a checkpoint. */
+static volatile sig_atomic_t stop_asked;
+
+static void stop_ask(int signal_number)
+{
+    (void)signal_number;
+    stop_asked = 1;
+}
+
+/* Rank 0 stops in order; workers leave the deciding to it. A process whose launcher dies goes with it. */
+static void signals_set(bool coordinator)
+{
+    struct sigaction action = {.sa_handler = stop_ask};
+    if (!coordinator) {
+        action.sa_handler = SIG_IGN;
+    }
+    (void)sigaction(SIGUSR1, &action, NULL);
+    (void)sigaction(SIGINT, &action, NULL);
+    (void)sigaction(SIGTERM, &action, NULL);
+    (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
+}
+
+static int64_t environment_integer(const char *name)
+{
+    const char *const text = getenv(name);
+    return text == NULL ? -1 : (int64_t)strtoll(text, NULL, 10);
+}
+
+bool job_is_child(void)
+{
+    return getenv("OMPI_COMM_WORLD_SIZE") != NULL;
+}
+
+int64_t job_rank(void)
+{
+    return environment_integer("OMPI_COMM_WORLD_RANK");
+}
+
+int64_t job_world(void)
+{
+    return environment_integer("OMPI_COMM_WORLD_SIZE");
+}
+
+static enum status briefing_fill(struct job *job, struct error *error)
+{
+    struct job_briefing *const briefing = job->briefing;
+    struct text text = {0};
+    config_text(job->options.config, &text);
+    const int length = snprintf(briefing->config, sizeof briefing->config, "%s", text.data);
+    text_deinit(&text);
+    if (length >= JOB_TEXT_BYTES) {
+        FAIL(error, STATUS_LIMIT, "the resolved configuration is longer than %d bytes", JOB_TEXT_BYTES);
+    }
+    briefing->last_step = job->options.last_step;
+    briefing->accept_profile_change = job->options.accept_profile_change;
+    briefing->writes = job->options.run != NULL;
+    briefing->resumes = job->options.resume_path != NULL;
+    (void)snprintf(briefing->run, sizeof briefing->run, "%s", briefing->writes ? job->options.run : "");
+    (void)snprintf(briefing->resume_path, sizeof briefing->resume_path, "%s",
+                   briefing->resumes ? job->options.resume_path : "");
+    return STATUS_OK;
+}
+
+/* Do all ranks share rank 0's host? Then the control plane stays on the loopback address. Collective. */
+static enum status address_choose(struct job *job, char host[FABRIC_HOST_BYTES], struct error *error)
+{
+    (void)snprintf(host, FABRIC_HOST_BYTES, "%s", fabric_host(job->fabric));
+    TRY(fabric_broadcast(job->world, 0, host, FABRIC_HOST_BYTES, error));
+    int64_t same = strcmp(host, fabric_host(job->fabric)) == 0 ? 1 : 0;
+    TRY(fabric_least(job->world, &same, 1, error));
+    if (same == 1) {
+        (void)snprintf(host, FABRIC_HOST_BYTES, "127.0.0.1");
+    }
+    return STATUS_OK;
+}
+
+/* Rank 0 prepares and opens the channel; everybody learns what it says. Collective. */
+static enum status job_brief(struct job *job, job_prepare prepare, void *context, struct error *error)
+{
+    const bool coordinator = fabric_rank(job->world) == 0;
+    enum status status = STATUS_OK;
+    if (fabric_count(job->world) < 2) {
+        FAIL(error, STATUS_INPUT,
+             "mpirun started %lld process: rank 0 coordinates, so a job needs at least 2 (-n workers + 1)",
+             (long long)fabric_count(job->world));
+    }
+    if (coordinator) {
+        status = prepare(context, &job->options, error);
+    }
+    TRY(fabric_agree(job->world, status, error));
+    char host[FABRIC_HOST_BYTES];
+    TRY(address_choose(job, host, error));
+    if (coordinator) {
+        status = briefing_fill(job, error);
+        if (status == STATUS_OK) {
+            status = channel_server_open(&job->server, host, fabric_count(job->world) - 1,
+                                         &job->briefing->address, error);
+        }
+    }
+    TRY(fabric_agree(job->world, status, error));
+    TRY(fabric_broadcast(job->world, 0, job->briefing, sizeof *job->briefing, error));
+    status = config_parse_text("job", job->briefing->config, strlen(job->briefing->config), NULL, 0,
+                               &job->config, error);
+    return fabric_agree(job->world, status, error);
+}
+
+static enum status job_work(struct job *job, struct error *error)
+{
+    const struct job_briefing *const briefing = job->briefing;
+    char root[PATH_BYTES] = {0};
+    if (briefing->writes) {
+        TRY(path_join(root, briefing->run, "checkpoints", error));
+    }
+    const struct worker_setup setup = {
+        .seed = job->config.seed,
+        .model = &job->config.model,
+        .data = &job->config.data,
+        .step = &job->config.step,
+        .optimizer = &job->config.optimizer,
+        .shard = &job->config.shard,
+        .checkpoint = &job->config.checkpoint,
+        .numerics = &job->config.numerics,
+        .lease = &job->config.lease,
+        .evaluation = &job->config.evaluation,
+        .config_text = briefing->config,
+        .checkpoint_root = briefing->writes ? root : NULL,
+        .resume_path = briefing->resumes ? briefing->resume_path : NULL,
+        .accept_profile_change = briefing->accept_profile_change,
+        .fingerprints = true,
+    };
+    int64_t first_step = 0;
+    enum status status =
+        worker_open(&job->worker, &setup, job->fabric, job->workers, &first_step, error);
+    status = fabric_agree(job->world, status, error);
+    if (status == STATUS_OK) {
+        status = fabric_broadcast(job->world, 1, &first_step, sizeof first_step, error);
+    }
+    if (status == STATUS_OK) {
+        status = fabric_agree(job->world, STATUS_OK, error); /* rank 0 begins the run folder */
+    }
+    if (status == STATUS_OK) {
+        status = worker_run(job->worker, &briefing->address, error);
+        if (status != STATUS_OK) {
+            /* The coordinator has had its time to report and end the job; this is for the case that it is gone too. */
+            log_line(LOG_LEVEL_ERROR, "worker leaves: %s", error->message);
+            fabric_abort(job->fabric, status_exit_code(status));
+        }
+    }
+    worker_close(job->worker);
+    return status;
+}
+
+static enum status job_lead(struct job *job, struct error *error)
+{
+    const struct config *const config = &job->config;
+    int64_t first_step = 0;
+    TRY(fabric_agree(job->world, STATUS_OK, error));
+    TRY(fabric_broadcast(job->world, 1, &first_step, sizeof first_step, error));
+    enum status begun = STATUS_OK;
+    if (job->options.begin != NULL) {
+        begun = job->options.begin(job->options.context, error);
+    }
+    TRY(fabric_agree(job->world, begun, error));
+    char journal[PATH_BYTES];
+    if (job->options.run != NULL) {
+        TRY(path_join(journal, job->options.run, "journal.jsonl", error));
+    }
+    const struct coordinator_options options = {
+        .worker_count = fabric_count(job->world) - 1,
+        .slots = config->step.tokens / config->step.slot_tokens,
+        .first_step = first_step,
+        .last_step = job->briefing->last_step,
+        .checkpoint_every = job->options.run != NULL ? config->checkpoint.every_steps : 0,
+        .checkpoint_at_end = job->options.run != NULL && job->options.checkpoint_at_end,
+        .evaluate_every = config->evaluation.every_steps,
+        .lease_policy = config->lease.mode == LEASE_MODE_STATIC    ? LEASE_POLICY_STATIC
+                        : config->lease.mode == LEASE_MODE_DYNAMIC ? LEASE_POLICY_DYNAMIC
+                                                                   : LEASE_POLICY_AUTO,
+        .silence_seconds = config->lease.silence_seconds,
+        .journal = job->options.run != NULL ? journal : NULL,
+        .stop = &stop_asked,
+        .listener = job->options.listener,
+    };
+    const enum status status = coordinator_run(job->server, &options, job->result, error);
+    if (status != STATUS_OK) {
+        /* Workers may be anywhere: nothing collective can be relied on any more. */
+        (void)fprintf(stderr, "shardlm: %s\n", error->message);
+        (void)fflush(NULL);
+        fabric_abort(job->fabric, status_exit_code(status));
+    }
+    return STATUS_OK;
+}
+
+enum status job_run(job_prepare prepare, void *context, struct coordinator_result *result,
+                    struct error *error)
+{
+    struct job job = {.result = result};
+    signals_set(job_rank() == 0);
+    TRY(fabric_open(&job.fabric, error));
+    job.world = fabric_world(job.fabric);
+    const bool coordinator = fabric_rank(job.world) == 0;
+    char where[32];
+    (void)snprintf(where, sizeof where, coordinator ? "coordinator" : "worker-%lld",
+                   (long long)fabric_rank(job.world) - 1);
+    log_setup(LOG_LEVEL_INFO, where);
+    job.briefing = memory_take(1, sizeof *job.briefing, "job briefing");
+    enum status status = job_brief(&job, prepare, context, error);
+    if (status == STATUS_OK) {
+        status = fabric_split(job.world, coordinator ? -1 : 0, fabric_rank(job.world), "workers",
+                              &job.workers, error);
+    }
+    if (status == STATUS_OK) {
+        status = coordinator ? job_lead(&job, error) : job_work(&job, error);
+    }
+    channel_server_close(job.server);
+    memory_release(job.briefing);
+    fabric_close(job.fabric);
+    return status;
+}
