@@ -9,13 +9,13 @@
 static char scratch[256];
 static pid_t scratch_owner;
 
-int suite_run(const char *name, const TTest *const *tests)
+int suite_run_loop(const char *name, const TTest *const *tests, int count)
 {
     Suite *const suite = suite_create(name);
     TCase *const all = tcase_create(name);
     tcase_set_timeout(all, 100);
     for (int i = 0; tests[i] != NULL; i++) {
-        tcase_add_test(all, tests[i]);
+        tcase_add_loop_test(all, tests[i], 0, count);
     }
     suite_add_tcase(suite, all);
     SRunner *const runner = srunner_create(suite);
@@ -24,6 +24,11 @@ int suite_run(const char *name, const TTest *const *tests)
     const int failed = srunner_ntests_failed(runner);
     srunner_free(runner);
     return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+}
+
+int suite_run(const char *name, const TTest *const *tests)
+{
+    return suite_run_loop(name, tests, 1);
 }
 
 static void scratch_remove(void)

@@ -11,6 +11,8 @@
 
 /* Runs the NULL-terminated list of tests; returns the exit code. CK_FORK=no in the environment is obeyed. */
 int suite_run(const char *name, const TTest *const *tests);
+/* The same, each test `count` times with _i = 0, 1, ... */
+int suite_run_loop(const char *name, const TTest *const *tests, int count);
 
 /* A scratch folder for this process under TMPDIR, made on first call, removed at exit. */
 const char *suite_scratch(void);
