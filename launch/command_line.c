@@ -180,6 +180,24 @@ enum status command_line_integer(const struct command_line *line, const char *na
     return STATUS_OK;
 }
 
+enum status command_line_real(const struct command_line *line, const char *name, double least,
+                              double below, double standard, double *value, struct error *error)
+{
+    const char *const text = command_line_text(line, name);
+    if (text == NULL) {
+        *value = standard;
+        return STATUS_OK;
+    }
+    double parsed;
+    if (!word_real(text, &parsed) || parsed < least || parsed >= below) {
+        FAIL(error, STATUS_INPUT,
+             "%s: option \"--%s %.64s\": expected a number from %g to below %g",
+             line->command->name, name, text, least, below);
+    }
+    *value = parsed;
+    return STATUS_OK;
+}
+
 /* "shardlm export CHECKPOINT --out DIR [--json]" */
 static void command_usage(const struct command *command, struct text *out)
 {

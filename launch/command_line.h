@@ -78,6 +78,11 @@ MUST_CHECK enum status command_line_integer(const struct command_line *line, con
                                             int64_t least, int64_t most, int64_t standard,
                                             int64_t *value, struct error *error);
 
+/* The same for numbers from `least` to below `below`. */
+MUST_CHECK enum status command_line_real(const struct command_line *line, const char *name,
+                                         double least, double below, double standard, double *value,
+                                         struct error *error);
+
 /* One command's help page. */
 void command_help(const struct command *command, struct text *out);
 

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "launch/print.h"
 #include "launch/word.h"
 
 enum { SUMMARY_COLUMN = 24, COMMAND_NAME_BYTES = 64 };
@@ -19,18 +20,15 @@ bool dispatch_is_group(const struct command *const *table, const char *word)
     return false;
 }
 
-const struct command *dispatch_find(const struct command *const *table, char *const *words,
-                                    int64_t word_count, int64_t *used)
+const struct command *dispatch_find(const struct command *const *table, const char *first,
+                                    const char *second, int64_t *used)
 {
     char both[COMMAND_NAME_BYTES] = "";
-    if (word_count >= 2) {
-        const int length = snprintf(both, sizeof both, "%s %s", words[0], words[1]);
-        if (length < 0 || length >= COMMAND_NAME_BYTES) {
-            both[0] = '\0';
-        }
+    if (second != NULL && strlen(first) <= 30 && strlen(second) <= 30) {
+        (void)snprintf(both, sizeof both, "%.30s %.30s", first, second);
     }
-    for (int64_t i = 0; word_count >= 1 && table[i] != NULL; i++) {
-        if (strcmp(table[i]->name, words[0]) == 0 || strcmp(table[i]->name, both) == 0) {
+    for (int64_t i = 0; table[i] != NULL; i++) {
+        if (strcmp(table[i]->name, first) == 0 || strcmp(table[i]->name, both) == 0) {
             *used = strchr(table[i]->name, ' ') == NULL ? 1 : 2;
             return table[i];
         }
@@ -62,16 +60,17 @@ void dispatch_help(const struct command *const *table, const char *group, struct
                   "configuration.\n");
 }
 
-enum status dispatch_unknown(const struct command *const *table, char *const *words,
-                             int64_t word_count, struct error *error)
+enum status dispatch_unknown(const struct command *const *table, const char *first,
+                             const char *second, struct error *error)
 {
-    if (dispatch_is_group(table, words[0]) && word_count < 2) {
-        FAIL(error, STATUS_INPUT, "\"%s\" is a group of commands: see shardlm %s --help", words[0],
-             words[0]);
+    const bool is_group = dispatch_is_group(table, first);
+    if (is_group && second == NULL) {
+        FAIL(error, STATUS_INPUT, "\"%s\" is a group of commands: see shardlm %s --help", first,
+             first);
     }
     char given[COMMAND_NAME_BYTES];
-    const bool two = word_count >= 2 && dispatch_is_group(table, words[0]);
-    (void)snprintf(given, sizeof given, "%s%s%s", words[0], two ? " " : "", two ? words[1] : "");
+    (void)snprintf(given, sizeof given, "%.30s%s%.30s", first, is_group ? " " : "",
+                   is_group ? second : "");
     const char *nearest = NULL;
     int64_t distance = INT64_MAX;
     for (int64_t i = 0; table[i] != NULL; i++) {
@@ -83,12 +82,6 @@ enum status dispatch_unknown(const struct command *const *table, char *const *wo
     }
     FAIL(error, STATUS_INPUT, "unknown command \"%s\", nearest known command is \"%s\"", given,
          nearest);
-}
-
-static void print_and_release(struct text *page)
-{
-    (void)fwrite(page->data, 1, page->size_bytes, stdout);
-    text_deinit(page);
 }
 
 static bool is_help(const char *word)
@@ -109,20 +102,21 @@ enum status dispatch(const struct command *const *table, int argc, char *const *
     }
     if (is_help(argv[1]) || (argc == 3 && is_help(argv[2]) && dispatch_is_group(table, argv[1]))) {
         dispatch_help(table, is_help(argv[1]) ? NULL : argv[1], &page);
-        print_and_release(&page);
+        print_text(&page);
         return STATUS_OK;
     }
     int64_t used = 0;
-    const struct command *const command = dispatch_find(table, argv + 1, argc - 1, &used);
+    const char *const second = argc > 2 ? argv[2] : NULL;
+    const struct command *const command = dispatch_find(table, argv[1], second, &used);
     if (command == NULL) {
-        return dispatch_unknown(table, argv + 1, argc - 1, error);
+        return dispatch_unknown(table, argv[1], second, error);
     }
     struct command_line line;
     enum status status =
         command_line_open(&line, command, argv[0], argv + 1 + used, argc - 1 - used, error);
     if (status == STATUS_OK && line.help) {
         command_help(command, &page);
-        print_and_release(&page);
+        print_text(&page);
     } else if (status == STATUS_OK) {
         status = command->run(&line, error);
     }

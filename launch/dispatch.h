@@ -9,16 +9,16 @@
 MUST_CHECK enum status dispatch(const struct command *const *table, int argc, char *const *argv,
                                 struct error *error);
 
-/* The command named by the first one or two of `words`; *used says how many. NULL if there is none.
- */
-const struct command *dispatch_find(const struct command *const *table, char *const *words,
-                                    int64_t word_count, int64_t *used);
+/* The command named by one or two words (`second` may be NULL); *used says how many. NULL if there
+ * is none. */
+const struct command *dispatch_find(const struct command *const *table, const char *first,
+                                    const char *second, int64_t *used);
 /* The program's help page, or, with `group` ("tokenizer"), of its commands only. */
 void dispatch_help(const struct command *const *table, const char *group, struct text *out);
 /* Is there a command whose first of two words is `word`? */
 bool dispatch_is_group(const struct command *const *table, const char *word);
-/* STATUS_INPUT: `words` name no command; the message has the nearest one. */
-MUST_CHECK enum status dispatch_unknown(const struct command *const *table, char *const *words,
-                                        int64_t word_count, struct error *error);
+/* STATUS_INPUT: the words name no command; the message has the nearest one. */
+MUST_CHECK enum status dispatch_unknown(const struct command *const *table, const char *first,
+                                        const char *second, struct error *error);
 
 #endif

@@ -1,0 +1,239 @@
+/* fill CHECKPOINT TEXT: the likeliest tokens for each <mask> of a text. */
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/memory.h"
+#include "data_pipeline/tokenizer.h"
+#include "data_pipeline/utf8.h"
+#include "launch/commands.h"
+#include "launch/pretrained.h"
+#include "launch/print.h"
+#include "model/model.h"
+
+enum { TOP_MAX = 100 };
+
+struct guess {
+    int32_t id;
+    double probability;
+};
+
+/* The ids of `text` between the tokens that begin and end a sequence. */
+static void fill_encode(const struct tokenizer *tokenizer, const char *text, struct token_list *ids)
+{
+    const struct tokenizer_specials specials = tokenizer_specials(tokenizer);
+    struct tokenizer_work *const work = tokenizer_work_open();
+    struct token_list inner = {0};
+    tokenizer_encode(tokenizer, work, text, strlen(text), true, &inner);
+    void *block = NULL;
+    memory_reserve(&block, &ids->capacity, inner.count + 2, sizeof *ids->ids, "text");
+    ids->ids = block;
+    if (specials.bos >= 0) {
+        ids->ids[ids->count++] = specials.bos;
+    }
+    if (inner.count > 0) {
+        memcpy(ids->ids + ids->count, inner.ids, inner.count * sizeof *inner.ids);
+    }
+    ids->count += inner.count;
+    if (specials.eos >= 0) {
+        ids->ids[ids->count++] = specials.eos;
+    }
+    token_list_deinit(&inner);
+    tokenizer_work_close(work);
+}
+
+/* One sequence, with every mask as a target. */
+static void fill_batch(struct batch *batch, const struct token_list *ids, int32_t mask)
+{
+    batch->sequence_count = 1;
+    batch->token_count = (int64_t)ids->count;
+    batch->target_count = 0;
+    batch->starts[0] = 0;
+    batch->starts[1] = (int32_t)ids->count;
+    batch->segments = NULL;
+    for (int32_t i = 0; i < (int32_t)ids->count; i++) {
+        batch->ids[i] = ids->ids[i];
+        batch->positions[i] = i;
+        if (ids->ids[i] == mask) {
+            batch->target_rows[batch->target_count] = i;
+            batch->target_ids[batch->target_count++] = mask;
+        }
+    }
+}
+
+/* The `top` likeliest ids of a row of logits (V), best first; equal ones by id. */
+static void guesses_take(const float *logits, int64_t vocabulary, struct guess *guesses,
+                         int64_t top)
+{
+    double largest = -INFINITY;
+    for (int64_t i = 0; i < vocabulary; i++) {
+        largest = fmax(largest, (double)logits[i]);
+    }
+    double sum = 0;
+    for (int64_t i = 0; i < vocabulary; i++) {
+        sum += exp((double)logits[i] - largest);
+    }
+    int64_t count = 0;
+    for (int64_t i = 0; i < vocabulary; i++) {
+        const double probability = exp((double)logits[i] - largest) / sum;
+        int64_t place = count;
+        while (place > 0 && guesses[place - 1].probability < probability) {
+            place--;
+        }
+        if (place == top) {
+            continue;
+        }
+        count += count < top ? 1 : 0;
+        memmove(guesses + place + 1, guesses + place,
+                (size_t)(count - 1 - place) * sizeof *guesses);
+        guesses[place] = (struct guess){(int32_t)i, probability};
+    }
+}
+
+static enum status guess_print(const struct tokenizer *tokenizer, const struct guess *guess,
+                               json_t *list, struct error *error)
+{
+    char *text;
+    size_t size_bytes;
+    TRY(tokenizer_decode(tokenizer, &guess->id, 1, false, &text, &size_bytes, error));
+    if (list != NULL) {
+        json_t *const object = json_object();
+        (void)json_object_set_new(object, "id", json_integer(guess->id));
+        (void)json_object_set_new(object, "text", json_stringn(text, size_bytes));
+        (void)json_object_set_new(object, "probability", json_real(guess->probability));
+        (void)json_array_append_new(list, object);
+    } else {
+        (void)printf("%8.2f %%  \"%s\"\n", guess->probability * 100, text);
+    }
+    memory_release(text);
+    return STATUS_OK;
+}
+
+static enum status fill_print(const struct tokenizer *tokenizer, const struct batch *batch,
+                              const float *logits, int64_t row, int64_t top, bool as_json,
+                              struct error *error)
+{
+    const int64_t vocabulary =
+        tokenizer_vocabulary(tokenizer); /* a model may have spare rows behind it */
+    struct guess guesses[TOP_MAX];
+    json_t *const masks = json_array();
+    enum status status = STATUS_OK;
+    for (int64_t k = 0; status == STATUS_OK && k < batch->target_count; k++) {
+        json_t *const list = as_json ? json_array() : NULL;
+        guesses_take(logits + k * row, vocabulary, guesses, top);
+        if (!as_json) {
+            (void)printf("%smask %lld, at token %d\n", k == 0 ? "" : "\n", (long long)(k + 1),
+                         batch->target_rows[k]);
+        }
+        for (int64_t i = 0; status == STATUS_OK && i < top; i++) {
+            status = guess_print(tokenizer, &guesses[i], list, error);
+        }
+        if (as_json) {
+            (void)json_array_append_new(masks, list);
+        }
+    }
+    if (as_json && status == STATUS_OK) {
+        print_json(masks);
+    }
+    json_decref(masks);
+    return status;
+}
+
+static enum status fill_predict(const struct pretrained *pretrained,
+                                const struct tokenizer *tokenizer, const struct token_list *ids,
+                                int64_t top, bool as_json, struct error *error)
+{
+    const struct model_options *const options = &pretrained->config.model;
+    const struct batch_limits limits = {1, (int64_t)ids->count, (int64_t)ids->count};
+    struct kernels kernels;
+    struct model *model = NULL;
+    TRY(kernels_open_configured(&kernels, &pretrained->config.numerics, error));
+    TRY(model_open(&model, &kernels, options, &limits, false, error));
+    struct batch batch;
+    batch_init(&batch, &limits);
+    fill_batch(&batch, ids, tokenizer_specials(tokenizer).mask);
+    float *const logits =
+        memory_take((size_t)(batch.target_count * options->vocabulary), sizeof *logits, "logits");
+    enum status status = model_logits(model, pretrained->weights, &batch, logits, error);
+    if (status == STATUS_OK) {
+        status = fill_print(tokenizer, &batch, logits, options->vocabulary, top, as_json, error);
+    }
+    memory_release(logits);
+    batch_deinit(&batch);
+    model_close(model);
+    return status;
+}
+
+static enum status fill_check(const struct pretrained *pretrained,
+                              const struct tokenizer *tokenizer, const struct token_list *ids,
+                              struct error *error)
+{
+    const int32_t mask = tokenizer_specials(tokenizer).mask;
+    int64_t mask_count = 0;
+    for (size_t i = 0; i < ids->count; i++) {
+        mask_count += ids->ids[i] == mask;
+    }
+    if (mask < 0 || mask_count == 0) {
+        FAIL(error, STATUS_INPUT, "the text has no <mask> to fill");
+    }
+    if ((int64_t)ids->count > pretrained->config.model.positions) {
+        FAIL(error, STATUS_INPUT, "the text is %zu tokens long, the model has positions for %lld",
+             ids->count, (long long)pretrained->config.model.positions);
+    }
+    if (tokenizer_vocabulary(tokenizer) > pretrained->config.model.vocabulary) {
+        FAIL(error, STATUS_FORMAT, "the tokenizer \"%s\" has %lld token ids, the model only %lld",
+             pretrained->tokenizer, (long long)tokenizer_vocabulary(tokenizer),
+             (long long)pretrained->config.model.vocabulary);
+    }
+    return STATUS_OK;
+}
+
+static enum status fill_run(const struct command_line *line, struct error *error)
+{
+    const char *const text = line->arguments[1];
+    int64_t top;
+    TRY(command_line_integer(line, "top", 1, TOP_MAX, 5, &top, error));
+    if (utf8_valid_prefix(text, strlen(text)) != strlen(text)) {
+        FAIL(error, STATUS_INPUT, "the text is no valid UTF-8 at byte %zu",
+             utf8_valid_prefix(text, strlen(text)));
+    }
+    struct pretrained pretrained;
+    struct tokenizer *tokenizer = NULL;
+    struct token_list ids = {0};
+    TRY(pretrained_open(&pretrained, line->arguments[0], error));
+    enum status status =
+        pretrained.tokenizer[0] != '\0'
+            ? tokenizer_open(&tokenizer, pretrained.tokenizer, error)
+            : error_set(error, STATUS_INPUT, "\"%s\" holds no tokenizer", pretrained.path);
+    if (status == STATUS_OK) {
+        fill_encode(tokenizer, text, &ids);
+        status = fill_check(&pretrained, tokenizer, &ids, error);
+    }
+    if (status == STATUS_OK) {
+        top = top < tokenizer_vocabulary(tokenizer) ? top : tokenizer_vocabulary(tokenizer);
+        status =
+            fill_predict(&pretrained, tokenizer, &ids, top, command_line_has(line, "json"), error);
+    }
+    token_list_deinit(&ids);
+    tokenizer_close(tokenizer);
+    pretrained_close(&pretrained);
+    return status;
+}
+
+static const struct command_option fill_options[] = {
+    {.name = "top", .argument = "N", .help = "predictions for each mask, 5 unless told"},
+    {.name = "json", .help = "print, for each mask, a list of {\"id\", \"text\", \"probability\"}"},
+};
+
+const struct command command_fill = {
+    .name = "fill",
+    .arguments = "CHECKPOINT TEXT",
+    .argument_min = 2,
+    .argument_max = 2,
+    .summary = "predict the masked words of a text: \"The sky is <mask>.\"",
+    .detail =
+        "CHECKPOINT may be a run (its newest good checkpoint is taken) or a Hugging Face folder.",
+    .options = fill_options,
+    .option_count = ARRAY_LENGTH(fill_options),
+    .run = fill_run,
+};

@@ -1,0 +1,187 @@
+/* tokenizer encode|decode: text to token ids and back, line by line. */
+#include <stdio.h>
+#include <string.h>
+
+#include "base/memory.h"
+#include "data_pipeline/tokenizer.h"
+#include "launch/commands.h"
+#include "launch/line_input.h"
+#include "launch/print.h"
+
+static void id_print(bool *first, int32_t id)
+{
+    (void)printf("%s%d", *first ? "" : ", ", id);
+    *first = false;
+}
+
+/* "[0, 713, 2]" */
+static void ids_print(const struct token_list *ids, const struct tokenizer_specials *specials,
+                      bool special)
+{
+    bool first = true;
+    (void)fputc('[', stdout);
+    if (special && specials->bos >= 0) {
+        id_print(&first, specials->bos);
+    }
+    for (size_t i = 0; i < ids->count; i++) {
+        id_print(&first, ids->ids[i]);
+    }
+    if (special && specials->eos >= 0) {
+        id_print(&first, specials->eos);
+    }
+    (void)fputs("]\n", stdout);
+}
+
+static enum status encode_lines(const struct tokenizer *tokenizer, struct line_input *input,
+                                bool special, struct error *error)
+{
+    const struct tokenizer_specials specials = tokenizer_specials(tokenizer);
+    struct tokenizer_work *const work = tokenizer_work_open();
+    struct token_list ids = {0};
+    enum status status;
+    for (;;) {
+        const char *line;
+        size_t size_bytes;
+        status = line_input_next(input, true, &line, &size_bytes, error);
+        if (status != STATUS_OK || line == NULL) {
+            break;
+        }
+        ids.count = 0;
+        tokenizer_encode(tokenizer, work, line, size_bytes, true, &ids);
+        ids_print(&ids, &specials, special);
+    }
+    token_list_deinit(&ids);
+    tokenizer_work_close(work);
+    return status;
+}
+
+static enum status encode_run(const struct command_line *line, struct error *error)
+{
+    struct tokenizer *tokenizer = NULL;
+    struct line_input input = {0};
+    TRY(tokenizer_open(&tokenizer, command_line_text(line, "tokenizer"), error));
+    enum status status =
+        line_input_open(&input, line->argument_count == 0 ? NULL : line->arguments[0], error);
+    if (status == STATUS_OK) {
+        status = encode_lines(tokenizer, &input, command_line_has(line, "special"), error);
+    }
+    line_input_close(&input);
+    tokenizer_close(tokenizer);
+    return status;
+}
+
+/* The ids of one line's JSON array. */
+static enum status ids_read(const char *line, size_t size_bytes, const struct line_input *input,
+                            struct token_list *ids, struct error *error)
+{
+    json_t *array;
+    char what[64];
+    (void)snprintf(what, sizeof what, "%.32s line %lld", input->name, (long long)input->line);
+    TRY(json_read_text(what, line, size_bytes, &array, error));
+    void *block = ids->ids;
+    memory_reserve(&block, &ids->capacity, json_array_size(array), sizeof *ids->ids, "ids");
+    ids->ids = block;
+    ids->count = 0;
+    enum status status = STATUS_OK;
+    if (!json_is_array(array)) {
+        status = error_set(error, STATUS_FORMAT, "\"%s\" is no JSON array", what);
+    }
+    for (size_t i = 0; status == STATUS_OK && i < json_array_size(array); i++) {
+        const json_t *const item = json_array_get(array, i);
+        const json_int_t id = json_integer_value(item);
+        if (!json_is_integer(item) || id < 0 || id > INT32_MAX) {
+            status = error_set(error, STATUS_FORMAT, "\"%s\": item %zu is no token id", what, i);
+        } else {
+            ids->ids[ids->count++] = (int32_t)id;
+        }
+    }
+    json_decref(array);
+    return status;
+}
+
+static enum status decode_line(const struct tokenizer *tokenizer, const struct token_list *ids,
+                               const struct command_line *line, struct error *error)
+{
+    char *text;
+    size_t size_bytes;
+    TRY(tokenizer_decode(tokenizer, ids->ids, ids->count, !command_line_has(line, "special"), &text,
+                         &size_bytes, error));
+    if (command_line_has(line, "json")) {
+        json_t *const value = json_stringn(text, size_bytes);
+        (void)json_dumpf(value, stdout, JSON_ENCODE_ANY);
+        json_decref(value);
+    } else {
+        (void)fwrite(text, 1, size_bytes, stdout);
+    }
+    (void)fputc('\n', stdout);
+    memory_release(text);
+    return STATUS_OK;
+}
+
+static enum status decode_run(const struct command_line *line, struct error *error)
+{
+    struct tokenizer *tokenizer = NULL;
+    struct line_input input = {0};
+    struct token_list ids = {0};
+    TRY(tokenizer_open(&tokenizer, command_line_text(line, "tokenizer"), error));
+    enum status status =
+        line_input_open(&input, line->argument_count == 0 ? NULL : line->arguments[0], error);
+    while (status == STATUS_OK) {
+        const char *text;
+        size_t size_bytes;
+        status = line_input_next(&input, true, &text, &size_bytes, error);
+        if (status != STATUS_OK || text == NULL) {
+            break;
+        }
+        status = ids_read(text, size_bytes, &input, &ids, error);
+        if (status == STATUS_OK) {
+            status = decode_line(tokenizer, &ids, line, error);
+            (void)error_context(error, status, "%s, line %lld", input.name, (long long)input.line);
+        }
+    }
+    token_list_deinit(&ids);
+    line_input_close(&input);
+    tokenizer_close(tokenizer);
+    return status;
+}
+
+static const struct command_option encode_options[] = {
+    {.name = "tokenizer",
+     .argument = "DIR",
+     .help = "folder, or a tokenizer.json",
+     .required = true},
+    {.name = "special", .help = "begin and end each line with <s> and </s>"},
+};
+
+const struct command command_tokenizer_encode = {
+    .name = "tokenizer encode",
+    .arguments = "[FILE]",
+    .argument_max = 1,
+    .summary = "print the token ids of each line as a JSON array",
+    .detail =
+        "Reads standard input without FILE. Special tokens that stand in the text (<mask>) become "
+        "their ids.",
+    .options = encode_options,
+    .option_count = ARRAY_LENGTH(encode_options),
+    .run = encode_run,
+};
+
+static const struct command_option decode_options[] = {
+    {.name = "tokenizer",
+     .argument = "DIR",
+     .help = "folder, or a tokenizer.json",
+     .required = true},
+    {.name = "special", .help = "keep special tokens in the text"},
+    {.name = "json", .help = "print each text as a JSON string (a text may hold line ends)"},
+};
+
+const struct command command_tokenizer_decode = {
+    .name = "tokenizer decode",
+    .arguments = "[FILE]",
+    .argument_max = 1,
+    .summary = "print the text of each line's JSON array of token ids",
+    .detail = "Reads standard input without FILE.",
+    .options = decode_options,
+    .option_count = ARRAY_LENGTH(decode_options),
+    .run = decode_run,
+};
