@@ -48,17 +48,17 @@ static json_t *config_pack(const struct model_options *options, const struct hf_
                            int64_t kind)
 {
     return json_pack(
-        "{s[s] sf so so sf ss ss sI sf sI sf sI ss sI sI so ss sb sI sI}", "architectures",
+        "{s[s] sf so ss so ss sf sI sf sI sf sI ss sI sI so sb ss sI sI}", "architectures",
         kinds[kind].architecture, "attention_probs_dropout_prob", options->attention_dropout,
-        "bos_token_id", id_pack(ids->bos), "eos_token_id", id_pack(ids->eos), "hidden_dropout_prob",
-        options->dropout, "dtype", "float32", "hidden_act", activation_name(options->activation),
+        "bos_token_id", id_pack(ids->bos), "dtype", "float32", "eos_token_id", id_pack(ids->eos),
+        "hidden_act", activation_name(options->activation), "hidden_dropout_prob", options->dropout,
         "hidden_size", (json_int_t)options->hidden, "initializer_range", options->init_range,
         "intermediate_size", (json_int_t)options->feed_forward, "layer_norm_eps",
         options->norm_epsilon, "max_position_embeddings",
         (json_int_t)(options->positions + options->position_offset), "model_type",
         kinds[kind].type, "num_attention_heads", (json_int_t)options->heads, "num_hidden_layers",
-        (json_int_t)options->layers, "pad_token_id", id_pack(options->pad_id), "torch_dtype",
-        "float32", "tie_word_embeddings", 1, "type_vocab_size",
+        (json_int_t)options->layers, "pad_token_id", id_pack(options->pad_id),
+        "tie_word_embeddings", 1, "torch_dtype", "float32", "type_vocab_size",
         (json_int_t)options->type_vocabulary, "vocab_size", (json_int_t)options->vocabulary);
 }
 
