@@ -343,7 +343,7 @@ static void check_guard(const struct source_text *source, struct findings *findi
         for (char *c = guards[i]; *c != '\0'; c++) {
             *c = (char)(is_name(*c) ? toupper((unsigned char)*c) : '_');
         }
-        char wanted[3 * MESSAGE_BYTES];
+        char wanted[5 * MESSAGE_BYTES];
         (void)snprintf(wanted, sizeof wanted, "#ifndef %s\n#define %s\n", guards[i], guards[i]);
         if (strstr(source->uncommented, wanted) != NULL) {
             return;
