@@ -1,0 +1,462 @@
+/* model/model: gradients against finite differences, packing, dropout, the same bits whenever and within whatever
+ * limits. Agreement with the reference library is tests/golden. */
+#include "model/model.h"
+
+#include <math.h>
+#include <string.h>
+
+#include "base/memory.h"
+#include "model/activations.h"
+#include "tests/support/suite.h"
+
+static struct model_options options_tiny(enum model_norm norm, double dropout)
+{
+    return (struct model_options){.activation = MODEL_ACTIVATION_GELU,
+                                  .norm = norm,
+                                  .layers = 2,
+                                  .hidden = 15,
+                                  .heads = 3,
+                                  .feed_forward = 22,
+                                  .positions = 12,
+                                  .position_offset = 2,
+                                  .vocabulary = 41,
+                                  .type_vocabulary = 2,
+                                  .pad_id = 1,
+                                  .dropout = dropout,
+                                  .attention_dropout = dropout,
+                                  .norm_epsilon = 1e-5,
+                                  .init_range = 0.02};
+}
+
+static const struct batch_limits limits_tiny = {4, 40, 16};
+static const int32_t lengths_tiny[] = {7, 12, 3};
+
+/* Sequence `b` of the tiny batch, appended; every third row is predicted. */
+static void batch_append(struct batch *batch, int64_t b)
+{
+    const struct random_key key = random_key_make(5, RANDOM_PURPOSE_TEST, 0);
+    for (int32_t t = 0; t < lengths_tiny[b]; t++) {
+        const int64_t row = batch->token_count++;
+        const struct random_block block = random_at(key, (uint64_t)b, (uint64_t)t);
+        batch->ids[row] = (int32_t)(2 + block.word[0] % 39);
+        batch->positions[row] = t;
+        batch->segments[row] = t % 2;
+        if (t % 3 == 1) {
+            batch->target_rows[batch->target_count] = (int32_t)row;
+            batch->target_ids[batch->target_count++] = (int32_t)(block.word[1] % 41);
+        }
+    }
+    batch->starts[++batch->sequence_count] = (int32_t)batch->token_count;
+}
+
+static struct batch batch_tiny(void)
+{
+    struct batch batch;
+    batch_init(&batch, &limits_tiny);
+    batch.starts[0] = 0;
+    for (int64_t b = 0; b < ARRAY_LENGTH(lengths_tiny); b++) {
+        batch_append(&batch, b);
+    }
+    batch.dropout_key = random_key_make(9, RANDOM_PURPOSE_DROPOUT, 4);
+    return batch;
+}
+
+/* A model with weights in which every tensor matters, and a place for its gradient. */
+struct bench {
+    struct kernels kernels;
+    struct model *model;
+    const struct parameter_table *table;
+    float *weights;
+    float *gradient;
+    int64_t groups[16]; /* as handed over */
+    int64_t group_count;
+};
+
+/* `bench` stays where it is until bench_close: the model keeps the address of its kernels. */
+static void bench_open(struct bench *bench, enum kernels_level level,
+                       const struct model_options *options, const struct batch_limits *limits)
+{
+    struct error error = {0};
+    *bench = (struct bench){.group_count = 0};
+    CHECK_OK(kernels_open(&bench->kernels, level, &error), error);
+    CHECK_OK(model_open(&bench->model, &bench->kernels, options, limits, true, &error), error);
+    bench->table = model_table(bench->model);
+    const size_t count = (size_t)bench->table->element_count;
+    bench->weights = memory_take(count, sizeof *bench->weights, "test");
+    bench->gradient = memory_take(count, sizeof *bench->gradient, "test");
+    const struct random_key key = random_key_make(6, RANDOM_PURPOSE_TEST, 1);
+    for (int64_t r = 0; r < bench->table->row_count; r++) {
+        const struct parameter *const row = &bench->table->rows[r];
+        for (int64_t i = 0; i < row->count; i++) {
+            const double u = 2 * random_unit(random_at(key, (uint64_t)r, (uint64_t)i)) - 1;
+            const double size = row->cols == 0 ? 0.2 : 0.45;
+            const double middle = row->init == PARAMETER_INIT_ONE ? 1.0 : 0.0;
+            bench->weights[row->offset + i] = (float)(middle + size * u);
+        }
+    }
+}
+
+static void bench_close(struct bench *bench)
+{
+    memory_release(bench->gradient);
+    memory_release(bench->weights);
+    model_close(bench->model);
+}
+
+static enum status bench_take(void *context, int64_t group, const float *gradient,
+                              struct error *error)
+{
+    struct bench *const bench = context;
+    const struct parameter_group *const place = &bench->table->groups[group];
+    (void)error;
+    memcpy(bench->gradient + place->offset, gradient, (size_t)place->count * sizeof *gradient);
+    if (bench->group_count < ARRAY_LENGTH(bench->groups)) {
+        bench->groups[bench->group_count++] = group;
+    }
+    return STATUS_OK;
+}
+
+static struct model_result bench_train(struct bench *bench, const struct batch *batch)
+{
+    struct error error = {0};
+    struct model_result result;
+    const struct gradient_sink sink = {bench_take, bench};
+    bench->group_count = 0;
+    CHECK_OK(model_train(bench->model, bench->weights, batch, 1.0F, &sink, &result, &error), error);
+    return result;
+}
+
+/* Loss along `direction` (in tensor `row`), a step of `size` from the present weights. */
+static double loss_at(struct bench *bench, const struct batch *batch, const struct parameter *row,
+                      const double *direction, double size)
+{
+    float *const weights = bench->weights + row->offset;
+    float *const before = memory_take((size_t)row->count, sizeof *before, "test");
+    memcpy(before, weights, (size_t)row->count * sizeof *before);
+    for (int64_t i = 0; i < row->count; i++) {
+        weights[i] = (float)((double)before[i] + size * direction[i]);
+    }
+    const double loss = bench_train(bench, batch).loss_sum;
+    memcpy(weights, before, (size_t)row->count * sizeof *before);
+    memory_release(before);
+    return loss;
+}
+
+/* Compares the slope along a unit direction with central differences of two step sizes h and 2h, combined so that the
+ * h² term cancels. A float loss of about 30 in 7 terms is good to about 3e-6, so the difference quotient to 3e-6 / h =
+ * 2e-4; the h⁴ term with h = 2^-6 is below that unless fifth derivatives pass 4,000. */
+static void check_slope(struct bench *bench, const struct batch *batch, const struct parameter *row,
+                        const double *direction, double slope)
+{
+    const double h = 0x1p-6;
+    const double near = (loss_at(bench, batch, row, direction, h) -
+                         loss_at(bench, batch, row, direction, -h)) /
+                        (2 * h);
+    const double far = (loss_at(bench, batch, row, direction, 2 * h) -
+                        loss_at(bench, batch, row, direction, -2 * h)) /
+                       (4 * h);
+    const double measured = (4 * near - far) / 3;
+    ck_assert_msg(fabs(measured - slope) <= 1e-3 + 1e-3 * fabs(slope),
+                  "%s: gradient says %.6f, differences %.6f", row->name, slope, measured);
+}
+
+/* Along the gradient itself (any part that should not be there shows as too steep a slope), and along random signs. */
+static void check_tensor(struct bench *bench, const struct batch *batch, const float *gradient,
+                         const struct parameter *row)
+{
+    double *const direction = memory_take((size_t)row->count, sizeof *direction, "test");
+    double square = 0;
+    for (int64_t i = 0; i < row->count; i++) {
+        square += (double)gradient[row->offset + i] * (double)gradient[row->offset + i];
+    }
+    const double size = sqrt(square);
+    for (int64_t i = 0; i < row->count && size > 0; i++) {
+        direction[i] = (double)gradient[row->offset + i] / size;
+    }
+    check_slope(bench, batch, row, direction, size);
+    const struct random_key key = random_key_make(8, RANDOM_PURPOSE_TEST, (uint64_t)row->offset);
+    double slope = 0;
+    for (int64_t i = 0; i < row->count; i++) {
+        const double sign = random_at(key, 0, (uint64_t)i).word[0] % 2 == 0 ? 1 : -1;
+        direction[i] = sign / sqrt((double)row->count);
+        slope += direction[i] * (double)gradient[row->offset + i];
+    }
+    check_slope(bench, batch, row, direction, slope);
+    memory_release(direction);
+}
+
+static void check_gradients(const struct model_options *options)
+{
+    struct bench bench;
+    bench_open(&bench, KERNELS_LEVEL_REFERENCE, options, &limits_tiny);
+    struct batch batch = batch_tiny();
+    (void)bench_train(&bench, &batch);
+    const size_t count = (size_t)bench.table->element_count;
+    float *const gradient = memory_take(count, sizeof *gradient, "test");
+    memcpy(gradient, bench.gradient, count * sizeof *gradient);
+    for (int64_t r = 0; r < bench.table->row_count; r++) {
+        check_tensor(&bench, &batch, gradient, &bench.table->rows[r]);
+    }
+    memory_release(gradient);
+    batch_deinit(&batch);
+    bench_close(&bench);
+}
+
+START_TEST(test_model_gradients_are_slopes_of_the_loss_post_norm)
+{
+    const struct model_options options = options_tiny(MODEL_NORM_POST, 0.0);
+    check_gradients(&options);
+}
+END_TEST
+
+START_TEST(test_model_gradients_are_slopes_of_the_loss_pre_norm)
+{
+    const struct model_options options = options_tiny(MODEL_NORM_PRE, 0.0);
+    check_gradients(&options);
+}
+END_TEST
+
+START_TEST(test_model_gradients_are_slopes_of_the_loss_under_dropout)
+{
+    struct model_options options = options_tiny(MODEL_NORM_POST, 0.2);
+    check_gradients(&options);
+    options.norm = MODEL_NORM_PRE;
+    options.activation = MODEL_ACTIVATION_GELU_TANH;
+    check_gradients(&options);
+}
+END_TEST
+
+START_TEST(test_model_gives_the_same_bits_twice_and_within_other_limits)
+{
+    for (int norm = 0; norm < 2; norm++) {
+        const struct model_options options =
+            options_tiny(norm == 0 ? MODEL_NORM_POST : MODEL_NORM_PRE, 0.1);
+        const struct batch_limits wide = {9, 200, 77};
+        struct bench small;
+        struct bench large;
+        bench_open(&small, kernels_level_best(), &options, &limits_tiny);
+        bench_open(&large, kernels_level_best(), &options, &wide);
+        struct batch batch = batch_tiny();
+        const struct model_result first = bench_train(&small, &batch);
+        const struct model_result other = bench_train(&large, &batch);
+        const size_t bytes = (size_t)small.table->element_count * sizeof *small.gradient;
+        ck_assert(first.loss_sum == other.loss_sum);
+        ck_assert_mem_eq(small.gradient, large.gradient, bytes);
+        batch.dropout_key.word[0] ^= 1; /* what another step leaves behind must not matter */
+        const struct model_result changed = bench_train(&large, &batch);
+        ck_assert(first.loss_sum != changed.loss_sum);
+        batch.dropout_key.word[0] ^= 1;
+        (void)bench_train(&large, &batch);
+        ck_assert_mem_eq(small.gradient, large.gradient, bytes);
+        batch_deinit(&batch);
+        bench_close(&large);
+        bench_close(&small);
+    }
+}
+END_TEST
+
+/* On the reference level a row's result does not depend on the other rows at all. */
+START_TEST(test_model_packed_sequences_do_not_see_each_other)
+{
+    struct error error = {0};
+    const struct model_options options = options_tiny(MODEL_NORM_POST, 0.0);
+    struct bench bench;
+    bench_open(&bench, KERNELS_LEVEL_REFERENCE, &options, &limits_tiny);
+    struct batch packed = batch_tiny();
+    float *const together = memory_take(16 * 41, sizeof *together, "test");
+    float *const alone = memory_take(16 * 41, sizeof *alone, "test");
+    CHECK_OK(model_logits(bench.model, bench.weights, &packed, together, &error), error);
+    double loss = 0;
+    int64_t row = 0;
+    for (int64_t b = 0; b < packed.sequence_count; b++) {
+        struct batch single;
+        batch_init(&single, &limits_tiny);
+        single.starts[0] = 0;
+        batch_append(&single, b);
+        CHECK_OK(model_logits(bench.model, bench.weights, &single, alone, &error), error);
+        ck_assert_mem_eq(alone, together + row * 41,
+                         (size_t)(single.target_count * 41) * sizeof *alone);
+        row += single.target_count;
+        loss += bench_train(&bench, &single).loss_sum;
+        batch_deinit(&single);
+    }
+    ck_assert_int_eq(row, packed.target_count);
+    ck_assert_double_eq_tol(loss, bench_train(&bench, &packed).loss_sum, 1e-9);
+    memory_release(alone);
+    memory_release(together);
+    batch_deinit(&packed);
+    bench_close(&bench);
+}
+END_TEST
+
+START_TEST(test_model_evaluates_what_it_trains_on_when_nothing_is_dropped)
+{
+    struct error error = {0};
+    for (int norm = 0; norm < 2; norm++) {
+        const struct model_options options =
+            options_tiny(norm == 0 ? MODEL_NORM_POST : MODEL_NORM_PRE, 0.0);
+        struct bench bench;
+        bench_open(&bench, kernels_level_best(), &options, &limits_tiny);
+        struct model *evaluator = NULL; /* one set of activations for all layers */
+        CHECK_OK(model_open(&evaluator, &bench.kernels, &options, &limits_tiny, false, &error),
+                 error);
+        struct batch batch = batch_tiny();
+        const struct model_result trained = bench_train(&bench, &batch);
+        struct model_result evaluated;
+        CHECK_OK(model_evaluate(bench.model, bench.weights, &batch, &evaluated, &error), error);
+        ck_assert(trained.loss_sum == evaluated.loss_sum);
+        CHECK_OK(model_evaluate(evaluator, bench.weights, &batch, &evaluated, &error), error);
+        ck_assert(trained.loss_sum == evaluated.loss_sum);
+        ck_assert_int_eq(trained.correct_count, evaluated.correct_count);
+        ck_assert_int_eq(evaluated.target_count, batch.target_count);
+        batch_deinit(&batch);
+        model_close(evaluator);
+        bench_close(&bench);
+    }
+}
+END_TEST
+
+START_TEST(test_model_hands_over_head_then_layers_from_the_top_then_embeddings)
+{
+    const struct model_options options = options_tiny(MODEL_NORM_PRE, 0.1);
+    struct bench bench;
+    bench_open(&bench, kernels_level_best(), &options, &limits_tiny);
+    struct batch batch = batch_tiny();
+    (void)bench_train(&bench, &batch);
+    const int64_t expected[] = {3, 2, 1, 0};
+    ck_assert_int_eq(bench.group_count, ARRAY_LENGTH(expected));
+    ck_assert_mem_eq(bench.groups, expected, sizeof expected);
+    int64_t place = 0; /* padding is zero */
+    for (int64_t r = 0; r < bench.table->row_count; r++) {
+        for (; place < bench.table->rows[r].offset; place++) {
+            ck_assert(bench.gradient[place] == 0.0F);
+        }
+        place += bench.table->rows[r].count;
+    }
+    batch_deinit(&batch);
+    bench_close(&bench);
+}
+END_TEST
+
+START_TEST(test_model_padding_gets_no_gradient_from_the_input_side)
+{
+    struct model_options options = options_tiny(MODEL_NORM_POST, 0.0);
+    struct bench bench;
+    bench_open(&bench, kernels_level_best(), &options, &limits_tiny);
+    struct batch batch = batch_tiny();
+    batch.ids[4] = 1;
+    (void)bench_train(&bench, &batch);
+    options.pad_id = -1;
+    struct bench all;
+    bench_open(&all, kernels_level_best(), &options, &limits_tiny);
+    (void)bench_train(&all, &batch);
+    const struct parameter *const word = parameter_of(bench.table, 0, PARAMETER_WORD);
+    for (int64_t i = 0; i < bench.table->element_count; i++) {
+        const bool padding = i >= word->offset + 15 && i < word->offset + 30;
+        ck_assert((bench.gradient[i] == all.gradient[i]) == !padding);
+        ck_assert(!padding || bench.gradient[i] != 0.0F); /* the decoder's share stays */
+    }
+    batch_deinit(&batch);
+    bench_close(&all);
+    bench_close(&bench);
+}
+END_TEST
+
+START_TEST(test_model_without_targets_has_a_zero_gradient)
+{
+    const struct model_options options = options_tiny(MODEL_NORM_PRE, 0.1);
+    struct bench bench;
+    bench_open(&bench, kernels_level_best(), &options, &limits_tiny);
+    struct batch batch = batch_tiny();
+    (void)bench_train(&bench, &batch); /* leaves gradients in the work memory */
+    batch.target_count = 0;
+    const struct model_result result = bench_train(&bench, &batch);
+    ck_assert(result.loss_sum == 0.0 && result.target_count == 0 && result.correct_count == 0);
+    for (int64_t i = 0; i < bench.table->element_count; i++) {
+        ck_assert(bench.gradient[i] == 0.0F);
+    }
+    batch_deinit(&batch);
+    bench_close(&bench);
+}
+END_TEST
+
+START_TEST(test_model_refuses_indexes_that_its_tables_do_not_have)
+{
+    struct error error = {0};
+    const struct model_options options = options_tiny(MODEL_NORM_POST, 0.0);
+    struct bench bench;
+    bench_open(&bench, KERNELS_LEVEL_REFERENCE, &options, &limits_tiny);
+    struct batch batch = batch_tiny();
+    struct model_result result;
+    int32_t *const places[] = {&batch.ids[3], &batch.positions[3], &batch.segments[3],
+                               &batch.target_ids[2]};
+    const int32_t bad[] = {41, 12, 2, -1};
+    for (int i = 0; i < 4; i++) {
+        const int32_t before = *places[i];
+        *places[i] = bad[i];
+        CHECK_FAILS(model_evaluate(bench.model, bench.weights, &batch, &result, &error),
+                    STATUS_INPUT);
+        *places[i] = before;
+    }
+    CHECK_OK(model_evaluate(bench.model, bench.weights, &batch, &result, &error), error);
+    batch_deinit(&batch);
+    bench_close(&bench);
+}
+END_TEST
+
+START_TEST(test_model_work_bytes_end_with_the_last_byte_used)
+{
+    struct error error = {0};
+    struct kernels kernels;
+    CHECK_OK(kernels_open(&kernels, kernels_level_best(), &error), error);
+    const struct model_options options = options_tiny(MODEL_NORM_POST, 0.1);
+    struct parameter_table table;
+    CHECK_OK(parameter_table_init(&table, &options, &error), error);
+    struct activations activations;
+    activations_open(&activations, &kernels, &options, &table, &limits_tiny, true);
+    const struct parameter_group *const head = &table.groups[parameter_head_group(&table)];
+    const unsigned char *const end =
+        (const unsigned char *)(activations.head_gradient + head->count);
+    int64_t bytes = 0;
+    CHECK_OK(model_work_bytes(&kernels, &options, &limits_tiny, true, &bytes, &error), error);
+    ck_assert_int_eq(bytes, end - (const unsigned char *)activations.block);
+    int64_t forward_bytes = 0;
+    CHECK_OK(model_work_bytes(&kernels, &options, &limits_tiny, false, &forward_bytes, &error),
+             error);
+    ck_assert_int_lt(forward_bytes, bytes);
+    activations_close(&activations);
+    parameter_table_deinit(&table);
+}
+END_TEST
+
+/* 6·N·(L(4C²+2CF)) + 12·L·C·ΣT² + 6·K·(C²+CV), by hand for N = 22, T = 7, 12, 3, K = 7. */
+START_TEST(test_model_train_flops_follow_their_formula)
+{
+    const struct model_options options = options_tiny(MODEL_NORM_POST, 0.0);
+    struct batch batch = batch_tiny();
+    ck_assert_int_eq(batch.token_count, 22);
+    ck_assert_int_eq(batch.target_count, 7);
+    const double expected = 6.0 * 22 * 2 * (4 * 225 + 2 * 15 * 22) + 12.0 * 2 * 15 * (49 + 144 + 9) +
+                            6.0 * 7 * (225 + 15 * 41);
+    ck_assert_double_eq_tol(model_train_flops(&options, &batch), expected, 1e-6);
+    batch_deinit(&batch);
+}
+END_TEST
+
+int main(void)
+{
+    return suite_run(
+        "model",
+        (const TTest *[]){test_model_gradients_are_slopes_of_the_loss_post_norm,
+                          test_model_gradients_are_slopes_of_the_loss_pre_norm,
+                          test_model_gradients_are_slopes_of_the_loss_under_dropout,
+                          test_model_gives_the_same_bits_twice_and_within_other_limits,
+                          test_model_packed_sequences_do_not_see_each_other,
+                          test_model_evaluates_what_it_trains_on_when_nothing_is_dropped,
+                          test_model_hands_over_head_then_layers_from_the_top_then_embeddings,
+                          test_model_padding_gets_no_gradient_from_the_input_side,
+                          test_model_without_targets_has_a_zero_gradient,
+                          test_model_refuses_indexes_that_its_tables_do_not_have,
+                          test_model_work_bytes_end_with_the_last_byte_used,
+                          test_model_train_flops_follow_their_formula, NULL});
+}
