@@ -21,6 +21,7 @@ struct token_list { /* grows; release with token_list_deinit */
     size_t capacity;
 };
 void token_list_deinit(struct token_list *list);
+void token_list_add(struct token_list *list, int32_t id);
 
 /* Ids of the special tokens; -1 where the vocabulary has none. */
 struct tokenizer_specials {
@@ -42,8 +43,12 @@ MUST_CHECK enum status tokenizer_save(const struct tokenizer *tokenizer, const c
 int64_t tokenizer_vocabulary(const struct tokenizer *tokenizer); /* number of ids, special tokens included */
 struct tokenizer_specials tokenizer_specials(const struct tokenizer *tokenizer);
 bool tokenizer_is_special(const struct tokenizer *tokenizer, int32_t id);
-/* Does the piece begin a word (its text starts with a space or it opens a text)? For whole-word masks. */
+/* Does the piece begin a word wherever it stands: its text starts with a blank or another white space of ASCII, or it
+ * is a special token? (The first piece of a text begins one too.) For whole-word masks. */
 bool tokenizer_begins_word(const struct tokenizer *tokenizer, int32_t id);
+/* Name of a token as the files write it (byte symbols, "Ġthe"); borrows. NULL outside the vocabulary. */
+const char *tokenizer_token(const struct tokenizer *tokenizer, int32_t id);
+int32_t tokenizer_token_id(const struct tokenizer *tokenizer, const char *name); /* or -1 */
 /* Digest of vocabulary, merges, special tokens and settings: equal digests encode alike. */
 struct digest tokenizer_fingerprint(const struct tokenizer *tokenizer);
 
@@ -51,10 +56,51 @@ struct tokenizer_work *tokenizer_work_open(void);
 void tokenizer_work_close(struct tokenizer_work *work);
 
 /* Appends the ids of `text` (valid UTF-8, may hold U+0000) to `out`. Special tokens written in the text (<mask>, ...)
- * become their ids when `parse_specials`. Adds no <s> … </s>. */
+ * become their ids when `parse_specials`. Adds no <s> … </s>. Bytes that are no UTF-8 do no harm (they are encoded as
+ * they stand); who wants them replaced by U+FFFD first calls utf8_repair. */
 void tokenizer_encode(const struct tokenizer *tokenizer, struct tokenizer_work *work,
                       const char *text, size_t size_bytes, bool parse_specials,
                       struct token_list *out);
+/* Where a token comes from. Ends are exclusive; a token that is part of a character covers all of it. Trimmed of white
+ * space where the tokenizer's post-processor asks for it. */
+struct token_place {
+    size_t byte_begin;
+    size_t byte_end;
+    size_t character_begin; /* in code points */
+    size_t character_end;
+    int64_t word; /* number of the word that it is part of; an added token counts as one */
+};
+struct token_places { /* grows; release with token_places_deinit */
+    struct token_place *items;
+    size_t count;
+    size_t capacity;
+};
+void token_places_deinit(struct token_places *places);
+/* As tokenizer_encode, with the place of each id; both lists are emptied first. Slower. */
+void tokenizer_encode_places(const struct tokenizer *tokenizer, struct tokenizer_work *work,
+                             const char *text, size_t size_bytes, bool parse_specials,
+                             struct token_list *out, struct token_places *places);
+
+enum truncation {
+    TRUNCATION_NONE,
+    TRUNCATION_LONGEST_FIRST,
+    TRUNCATION_ONLY_FIRST,
+    TRUNCATION_ONLY_SECOND,
+};
+struct wrap_options {
+    size_t token_count_max; /* truncates and pads to it; special tokens count */
+    enum truncation truncation;
+    bool pad;
+};
+/* The input of a model made of one text or two (second may be NULL): <s> A </s> or <s> A </s></s> B </s>, whatever the
+ * tokenizer's post-processor says. Replaces the content of `ids`, and of `types` (segment ids) unless NULL; padding
+ * (type 0) is what stands from *real_count on. STATUS_INPUT if truncation cannot make it fit. */
+MUST_CHECK enum status tokenizer_wrap(const struct tokenizer *tokenizer, const struct token_list *first,
+                                      const struct token_list *second,
+                                      const struct wrap_options *options, struct token_list *ids,
+                                      struct token_list *types, size_t *real_count,
+                                      struct error *error);
+
 /* Text of ids; caller frees with memory_release. Special tokens are left out when `skip_specials`. Bytes that are no
  * UTF-8 (a character cut in two) become U+FFFD. STATUS_INPUT for an id outside the vocabulary. */
 MUST_CHECK enum status tokenizer_decode(const struct tokenizer *tokenizer, const int32_t *ids,

@@ -1,0 +1,421 @@
+/* Merging. Most words come from a cache of short words; other short ones are merged by linear scans, words longer than
+ * SHORT_BYTES with a heap: O(n log n), so that a run of a million signs costs no more than its length. */
+#include "data_pipeline/tokenizer_bytebpe.h"
+
+#include <assert.h>
+#include <string.h>
+
+#include "base/memory.h"
+#include "data_pipeline/byte_symbols.h"
+#include "data_pipeline/gpt2_split.h"
+
+enum {
+    SHORT_BYTES = 64,      /* longest word merged by linear scans */
+    CACHED_BYTES = 15,     /* longest word in the cache; its length fills the 16th byte of the key */
+    CACHED_IDS = 11,       /* longest result in the cache */
+    CACHE_BITS = 14,       /* 16384 entries of 64 bytes: 1 MiB */
+    CACHE_ENTRIES = 1 << CACHE_BITS,
+};
+
+#define NO_RANK UINT32_MAX
+#define NO_PAIR UINT64_MAX
+#define HASH_FACTOR 0x9e3779b97f4a7c15U /* 2^64 / golden ratio */
+
+struct bpe_slot {
+    uint64_t pair; /* left id << 32 | right id, or NO_PAIR */
+    uint32_t rank;
+    int32_t result;
+};
+
+struct cache_key {
+    uint64_t low; /* the word's bytes, zeros behind, its length in the last byte */
+    uint64_t high;
+};
+
+struct cache_entry {
+    struct cache_key key; /* all zero: free (a word has a length of at least one) */
+    int32_t count;
+    int32_t ids[CACHED_IDS];
+};
+static_assert(sizeof(struct cache_entry) == 64, "one cache line");
+
+/* A token of a long word: a list, so that merging moves nothing. */
+struct symbol {
+    int32_t id; /* -1: merged into the one before */
+    size_t previous;
+    size_t next; /* symbol count: none */
+};
+
+struct candidate {
+    uint32_t rank;
+    int32_t result;
+    size_t place; /* of the left symbol */
+};
+
+struct bytebpe_work {
+    struct cache_entry *cache;
+    struct symbol *symbols;
+    size_t symbol_capacity;
+    struct candidate *heap;
+    size_t heap_count;
+    size_t heap_capacity;
+    char *text;
+    size_t text_capacity;
+};
+
+static uint64_t pair_of(int32_t left, int32_t right)
+{
+    return (uint64_t)(uint32_t)left << 32 | (uint32_t)right;
+}
+
+/* The slot of `pair`, or the free one where it belongs. */
+static struct bpe_slot *slot_of(const struct bytebpe *bpe, uint64_t pair)
+{
+    const size_t mask = (SIZE_MAX >> bpe->slot_shift);
+    size_t slot = (size_t)((pair * HASH_FACTOR) >> bpe->slot_shift);
+    while (bpe->slots[slot].pair != pair && bpe->slots[slot].pair != NO_PAIR) {
+        slot = (slot + 1) & mask;
+    }
+    return &bpe->slots[slot];
+}
+
+static uint32_t rank_of(const struct bytebpe *bpe, int32_t left, int32_t right, int32_t *result)
+{
+    const struct bpe_slot *const slot = slot_of(bpe, pair_of(left, right));
+    *result = slot->result;
+    return slot->rank;
+}
+
+bool bytebpe_seal(struct bytebpe *bpe, const struct token_table *vocabulary, size_t *rank)
+{
+    bpe->vocabulary = vocabulary;
+    for (int byte = 0; byte < 256; byte++) {
+        char symbol[BYTE_SYMBOL_BYTES];
+        const char text = (char)byte;
+        bpe->byte_ids[byte] = token_table_find(vocabulary, symbol, byte_symbols_write(&text, 1, symbol));
+    }
+    unsigned bits = 4;
+    while (((size_t)1 << bits) < bpe->merge_count * 2) {
+        bits++;
+    }
+    bpe->slot_shift = 64 - bits;
+    bpe->slots = memory_take((size_t)1 << bits, sizeof *bpe->slots, "merges of a tokenizer");
+    for (size_t i = 0; i < (size_t)1 << bits; i++) {
+        bpe->slots[i] = (struct bpe_slot){NO_PAIR, NO_RANK, -1};
+    }
+    for (size_t i = 0; i < bpe->merge_count; i++) {
+        const uint64_t pair = pair_of(bpe->merges[i].left, bpe->merges[i].right);
+        struct bpe_slot *const slot = slot_of(bpe, pair);
+        if (slot->pair == pair) {
+            *rank = i;
+            return false;
+        }
+        *slot = (struct bpe_slot){pair, (uint32_t)i, bpe->merges[i].result};
+    }
+    return true;
+}
+
+void bytebpe_deinit(struct bytebpe *bpe)
+{
+    memory_release(bpe->merges);
+    memory_release(bpe->slots);
+    *bpe = (struct bytebpe){0};
+}
+
+struct bytebpe_work *bytebpe_work_open(void)
+{
+    struct bytebpe_work *const work = memory_take(1, sizeof *work, "scratch of a tokenizer");
+    work->cache = memory_take(CACHE_ENTRIES, sizeof *work->cache, "word cache of a tokenizer");
+    return work;
+}
+
+void bytebpe_work_close(struct bytebpe_work *work)
+{
+    if (work == NULL) {
+        return;
+    }
+    memory_release(work->cache);
+    memory_release(work->symbols);
+    memory_release(work->heap);
+    memory_release(work->text);
+    memory_release(work);
+}
+
+void bytebpe_work_reset(struct bytebpe_work *work)
+{
+    memset(work->cache, 0, CACHE_ENTRIES * sizeof *work->cache);
+}
+
+/* Room for `more` ids. */
+static inline int32_t *list_room(struct token_list *out, size_t more)
+{
+    if (out->capacity - out->count < more) {
+        memory_reserve((void **)&out->ids, &out->capacity, out->count + more, sizeof *out->ids,
+                       "token ids");
+    }
+    return out->ids + out->count;
+}
+
+/* Ids of the word's bytes; returns their number. Bytes without symbol become `unknown` or nothing. */
+static size_t byte_ids_of(const struct bytebpe *bpe, const char *word, size_t size_bytes,
+                          int32_t *ids)
+{
+    size_t count = 0;
+    bool after_unknown = false;
+    for (size_t i = 0; i < size_bytes; i++) {
+        const int32_t id = bpe->byte_ids[(unsigned char)word[i]];
+        if (id >= 0) {
+            ids[count++] = id;
+        } else if (bpe->unknown >= 0 && !(after_unknown && bpe->fuse_unknown)) {
+            ids[count++] = bpe->unknown;
+        }
+        after_unknown = id < 0;
+    }
+    return count;
+}
+
+/* Merges up to SHORT_BYTES ids in place; returns how many are left. */
+static size_t merge_short(const struct bytebpe *bpe, int32_t *ids, size_t count)
+{
+    uint32_t ranks[SHORT_BYTES]; /* of the pair that begins here */
+    int32_t results[SHORT_BYTES];
+    for (size_t i = 0; i + 1 < count; i++) {
+        ranks[i] = rank_of(bpe, ids[i], ids[i + 1], &results[i]);
+    }
+    while (count > 1) {
+        size_t best = 0;
+        for (size_t i = 1; i + 1 < count; i++) {
+            best = ranks[i] < ranks[best] ? i : best;
+        }
+        if (ranks[best] == NO_RANK) {
+            break;
+        }
+        ids[best] = results[best];
+        count--;
+        for (size_t i = best + 1; i < count; i++) {
+            ids[i] = ids[i + 1];
+            ranks[i] = ranks[i + 1];
+            results[i] = results[i + 1];
+        }
+        if (best > 0) {
+            ranks[best - 1] = rank_of(bpe, ids[best - 1], ids[best], &results[best - 1]);
+        }
+        if (best + 1 < count) {
+            ranks[best] = rank_of(bpe, ids[best], ids[best + 1], &results[best]);
+        }
+    }
+    return count;
+}
+
+static bool candidate_before(const struct candidate *a, const struct candidate *b)
+{
+    return a->rank != b->rank ? a->rank < b->rank : a->place < b->place;
+}
+
+/* Puts the pair that begins at `place` on the heap, if there is a merge for it. */
+static void heap_add(const struct bytebpe *bpe, struct bytebpe_work *work, size_t place,
+                     size_t symbol_count)
+{
+    const size_t next = work->symbols[place].next;
+    if (next == symbol_count) {
+        return;
+    }
+    struct candidate candidate = {.place = place};
+    candidate.rank =
+        rank_of(bpe, work->symbols[place].id, work->symbols[next].id, &candidate.result);
+    if (candidate.rank == NO_RANK) {
+        return;
+    }
+    memory_reserve((void **)&work->heap, &work->heap_capacity, work->heap_count + 1,
+                   sizeof *work->heap, "merges of a long word");
+    size_t at = work->heap_count++;
+    while (at > 0 && candidate_before(&candidate, &work->heap[(at - 1) / 2])) {
+        work->heap[at] = work->heap[(at - 1) / 2];
+        at = (at - 1) / 2;
+    }
+    work->heap[at] = candidate;
+}
+
+static struct candidate heap_take(struct bytebpe_work *work)
+{
+    const struct candidate first = work->heap[0];
+    const struct candidate last = work->heap[--work->heap_count];
+    size_t at = 0;
+    for (size_t child = 1; child < work->heap_count; child = 2 * at + 1) {
+        if (child + 1 < work->heap_count &&
+            candidate_before(&work->heap[child + 1], &work->heap[child])) {
+            child++;
+        }
+        if (!candidate_before(&work->heap[child], &last)) {
+            break;
+        }
+        work->heap[at] = work->heap[child];
+        at = child;
+    }
+    work->heap[at] = last;
+    return first;
+}
+
+/* Merges `count` ids in place with a heap; returns how many are left. */
+static size_t merge_long(const struct bytebpe *bpe, struct bytebpe_work *work, int32_t *ids,
+                         size_t count)
+{
+    memory_reserve((void **)&work->symbols, &work->symbol_capacity, count, sizeof *work->symbols,
+                   "tokens of a long word");
+    struct symbol *const symbols = work->symbols;
+    work->heap_count = 0;
+    for (size_t i = 0; i < count; i++) {
+        symbols[i] = (struct symbol){ids[i], i - 1, i + 1};
+    }
+    for (size_t i = 0; i < count; i++) {
+        heap_add(bpe, work, i, count);
+    }
+    while (work->heap_count > 0) {
+        const struct candidate best = heap_take(work);
+        struct symbol *const left = &symbols[best.place];
+        if (left->id < 0 || left->next == count) {
+            continue;
+        }
+        struct symbol *const right = &symbols[left->next];
+        int32_t result = -1;
+        if (rank_of(bpe, left->id, right->id, &result) != best.rank) {
+            continue; /* one of the two has been merged since */
+        }
+        left->id = result;
+        right->id = -1;
+        left->next = right->next;
+        if (left->next != count) {
+            symbols[left->next].previous = best.place;
+        }
+        heap_add(bpe, work, best.place, count);
+        if (best.place > 0) {
+            heap_add(bpe, work, left->previous, count);
+        }
+    }
+    size_t left_over = 0;
+    for (size_t i = 0; i < count; i = symbols[i].next) {
+        ids[left_over++] = symbols[i].id;
+    }
+    return left_over;
+}
+
+/* The id of the whole word where the model takes known words whole, or -1. */
+static int32_t whole_word(const struct bytebpe *bpe, const char *word, size_t size_bytes)
+{
+    if (!bpe->ignore_merges) {
+        return -1;
+    }
+    char symbols[SHORT_BYTES * BYTE_SYMBOL_BYTES];
+    char *text = symbols;
+    if (size_bytes > SHORT_BYTES) {
+        text = memory_take(size_bytes, BYTE_SYMBOL_BYTES, "symbols of a long word");
+    }
+    const size_t length = byte_symbols_write(word, size_bytes, text);
+    const int32_t id = token_table_find(bpe->vocabulary, text, length);
+    if (text != symbols) {
+        memory_release(text);
+    }
+    return id;
+}
+
+/* Writes the ids of a word to `ids` (room for size_bytes); returns their number. */
+static size_t merge_word(const struct bytebpe *bpe, struct bytebpe_work *work, const char *word,
+                         size_t size_bytes, int32_t *ids)
+{
+    const int32_t whole = whole_word(bpe, word, size_bytes);
+    if (whole >= 0) {
+        ids[0] = whole;
+        return 1;
+    }
+    const size_t count = byte_ids_of(bpe, word, size_bytes, ids);
+    return count <= SHORT_BYTES ? merge_short(bpe, ids, count) : merge_long(bpe, work, ids, count);
+}
+
+/* Key of a word of 1 to CACHED_BYTES bytes; `readable` bytes may be read from `word`. Loads in native byte order:
+ * keys never leave the process. */
+static inline struct cache_key key_of(const char *word, size_t size_bytes, size_t readable)
+{
+#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+    if (readable >= sizeof(struct cache_key)) { /* two loads and a mask instead of a copy by bytes */
+        struct cache_key fast;
+        memcpy(&fast, word, sizeof fast);
+        if (size_bytes < 8) {
+            fast.low &= ~(UINT64_MAX << (8 * size_bytes));
+            fast.high = 0;
+        } else {
+            fast.high &= ~(UINT64_MAX << (8 * (size_bytes - 8)));
+        }
+        fast.high |= (uint64_t)size_bytes << (8 * (CACHED_BYTES - 8));
+        return fast;
+    }
+#endif
+    unsigned char bytes[16] = {0};
+    memcpy(bytes, word, size_bytes);
+    bytes[CACHED_BYTES] = (unsigned char)size_bytes;
+    struct cache_key key;
+    memcpy(&key, bytes, sizeof key);
+    return key;
+}
+
+static inline void encode_word(const struct bytebpe *bpe, struct bytebpe_work *work,
+                               const char *word, size_t size_bytes, size_t readable,
+                               struct token_list *out)
+{
+    int32_t *const ids = list_room(out, size_bytes > CACHED_BYTES ? size_bytes : CACHED_BYTES);
+    if (size_bytes > CACHED_BYTES) {
+        out->count += merge_word(bpe, work, word, size_bytes, ids);
+        return;
+    }
+    const struct cache_key key = key_of(word, size_bytes, readable);
+    const uint64_t mixed = (key.low ^ (key.high * HASH_FACTOR)) * HASH_FACTOR;
+    struct cache_entry *const entry = &work->cache[mixed >> (64 - CACHE_BITS)];
+    if (entry->key.low == key.low && entry->key.high == key.high) {
+        memcpy(ids, entry->ids, sizeof entry->ids); /* all of them: cheaper than counting */
+        out->count += (size_t)entry->count;
+        return;
+    }
+    const size_t count = merge_word(bpe, work, word, size_bytes, ids);
+    if (count <= CACHED_IDS) {
+        entry->key = key;
+        entry->count = (int32_t)count;
+        memcpy(entry->ids, ids, count * sizeof *ids);
+    }
+    out->count += count;
+}
+
+void bytebpe_encode_word(const struct bytebpe *bpe, struct bytebpe_work *work, const char *word,
+                         size_t size_bytes, struct token_list *out)
+{
+    encode_word(bpe, work, word, size_bytes, size_bytes, out);
+}
+
+const char *bytebpe_prefixed(const struct bytebpe *bpe, struct bytebpe_work *work, const char *text,
+                             size_t *size_bytes)
+{
+    if (!bpe->add_prefix_space || text[0] == ' ') {
+        return text;
+    }
+    memory_reserve((void **)&work->text, &work->text_capacity, *size_bytes + 1, 1, "prefixed text");
+    work->text[0] = ' ';
+    memcpy(work->text + 1, text, *size_bytes);
+    *size_bytes += 1;
+    return work->text;
+}
+
+void bytebpe_encode(const struct bytebpe *bpe, struct bytebpe_work *work, const char *text,
+                    size_t size_bytes, struct token_list *out)
+{
+    if (size_bytes == 0) {
+        return;
+    }
+    text = bytebpe_prefixed(bpe, work, text, &size_bytes);
+    if (!bpe->use_pattern) {
+        bytebpe_encode_word(bpe, work, text, size_bytes, out);
+        return;
+    }
+    for (size_t at = 0; at < size_bytes;) {
+        const size_t end = gpt2_split_next(text, size_bytes, at);
+        encode_word(bpe, work, text + at, end - at, size_bytes - at, out);
+        at = end;
+    }
+}
