@@ -17,8 +17,7 @@ struct arena_chunk {
 __attribute__((noreturn)) static void memory_refused(size_t bytes, const char *purpose)
 {
     (void)fprintf(stderr, "shardlm: out of memory: %zu bytes for %s\n", bytes, purpose);
-    INVARIANT(!"memory available");
-    abort();
+    invariant_fail(__FILE__, __LINE__, "memory is available");
 }
 
 static size_t memory_product(size_t count, size_t element_bytes, const char *purpose)
