@@ -16,7 +16,7 @@ bool prefetch_full(const struct prefetch *prefetch);
 /* Asks for a slot; held_out: data_source_fill_held_out (step ignored). Not when full. */
 void prefetch_ask(struct prefetch *prefetch, int64_t step, int64_t slot, bool held_out);
 /* The oldest batch asked for, waiting until it is filled (STATUS_TIMEOUT after timeout_ms, naming step and slot). The
- * batch is borrowed until the next take or close. */
+ * batch is borrowed until the next take, drop or close. */
 MUST_CHECK enum status prefetch_take(struct prefetch *prefetch, int64_t timeout_ms, int64_t *step,
                                      int64_t *slot, const struct batch **batch, struct error *error);
 /* Forgets what was asked for and not taken. */

@@ -1,0 +1,29 @@
+/* See batch.h. */
+#include "data_pipeline/batch.h"
+
+#include "base/error.h"
+#include "base/memory.h"
+
+void batch_init(struct batch *batch, const struct batch_limits *limits)
+{
+    INVARIANT(limits->sequence_count >= 0 && limits->token_count >= 0 && limits->target_count >= 0);
+    const size_t starts = (size_t)limits->sequence_count + 1;
+    const size_t tokens = (size_t)limits->token_count;
+    const size_t targets = (size_t)limits->target_count;
+    /* `starts` comes first: it is the block that batch_deinit releases. */
+    int32_t *const block = memory_take(starts + 3 * tokens + 2 * targets, sizeof *block, "batch");
+    *batch = (struct batch){
+        .starts = block,
+        .ids = block + starts,
+        .positions = block + starts + tokens,
+        .segments = block + starts + 2 * tokens,
+        .target_rows = block + starts + 3 * tokens,
+        .target_ids = block + starts + 3 * tokens + targets,
+    };
+}
+
+void batch_deinit(struct batch *batch)
+{
+    memory_release(batch->starts);
+    *batch = (struct batch){0};
+}

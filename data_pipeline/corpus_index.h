@@ -1,0 +1,73 @@
+/* Rows of sequences over the documents of one side of a corpus (training or held out), found in O(1).
+ * A row is the unit that slots are made of: at most T tokens, in one or several sequences `<s> … </s>`.
+ *   FULL: the documents in corpus order are one stream with `</s>` after each, cut into pieces of T - 2 tokens; a row is
+ *         one piece, so every row but the last has exactly T tokens.
+ *   DOCUMENT: each document is cut into pieces of at most T - 2 tokens (a piece under CORPUS_PIECE_TOKENS_MIN is
+ *         dropped), each a sequence; sequences are put into rows in corpus order, best fit among the
+ *         CORPUS_OPEN_ROWS rows that are still open, the fullest one closed when none fits.
+ * Memory: FULL 8 bytes a row; DOCUMENT 8 bytes a sequence and 8 a row. Immutable after build: any thread may read. */
+#ifndef SHARDLM_DATA_PIPELINE_CORPUS_INDEX_H
+#define SHARDLM_DATA_PIPELINE_CORPUS_INDEX_H
+
+#include "data_pipeline/corpus_folder.h"
+#include "data_pipeline/data_options.h"
+
+enum {
+    CORPUS_PIECE_TOKENS_MIN = 4,
+    CORPUS_OPEN_ROWS = 64,
+    CORPUS_SEQUENCE_TOKENS_MIN = 8,
+    CORPUS_SEQUENCE_TOKENS_MAX = 65536,
+};
+
+struct corpus_index_options {
+    int64_t sequence_tokens; /* T */
+    enum data_packing packing;
+    double held_out;     /* share */
+    bool take_held_out;  /* which side */
+};
+
+/* A place in the corpus. */
+struct corpus_place {
+    uint32_t document;
+    uint32_t offset; /* first token; may be the document's end in FULL: the separator comes next */
+};
+
+struct corpus_index {
+    const struct corpus *corpus; /* borrowed until deinit */
+    struct corpus_index_options options;
+    struct corpus_place *places; /* (place_count) FULL: of each row; DOCUMENT: of each sequence, by row */
+    size_t places_capacity;
+    int64_t place_count;
+    int64_t *row_begins; /* (row_count + 1) first place of each row; NULL in FULL */
+    size_t row_begins_capacity;
+    int64_t row_count;
+    int64_t sequences_in_row_max;
+    int64_t parts_in_row_max;
+};
+
+/* A stretch of one document within a row: what masks are drawn for. */
+struct corpus_part {
+    int64_t document;
+    int64_t offset; /* of its first token in the document */
+    int64_t begin;  /* of its first token in the row */
+    int64_t count;
+};
+
+/* A row, read; the arrays are the caller's, with room for the index's maxima. */
+struct corpus_row {
+    int64_t token_count;
+    int64_t sequence_count;
+    int64_t part_count;
+    int32_t *ids;              /* (T) */
+    int32_t *sequence_begins;  /* (sequences_in_row_max) */
+    struct corpus_part *parts; /* (parts_in_row_max) */
+};
+
+/* STATUS_LIMIT above 2^32 documents. A side without documents has 0 rows. */
+MUST_CHECK enum status corpus_index_build(struct corpus_index *index, const struct corpus *corpus,
+                                          const struct corpus_index_options *options,
+                                          struct error *error);
+void corpus_index_deinit(struct corpus_index *index); /* accepts a zeroed index */
+void corpus_index_read(const struct corpus_index *index, int64_t row, struct corpus_row *out);
+
+#endif

@@ -1,0 +1,392 @@
+/* See data_source.h. Keys: order of rows (seed, EPOCH_ORDER, epoch); masks see sampling.h, held-out masks with seed 0 and
+ * epoch 0 whatever the run's seed; dropout (seed, DROPOUT, step * 2^20 + slot). */
+#include "data_pipeline/data_source.h"
+
+#include <math.h>
+#include <string.h>
+
+#include "base/memory.h"
+#include "data_pipeline/corpus_folder.h"
+#include "data_pipeline/corpus_index.h"
+#include "data_pipeline/plan.h"
+#include "data_pipeline/sampling.h"
+
+enum {
+    SOURCE_SLOTS_MAX = 1 << 20, /* in a step: the dropout key has room for 2^20 */
+    SOURCE_SLOT_TOKENS_MAX = 1 << 24,
+    SYNTHETIC_VOCABULARY_MIN = 16,
+    SYNTHETIC_VOCABULARY_MAX = 1 << 24,
+    SYNTHETIC_ROWS = 1 << 30, /* in an "epoch" of synthetic data */
+    HELD_OUT_SEED = 0,
+};
+
+struct data_source {
+    struct data_options options;
+    uint64_t seed;
+    struct corpus *corpus; /* NULL: synthetic */
+    struct tokenizer_specials specials;
+    struct corpus_index train;
+    struct corpus_index held_out;
+    struct sampling_table table;
+    struct sampling_rules rules;
+    struct plan plan;
+    struct batch_limits limits;
+    int64_t sequences_in_row_max;
+    int64_t parts_in_row_max;
+    struct digest fingerprint;
+};
+
+/* Scratch of one fill. */
+struct fill_work {
+    struct corpus_row row;
+    struct sampling_work sampling;
+};
+
+static enum status check_share(double value, const char *key, double most, struct error *error)
+{
+    if (!isfinite(value) || value < 0 || value > most) {
+        FAIL(error, STATUS_INPUT, "data.%s is %g, expected 0 to %g", key, value, most);
+    }
+    return STATUS_OK;
+}
+
+static enum status check_options(const struct data_options *options, struct error *error)
+{
+    TRY(check_share(options->mask_fraction, "mask_fraction", 1, error));
+    TRY(check_share(options->mask_share, "mask_share", 1, error));
+    TRY(check_share(options->random_share, "random_share", 1 - options->mask_share, error));
+    TRY(check_share(options->held_out, "held_out", 1, error));
+    if (options->mask_fraction <= 0) {
+        FAIL(error, STATUS_INPUT, "data.mask_fraction is 0: nothing would be predicted");
+    }
+    if (options->objective == DATA_OBJECTIVE_STATIC_MASK && options->mask_copies < 1) {
+        FAIL(error, STATUS_INPUT, "data.mask_copies is %lld, expected at least 1",
+             (long long)options->mask_copies);
+    }
+    if (options->sequence_tokens < CORPUS_SEQUENCE_TOKENS_MIN ||
+        options->sequence_tokens > CORPUS_SEQUENCE_TOKENS_MAX) {
+        FAIL(error, STATUS_INPUT, "data.sequence_tokens is %lld, expected %d to %d",
+             (long long)options->sequence_tokens, CORPUS_SEQUENCE_TOKENS_MIN, CORPUS_SEQUENCE_TOKENS_MAX);
+    }
+    return STATUS_OK;
+}
+
+static enum status check_step(const struct data_options *options, const struct step_options *step,
+                              struct error *error)
+{
+    if (step->slot_tokens < 1 || step->slot_tokens > SOURCE_SLOT_TOKENS_MAX ||
+        step->slot_tokens % options->sequence_tokens != 0) {
+        FAIL(error, STATUS_INPUT,
+             "step.slot_tokens is %lld, expected a multiple of data.sequence_tokens (%lld) up to %d",
+             (long long)step->slot_tokens, (long long)options->sequence_tokens, SOURCE_SLOT_TOKENS_MAX);
+    }
+    if (step->tokens < 1 || step->tokens % step->slot_tokens != 0) {
+        FAIL(error, STATUS_INPUT, "step.tokens is %lld, expected a multiple of step.slot_tokens (%lld)",
+             (long long)step->tokens, (long long)step->slot_tokens);
+    }
+    if (step->tokens / step->slot_tokens > SOURCE_SLOTS_MAX) {
+        FAIL(error, STATUS_INPUT, "step.tokens / step.slot_tokens is %lld slots, expected at most %d",
+             (long long)(step->tokens / step->slot_tokens), SOURCE_SLOTS_MAX);
+    }
+    return STATUS_OK;
+}
+
+static enum status source_open_synthetic(struct data_source *source, int64_t vocabulary,
+                                         struct error *error)
+{
+    if (vocabulary < SYNTHETIC_VOCABULARY_MIN || vocabulary > SYNTHETIC_VOCABULARY_MAX) {
+        FAIL(error, STATUS_INPUT, "synthetic data needs a vocabulary of %d to %d ids, got %lld",
+             SYNTHETIC_VOCABULARY_MIN, SYNTHETIC_VOCABULARY_MAX, (long long)vocabulary);
+    }
+    source->specials = (struct tokenizer_specials){
+        .bos = 0, .pad = 1, .eos = 2, .unk = 3, .mask = (int32_t)vocabulary - 1};
+    sampling_table_init(&source->table, NULL, vocabulary, source->specials);
+    source->plan.row_count = SYNTHETIC_ROWS;
+    source->sequences_in_row_max = 1;
+    source->parts_in_row_max = 1;
+    source->fingerprint = digest_bytes(&vocabulary, sizeof vocabulary);
+    return STATUS_OK;
+}
+
+/* The vocabulary's tables, after a check that the tokenizer is the one that made the shards. */
+static enum status source_open_table(struct data_source *source, struct error *error)
+{
+    const struct corpus *const corpus = source->corpus;
+    struct tokenizer *tokenizer;
+    TRY(tokenizer_open(&tokenizer, corpus->tokenizer, error));
+    const bool same =
+        digest_equal(tokenizer_fingerprint(tokenizer), corpus->facts.tokenizer) &&
+        tokenizer_vocabulary(tokenizer) == corpus->facts.vocabulary;
+    if (same) {
+        sampling_table_init(&source->table, tokenizer, corpus->facts.vocabulary,
+                            corpus->facts.specials);
+    }
+    tokenizer_close(tokenizer);
+    if (!same) {
+        FAIL(error, STATUS_FORMAT, "tokenizer \"%s\" is not the one that corpus \"%s\" was built with",
+             corpus->tokenizer, corpus->folder);
+    }
+    if (source->specials.bos < 0 || source->specials.eos < 0 || source->specials.mask < 0 ||
+        source->table.ordinary_count == 0) {
+        FAIL(error, STATUS_FORMAT, "tokenizer \"%s\" has no <s>, </s> or <mask>, or nothing else",
+             corpus->tokenizer);
+    }
+    return STATUS_OK;
+}
+
+static int64_t larger(int64_t a, int64_t b)
+{
+    return a > b ? a : b;
+}
+
+static enum status source_open_corpus(struct data_source *source, struct error *error)
+{
+    const struct data_options *const options = &source->options;
+    TRY(corpus_open(&source->corpus, options->corpus, options->skip_bad_shards, error));
+    source->specials = source->corpus->facts.specials;
+    source->fingerprint = source->corpus->fingerprint;
+    TRY(source_open_table(source, error));
+    struct corpus_index_options index = {
+        .sequence_tokens = options->sequence_tokens,
+        .packing = options->packing,
+        .held_out = options->held_out,
+        .take_held_out = false,
+    };
+    TRY(corpus_index_build(&source->train, source->corpus, &index, error));
+    index.take_held_out = true;
+    TRY(corpus_index_build(&source->held_out, source->corpus, &index, error));
+    if (source->train.row_count == 0) {
+        FAIL(error, STATUS_INPUT, "corpus \"%s\" has no text to train on (data.held_out is %g)",
+             options->corpus, options->held_out);
+    }
+    source->plan.row_count = source->train.row_count;
+    source->sequences_in_row_max =
+        larger(source->train.sequences_in_row_max, source->held_out.sequences_in_row_max);
+    source->parts_in_row_max =
+        larger(source->train.parts_in_row_max, source->held_out.parts_in_row_max);
+    return STATUS_OK;
+}
+
+static void source_set_limits(struct data_source *source)
+{
+    const int64_t rows = source->plan.rows_per_slot;
+    const int64_t row_tokens = source->options.sequence_tokens;
+    source->limits = (struct batch_limits){
+        .sequence_count = rows * source->sequences_in_row_max,
+        .token_count = rows * row_tokens,
+        .target_count = rows * sampling_targets_max(source->rules.fraction, row_tokens - 2,
+                                                    source->parts_in_row_max),
+    };
+}
+
+enum status data_source_open(struct data_source **source, const struct data_options *options,
+                             const struct step_options *step, uint64_t seed,
+                             int64_t synthetic_vocabulary, struct error *error)
+{
+    TRY(check_options(options, error));
+    TRY(check_step(options, step, error));
+    struct data_source *const made = memory_take(1, sizeof *made, "data source");
+    made->options = *options;
+    made->seed = seed;
+    made->rules = (struct sampling_rules){
+        .whole_words = options->objective == DATA_OBJECTIVE_WHOLE_WORD_MASK,
+        .fraction = options->mask_fraction,
+        .mask_share = options->mask_share,
+        .random_share = options->random_share,
+    };
+    made->plan = (struct plan){
+        .seed = seed,
+        .slots = step->tokens / step->slot_tokens,
+        .rows_per_slot = step->slot_tokens / options->sequence_tokens,
+    };
+    const enum status status = strcmp(options->corpus, "synthetic") == 0
+                                   ? source_open_synthetic(made, synthetic_vocabulary, error)
+                                   : source_open_corpus(made, error);
+    if (status != STATUS_OK) {
+        data_source_close(made);
+        return status;
+    }
+    source_set_limits(made);
+    *source = made;
+    return STATUS_OK;
+}
+
+void data_source_close(struct data_source *source)
+{
+    if (source == NULL) {
+        return;
+    }
+    corpus_index_deinit(&source->held_out);
+    corpus_index_deinit(&source->train);
+    sampling_table_deinit(&source->table);
+    corpus_close(source->corpus);
+    memory_release(source);
+}
+
+int64_t data_source_vocabulary(const struct data_source *source)
+{
+    return source->table.vocabulary;
+}
+
+int64_t data_source_slots(const struct data_source *source)
+{
+    return source->plan.slots;
+}
+
+struct digest data_source_fingerprint(const struct data_source *source)
+{
+    return source->fingerprint;
+}
+
+const char *data_source_tokenizer(const struct data_source *source)
+{
+    return source->corpus == NULL ? NULL : source->corpus->tokenizer;
+}
+
+struct batch_limits data_source_limits(const struct data_source *source)
+{
+    return source->limits;
+}
+
+double data_source_epochs(const struct data_source *source, int64_t step)
+{
+    return source->corpus == NULL ? 0.0 : plan_epochs(&source->plan, step);
+}
+
+static void work_init(struct fill_work *work, const struct data_source *source)
+{
+    const size_t tokens = (size_t)source->options.sequence_tokens;
+    struct corpus_row *const row = &work->row;
+    *work = (struct fill_work){0};
+    row->ids = memory_take(tokens, sizeof *row->ids, "slot");
+    row->sequence_begins = memory_take((size_t)source->sequences_in_row_max,
+                                       sizeof *row->sequence_begins, "slot");
+    row->parts = memory_take((size_t)source->parts_in_row_max, sizeof *row->parts, "slot");
+    sampling_work_init(&work->sampling, source->options.sequence_tokens);
+}
+
+static void work_deinit(struct fill_work *work)
+{
+    sampling_work_deinit(&work->sampling);
+    memory_release(work->row.parts);
+    memory_release(work->row.sequence_begins);
+    memory_release(work->row.ids);
+}
+
+/* Uniform ordinary ids, a full sequence; a pure function of (seed, row number). */
+static void synthetic_read(const struct data_source *source, int64_t number, struct corpus_row *row)
+{
+    const struct random_key key = random_key_make(source->seed, RANDOM_PURPOSE_SYNTHETIC, 0);
+    const int64_t count = source->options.sequence_tokens;
+    row->ids[0] = source->specials.bos;
+    for (int64_t i = 1; i < count - 1; i++) {
+        const struct random_block block = random_at(key, (uint64_t)number, (uint64_t)i);
+        row->ids[i] = source->table.ordinary[random_below(block, (uint64_t)source->table.ordinary_count)];
+    }
+    row->ids[count - 1] = source->specials.eos;
+    row->token_count = count;
+    row->sequence_begins[0] = 0;
+    row->sequence_count = 1;
+    row->parts[0] = (struct corpus_part){.document = number, .offset = 0, .begin = 1, .count = count - 2};
+    row->part_count = 1;
+}
+
+/* Masks the row in `work` and puts it behind what the batch holds. */
+static void batch_append(struct batch *batch, const struct data_source *source, uint64_t seed,
+                         int64_t epoch, struct fill_work *work)
+{
+    const struct corpus_row *const row = &work->row;
+    const int64_t first_row = batch->token_count;
+    for (int64_t i = 0; i < row->part_count; i++) {
+        const struct corpus_part *const part = &row->parts[i];
+        const struct sampling_draw draw =
+            sampling_draw_make(&source->options, seed, epoch, part->document, part->offset);
+        batch->target_count +=
+            sampling_mask(&source->table, &source->rules, &draw, &work->sampling,
+                          row->ids + part->begin, part->count, first_row + part->begin,
+                          batch->target_rows + batch->target_count,
+                          batch->target_ids + batch->target_count);
+    }
+    memcpy(batch->ids + first_row, row->ids, (size_t)row->token_count * sizeof *row->ids);
+    for (int64_t i = 0; i < row->sequence_count; i++) {
+        const int64_t begin = row->sequence_begins[i];
+        const int64_t end =
+            i + 1 < row->sequence_count ? row->sequence_begins[i + 1] : row->token_count;
+        batch->starts[batch->sequence_count++] = (int32_t)(first_row + begin);
+        for (int64_t j = begin; j < end; j++) {
+            batch->positions[first_row + j] = (int32_t)(j - begin);
+            batch->segments[first_row + j] = 0;
+        }
+    }
+    batch->token_count += row->token_count;
+    batch->starts[batch->sequence_count] = (int32_t)batch->token_count;
+}
+
+static void batch_begin(struct batch *batch, struct random_key dropout_key)
+{
+    batch->sequence_count = 0;
+    batch->token_count = 0;
+    batch->target_count = 0;
+    batch->starts[0] = 0;
+    batch->dropout_key = dropout_key;
+}
+
+static void batch_check(const struct batch *batch, const struct batch_limits *limits)
+{
+    INVARIANT(batch->sequence_count <= limits->sequence_count);
+    INVARIANT(batch->token_count <= limits->token_count);
+    INVARIANT(batch->target_count <= limits->target_count);
+}
+
+enum status data_source_fill(const struct data_source *source, int64_t step, int64_t slot,
+                             struct batch *batch, struct error *error)
+{
+    if (step < 1 || slot < 0 || slot >= source->plan.slots) {
+        FAIL(error, STATUS_INPUT, "step %lld, slot %lld: expected a step from 1 and a slot below %lld",
+             (long long)step, (long long)slot, (long long)source->plan.slots);
+    }
+    const uint64_t place = (uint64_t)step * SOURCE_SLOTS_MAX + (uint64_t)slot;
+    batch_begin(batch, random_key_make(source->seed, RANDOM_PURPOSE_DROPOUT, place));
+    struct fill_work work;
+    work_init(&work, source);
+    for (int64_t i = 0; i < source->plan.rows_per_slot; i++) {
+        const struct plan_row row = plan_at(&source->plan, step, slot, i);
+        if (source->corpus == NULL) {
+            synthetic_read(source, row.row, &work.row);
+        } else {
+            corpus_index_read(&source->train, row.row, &work.row);
+        }
+        batch_append(batch, source, source->seed, row.epoch, &work);
+    }
+    work_deinit(&work);
+    batch_check(batch, &source->limits);
+    return STATUS_OK;
+}
+
+int64_t data_source_held_out_slots(const struct data_source *source)
+{
+    const int64_t rows_per_slot = source->plan.rows_per_slot;
+    return (source->held_out.row_count + rows_per_slot - 1) / rows_per_slot;
+}
+
+enum status data_source_fill_held_out(const struct data_source *source, int64_t slot,
+                                      struct batch *batch, struct error *error)
+{
+    const int64_t slots = data_source_held_out_slots(source);
+    if (slot < 0 || slot >= slots) {
+        FAIL(error, STATUS_INPUT, "held-out slot %lld: expected 0 to %lld", (long long)slot,
+             (long long)slots - 1);
+    }
+    batch_begin(batch, random_key_make(HELD_OUT_SEED, RANDOM_PURPOSE_DROPOUT, (uint64_t)slot));
+    struct fill_work work;
+    work_init(&work, source);
+    const int64_t first = slot * source->plan.rows_per_slot;
+    for (int64_t row = first;
+         row < first + source->plan.rows_per_slot && row < source->held_out.row_count; row++) {
+        corpus_index_read(&source->held_out, row, &work.row);
+        batch_append(batch, source, HELD_OUT_SEED, 0, &work);
+    }
+    work_deinit(&work);
+    batch_check(batch, &source->limits);
+    return STATUS_OK;
+}
