@@ -36,13 +36,18 @@ int64_t node_state_bytes(const struct parameter_table *table)
     return (int64_t)node_state_layout(&counted, table, NULL);
 }
 
+void node_state_place(struct node_state *state, const struct parameter_table *table)
+{
+    (void)node_state_layout(state, table, state->window.data);
+}
+
 enum status node_state_open(struct node_state *state, const struct parameter_table *table,
                             struct fabric_group *node, struct error *error)
 {
     *state = (struct node_state){0};
     TRY(window_open(&state->window, node, (size_t)node_state_bytes(table),
                     "weights and gradient sums", error));
-    (void)node_state_layout(state, table, state->window.data);
+    node_state_place(state, table);
     return STATUS_OK;
 }
 

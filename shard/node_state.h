@@ -51,6 +51,8 @@ MUST_CHECK enum status node_state_open(struct node_state *state,
                                        const struct parameter_table *table,
                                        struct fabric_group *node, struct error *error);
 void node_state_close(struct node_state *state); /* Local. */
+/* Lays the state out over state->window, which holds node_state_bytes of zeroes. Local; node_state_open calls it. */
+void node_state_place(struct node_state *state, const struct parameter_table *table);
 int64_t node_state_bytes(const struct parameter_table *table); /* of shared memory a node */
 
 #endif

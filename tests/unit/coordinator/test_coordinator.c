@@ -1,0 +1,262 @@
+/* coordinator/coordinator against workers played by one thread over the real channel: the order of commands, silence,
+ * failures, and what the journal holds. */
+#include "coordinator/coordinator.h"
+
+#include <pthread.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/file.h"
+#include "base/json.h"
+#include "base/memory.h"
+#include "tests/support/suite.h"
+
+enum { COMMANDS_MAX = 64, WORKERS_MAX = 3 };
+
+/* What the played workers do, and what they saw. */
+struct play {
+    struct channel_address address;
+    int64_t workers;
+    int64_t fail_at_step;    /* worker 0 reports a failure in it; 0: never */
+    bool write_fails;
+    bool mute;               /* say hello and ready once, then nothing */
+    char commands[COMMANDS_MAX]; /* one letter each, as worker 0 got them */
+    volatile sig_atomic_t stop;
+    int64_t stop_at_step;    /* worker 0 sets `stop` when it gets this step; 0: never */
+};
+
+static void ready_send(struct play *play, struct channel_client *client, int64_t worker, int64_t step,
+                       int64_t written, int64_t published)
+{
+    struct error error;
+    struct message ready = message_make(MESSAGE_KIND_READY, worker, step);
+    ready.values[MESSAGE_VALUE_WRITTEN] = written;
+    ready.values[MESSAGE_VALUE_PUBLISHED] = published;
+    ready.values[MESSAGE_VALUE_WRITE_FAILED] = play->write_fails ? written : -1;
+    ready.values[MESSAGE_VALUE_SLOTS] = 2;
+    ready.values[MESSAGE_VALUE_TARGETS] = 10;
+    ready.values[MESSAGE_VALUE_TOKENS] = 64;
+    ready.reals[MESSAGE_REAL_LOSS] = 2.5;
+    (void)snprintf(ready.fingerprint, sizeof ready.fingerprint, "print-%lld", (long long)step);
+    CHECK_OK(channel_client_send(client, &ready, &error), error);
+}
+
+static char command_letter(const struct message *command)
+{
+    switch (command->kind) {
+    case MESSAGE_KIND_STEP:
+        return 's';
+    case MESSAGE_KIND_EVALUATE:
+        return 'e';
+    case MESSAGE_KIND_SAVE:
+        return 'S';
+    case MESSAGE_KIND_DRAIN:
+        return command->publish_step >= 0 ? 'P' : 'd';
+    case MESSAGE_KIND_END:
+        return 'E';
+    default:
+        return '?';
+    }
+}
+
+static void *play_main(void *context)
+{
+    struct play *const play = context;
+    struct error error;
+    struct channel_client *clients[WORKERS_MAX];
+    for (int64_t w = 0; w < play->workers; w++) {
+        CHECK_OK(channel_client_open(&clients[w], &play->address, w, "main", &error), error);
+        struct message hello = message_make(MESSAGE_KIND_HELLO, w, 0);
+        (void)snprintf(hello.text, sizeof hello.text, "host-%lld", (long long)w);
+        CHECK_OK(channel_client_send(clients[w], &hello, &error), error);
+        ready_send(play, clients[w], w, 0, -1, -1);
+    }
+    int64_t written = -1;
+    int64_t published = -1;
+    int count = 0;
+    for (bool on = true; on;) {
+        for (int64_t w = 0; w < play->workers; w++) {
+            struct message command;
+            bool received = false;
+            CHECK_OK(channel_client_receive(clients[w], 3000, &command, &received, &error), error);
+            on = on && received && command.kind != MESSAGE_KIND_END && !play->mute;
+            if (!received) {
+                continue;
+            }
+            if (w == 0 && count < COMMANDS_MAX - 1) {
+                play->commands[count++] = command_letter(&command);
+            }
+            if (play->stop_at_step != 0 && command.step >= play->stop_at_step) {
+                play->stop = 1;
+            }
+            if (w == 0 && play->fail_at_step != 0 && command.step == play->fail_at_step) {
+                struct message failed = message_make(MESSAGE_KIND_FAILED, 0, command.step);
+                failed.values[0] = STATUS_NUMERIC;
+                (void)snprintf(failed.text, sizeof failed.text, "the sky fell");
+                CHECK_OK(channel_client_send(clients[0], &failed, &error), error);
+                on = false;
+                continue;
+            }
+            written = command.kind == MESSAGE_KIND_SAVE ? command.step : written;
+            published = command.publish_step >= 0 ? command.publish_step : published;
+            if (on) {
+                ready_send(play, clients[w], w, command.step, written, w == 0 ? published : -1);
+            }
+        }
+    }
+    for (int64_t w = 0; w < play->workers; w++) {
+        channel_client_close(clients[w]);
+    }
+    return NULL;
+}
+
+static enum status play_run(struct play *play, struct coordinator_options *options,
+                            struct coordinator_result *result, struct error *error)
+{
+    struct channel_server *server;
+    CHECK_OK(channel_server_open(&server, "127.0.0.1", options->worker_count, &play->address, error),
+             *error);
+    play->workers = options->worker_count;
+    options->stop = &play->stop;
+    pthread_t thread;
+    ck_assert_int_eq(pthread_create(&thread, NULL, play_main, play), 0);
+    const enum status status = coordinator_run(server, options, result, error);
+    ck_assert_int_eq(pthread_join(thread, NULL), 0);
+    channel_server_close(server);
+    return status;
+}
+
+static struct coordinator_options options_make(int64_t workers, int64_t steps)
+{
+    return (struct coordinator_options){.worker_count = workers,
+                                        .slots = 4,
+                                        .last_step = steps,
+                                        .checkpoint_at_end = true,
+                                        .silence_seconds = 20};
+}
+
+START_TEST(test_coordinator_leads_steps_then_saves_drains_and_ends)
+{
+    struct error error;
+    struct play play = {0};
+    struct coordinator_options options = options_make(2, 3);
+    struct coordinator_result result;
+    CHECK_OK(play_run(&play, &options, &result, &error), error);
+    ck_assert_str_eq(play.commands, "sssSPE");
+    ck_assert_int_eq(result.step, 3);
+    ck_assert_int_eq(result.published_step, 3);
+    ck_assert(!result.stopped);
+}
+END_TEST
+
+START_TEST(test_coordinator_publishes_along_with_the_next_step_and_evaluates_when_due)
+{
+    struct error error;
+    struct play play = {0};
+    struct coordinator_options options = options_make(3, 4);
+    options.checkpoint_every = 2;
+    options.evaluate_every = 2;
+    struct coordinator_result result;
+    CHECK_OK(play_run(&play, &options, &result, &error), error);
+    ck_assert_str_eq(play.commands, "sseSsseSPE");
+    ck_assert_int_eq(result.published_step, 4);
+}
+END_TEST
+
+START_TEST(test_coordinator_stops_at_the_step_boundary_with_a_checkpoint)
+{
+    struct error error;
+    struct play play = {.stop_at_step = 2};
+    struct coordinator_options options = options_make(2, 50);
+    struct coordinator_result result;
+    CHECK_OK(play_run(&play, &options, &result, &error), error);
+    ck_assert_str_eq(play.commands, "ssSPE");
+    ck_assert(result.stopped);
+    ck_assert_int_eq(result.step, 2);
+}
+END_TEST
+
+START_TEST(test_coordinator_names_the_worker_that_failed)
+{
+    struct error error;
+    struct play play = {.fail_at_step = 2};
+    struct coordinator_options options = options_make(2, 5);
+    struct coordinator_result result;
+    CHECK_FAILS(play_run(&play, &options, &result, &error), STATUS_NUMERIC);
+    ck_assert_ptr_nonnull(strstr(error.message, "worker 0 on host host-0: the sky fell"));
+}
+END_TEST
+
+START_TEST(test_coordinator_names_a_silent_worker_within_the_limit)
+{
+    struct error error;
+    struct play play = {.mute = true};
+    struct coordinator_options options = options_make(1, 5);
+    options.silence_seconds = 0.3;
+    struct coordinator_result result;
+    CHECK_FAILS(play_run(&play, &options, &result, &error), STATUS_TIMEOUT);
+    ck_assert_ptr_nonnull(strstr(error.message, "worker 0 (host host-0"));
+}
+END_TEST
+
+START_TEST(test_coordinator_goes_on_and_fails_at_the_end_when_checkpoints_cannot_be_written)
+{
+    struct error error;
+    struct play play = {.write_fails = true};
+    struct coordinator_options options = options_make(1, 4);
+    options.checkpoint_every = 2;
+    struct coordinator_result result;
+    CHECK_FAILS(play_run(&play, &options, &result, &error), STATUS_IO);
+    ck_assert_int_eq(result.step, 4);
+    ck_assert_int_eq(result.published_step, -1);
+}
+END_TEST
+
+START_TEST(test_coordinator_journal_has_a_line_a_step)
+{
+    struct error error;
+    char path[PATH_BYTES];
+    CHECK_OK(path_join(path, suite_scratch(), "journal.jsonl", &error), error);
+    struct play play = {0};
+    struct coordinator_options options = options_make(2, 3);
+    options.journal = path;
+    struct coordinator_result result;
+    CHECK_OK(play_run(&play, &options, &result, &error), error);
+    char *text;
+    size_t size;
+    CHECK_OK(file_read(path, 1 << 20, &text, &size, &error), error);
+    int64_t steps = 0;
+    for (char *line = text; *line != '\0';) {
+        char *const end = strchr(line, '\n');
+        ck_assert_ptr_nonnull(end);
+        json_t *object;
+        CHECK_OK(json_read_text("journal", line, (size_t)(end - line), &object, &error), error);
+        if (json_object_get(object, "loss") != NULL) {
+            steps++;
+            int64_t step;
+            CHECK_OK(json_member_integer(object, "step", "journal", &step, &error), error);
+            ck_assert_int_eq(step, steps);
+            char expected[32];
+            (void)snprintf(expected, sizeof expected, "print-%lld", (long long)step);
+            ck_assert_str_eq(json_string_value(json_object_get(object, "fingerprint")), expected);
+        }
+        json_decref(object);
+        line = end + 1;
+    }
+    ck_assert_int_eq(steps, 3);
+    memory_release(text);
+}
+END_TEST
+
+int main(void)
+{
+    return suite_run(
+        "coordinator",
+        (const TTest *[]){test_coordinator_leads_steps_then_saves_drains_and_ends,
+                          test_coordinator_publishes_along_with_the_next_step_and_evaluates_when_due,
+                          test_coordinator_stops_at_the_step_boundary_with_a_checkpoint,
+                          test_coordinator_names_the_worker_that_failed,
+                          test_coordinator_names_a_silent_worker_within_the_limit,
+                          test_coordinator_goes_on_and_fails_at_the_end_when_checkpoints_cannot_be_written,
+                          test_coordinator_journal_has_a_line_a_step, NULL});
+}

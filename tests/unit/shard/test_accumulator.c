@@ -1,0 +1,219 @@
+/* shard/accumulator and shard/optimizer on one node in one process: the order of slots leaves no trace, a float sum would
+ * leave one, and bad gradients are noticed. No MPI: a node of workers that take turns. */
+#include "shard/accumulator.h"
+
+#include <math.h>
+#include <string.h>
+
+#include "base/memory.h"
+#include "shard/optimizer.h"
+#include "tests/support/suite.h"
+
+enum { SLOTS = 8 };
+
+static const struct model_options small_model = {
+    .layers = 2,
+    .hidden = 32,
+    .heads = 4,
+    .feed_forward = 64,
+    .positions = 16,
+    .position_offset = 2,
+    .vocabulary = 300,
+    .type_vocabulary = 1,
+    .pad_id = 1,
+    .norm_epsilon = 1e-5,
+    .init_range = 0.02,
+};
+
+static const struct optimizer_options adamw = {.peak_rate = 1e-3,
+                                               .schedule = SCHEDULE_NAME_CONSTANT,
+                                               .total_steps = 10,
+                                               .betas = {0.9, 0.98},
+                                               .epsilon = 1e-6,
+                                               .weight_decay = 0.01,
+                                               .clip_norm = 1.0};
+
+/* One node with `workers` workers, all played by this process; memory is ordinary. */
+struct bench_node {
+    struct kernels kernels;
+    struct parameter_table table;
+    struct node_state node;
+    struct topology topologies[4];
+    struct partition partitions[4];
+    struct accumulator accumulators[4];
+    struct optimizer optimizers[4];
+    int64_t workers;
+};
+
+static void bench_open(struct bench_node *bench, int64_t workers)
+{
+    struct error error;
+    memset(bench, 0, sizeof *bench);
+    bench->workers = workers;
+    CHECK_OK(kernels_open(&bench->kernels, KERNELS_LEVEL_REFERENCE, &error), error);
+    CHECK_OK(parameter_table_init(&bench->table, &small_model, &error), error);
+    struct node_state *const node = &bench->node;
+    node->window.size_bytes = (size_t)node_state_bytes(&bench->table);
+    node->window.data = memory_take(node->window.size_bytes, 1, "test");
+    node_state_place(node, &bench->table);
+    for (int64_t i = 0; i < workers; i++) {
+        bench->topologies[i] = (struct topology){.node_count = 1,
+                                                 .worker_count = workers,
+                                                 .worker_index = i,
+                                                 .local_index = i,
+                                                 .local_count = workers,
+                                                 .driver_count = workers};
+        partition_init(&bench->partitions[i], &bench->table, &bench->topologies[i], 1);
+        CHECK_OK(accumulator_init(&bench->accumulators[i], &bench->kernels, &bench->topologies[i],
+                                  &bench->partitions[i], node, SLOTS, 5.0, &error),
+                 error);
+        optimizer_init(&bench->optimizers[i], &bench->kernels, &adamw, &bench->partitions[i]);
+    }
+    for (int64_t i = 0; i < node->element_count; i++) {
+        node->weights[i] = (float)(i % 97) * 0.01F - 0.3F;
+    }
+}
+
+static void bench_close(struct bench_node *bench)
+{
+    for (int64_t i = 0; i < bench->workers; i++) {
+        optimizer_deinit(&bench->optimizers[i]);
+        accumulator_deinit(&bench->accumulators[i]);
+        partition_deinit(&bench->partitions[i]);
+    }
+    memory_release(bench->node.window.data);
+    parameter_table_deinit(&bench->table);
+}
+
+static float gradient_value(int64_t slot, int64_t element)
+{
+    const struct random_block bits = random_at(random_key_make(5, RANDOM_PURPOSE_TEST, (uint64_t)slot), 0, (uint64_t)element);
+    return (float)((random_unit(bits) - 0.5) * exp2(-(double)(bits.word[3] % 30)));
+}
+
+static void slot_add(struct bench_node *bench, int64_t worker, int64_t slot)
+{
+    struct error error;
+    for (int64_t group = bench->table.group_count - 1; group >= 0; group--) {
+        const struct parameter_group *const row = &bench->table.groups[group];
+        float *const gradient = memory_take((size_t)row->count, sizeof *gradient, "test");
+        for (int64_t i = 0; i < row->count; i++) {
+            gradient[i] = gradient_value(slot, row->offset + i);
+        }
+        CHECK_OK(accumulator_add(&bench->accumulators[worker], slot, group, gradient, &error), error);
+        memory_release(gradient);
+    }
+}
+
+/* A whole step: `order` says which slot comes when; slot i goes to worker i mod workers. */
+static struct digest step_fingerprint(int64_t workers, const int64_t order[SLOTS])
+{
+    struct bench_node bench;
+    bench_open(&bench, workers);
+    struct error error;
+    for (int64_t i = 0; i < SLOTS; i++) {
+        slot_add(&bench, i % workers, order[i]);
+    }
+    for (int64_t w = 0; w < workers; w++) {
+        accumulator_final(&bench.accumulators[w], SLOTS / workers + (w < SLOTS % workers ? 1 : 0));
+    }
+    for (int64_t w = 0; w < workers; w++) {
+        CHECK_OK(accumulator_finish(&bench.accumulators[w], &error), error);
+        optimizer_norms(&bench.optimizers[w], &bench.accumulators[w], &bench.node);
+    }
+    struct optimizer_step step = {.step = 3, .loss_scale = 0.25, .targets = 17};
+    for (int64_t w = 0; w < workers; w++) {
+        optimizer_update(&bench.optimizers[w], &bench.accumulators[w], &bench.node, &step, true);
+        accumulator_clear(&bench.accumulators[w]);
+    }
+    for (int64_t i = 0; i < bench.node.element_count; i++) {
+        ck_assert_int_eq(bench.node.sums[i], 0);
+    }
+    const struct digest fingerprint =
+        fingerprint_combine(bench.node.digests, bench.node.block_count, 3);
+    bench_close(&bench);
+    return fingerprint;
+}
+
+START_TEST(test_accumulator_gives_the_same_bits_for_any_workers_and_order)
+{
+    const int64_t forward[SLOTS] = {0, 1, 2, 3, 4, 5, 6, 7};
+    const int64_t mixed[SLOTS] = {5, 2, 7, 0, 6, 1, 4, 3};
+    const struct digest expected = step_fingerprint(1, forward);
+    ck_assert(digest_equal(step_fingerprint(1, mixed), expected));
+    ck_assert(digest_equal(step_fingerprint(2, mixed), expected));
+    ck_assert(digest_equal(step_fingerprint(3, forward), expected));
+    ck_assert(digest_equal(step_fingerprint(4, mixed), expected));
+}
+END_TEST
+
+/* The mutation: with float sums in place of integers, order shows. So the check above would notice. */
+START_TEST(test_accumulator_check_would_notice_a_float_sum)
+{
+    const int64_t mixed[SLOTS] = {5, 2, 7, 0, 6, 1, 4, 3};
+    int64_t differing = 0;
+    for (int64_t element = 0; element < 1000; element++) {
+        float forward = 0;
+        float other = 0;
+        for (int64_t i = 0; i < SLOTS; i++) {
+            forward += gradient_value(i, element);
+            other += gradient_value(mixed[i], element);
+        }
+        differing += forward != other ? 1 : 0;
+    }
+    ck_assert_int_gt(differing, 100);
+}
+END_TEST
+
+START_TEST(test_accumulator_notes_the_lowest_slot_that_is_not_finite)
+{
+    struct bench_node bench;
+    bench_open(&bench, 2);
+    struct error error;
+    const struct parameter_group *const row = &bench.table.groups[1];
+    float *const gradient = memory_take((size_t)row->count, sizeof *gradient, "test");
+    gradient[row->count - 5] = INFINITY;
+    CHECK_OK(accumulator_add(&bench.accumulators[0], 6, 1, gradient, &error), error);
+    gradient[row->count - 5] = NAN;
+    CHECK_OK(accumulator_add(&bench.accumulators[1], 4, 1, gradient, &error), error);
+    gradient[row->count - 5] = ldexpf(1.0F, bench.accumulators[0].limit_bits);
+    CHECK_OK(accumulator_add(&bench.accumulators[1], 5, 1, gradient, &error), error);
+    ck_assert_int_eq(atomic_load(&bench.node.header->totals[NODE_TOTAL_BAD_SLOTS]), 3);
+    ck_assert_int_eq(atomic_load(&bench.node.header->first_bad_slot), 5);
+    memory_release(gradient);
+    bench_close(&bench);
+}
+END_TEST
+
+START_TEST(test_accumulator_wait_ends_and_says_for_whom)
+{
+    struct bench_node bench;
+    bench_open(&bench, 2);
+    struct error error;
+    bench.accumulators[0].limit_seconds = 0.01;
+    accumulator_final(&bench.accumulators[0], 0);
+    CHECK_FAILS(accumulator_finish(&bench.accumulators[0], &error), STATUS_TIMEOUT);
+    ck_assert_ptr_nonnull(strstr(error.message, "1 of 2 workers"));
+    bench_close(&bench);
+}
+END_TEST
+
+START_TEST(test_accumulator_loss_scale_is_the_power_of_two_that_covers_the_targets)
+{
+    ck_assert_double_eq(accumulator_loss_scale(1), 1.0);
+    ck_assert_double_eq(accumulator_loss_scale(1024), 1.0 / 1024);
+    ck_assert_double_eq(accumulator_loss_scale(1025), 1.0 / 2048);
+}
+END_TEST
+
+int main(void)
+{
+    return suite_run(
+        "accumulator",
+        (const TTest *[]){test_accumulator_gives_the_same_bits_for_any_workers_and_order,
+                          test_accumulator_check_would_notice_a_float_sum,
+                          test_accumulator_notes_the_lowest_slot_that_is_not_finite,
+                          test_accumulator_wait_ends_and_says_for_whom,
+                          test_accumulator_loss_scale_is_the_power_of_two_that_covers_the_targets,
+                          NULL});
+}
