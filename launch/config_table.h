@@ -38,7 +38,7 @@ struct config_key {
     const char *help;          /* one sentence, lower case, no full stop */
 };
 
-enum { CONFIG_KEY_COUNT = 50 };
+enum { CONFIG_KEY_COUNT = 51 };
 extern const struct config_key config_keys[CONFIG_KEY_COUNT];
 
 /* Index of a key by its whole name, or -1. */
