@@ -48,7 +48,7 @@ static enum status input_fill(struct line_input *input, struct error *error)
     }
     input->begin_bytes = 0;
     void *block = input->buffer;
-    memory_reserve(&block, &input->capacity_bytes, left + READ_BYTES + 1, 1, "line");
+    memory_reserve(&block, &input->capacity_bytes, left + READ_BYTES, 1, "line");
     input->buffer = block;
     const size_t got = fread(input->buffer + left, 1, READ_BYTES, input->file);
     input->end_bytes = left + got;
@@ -64,7 +64,7 @@ enum status line_input_next(struct line_input *input, bool text, const char **li
                             size_t *size_bytes, struct error *error)
 {
     size_t searched = 0;
-    char *end = NULL;
+    const char *end = NULL;
     for (;;) {
         const size_t left = input->end_bytes - input->begin_bytes;
         end = left == searched
@@ -82,11 +82,11 @@ enum status line_input_next(struct line_input *input, bool text, const char **li
         *size_bytes = 0;
         return STATUS_OK;
     }
-    char *const begin = input->buffer + input->begin_bytes;
-    *size_bytes = end == NULL ? left : (size_t)(end - begin);
-    begin[*size_bytes] = '\0';
+    const char *const begin = input->buffer + input->begin_bytes;
+    const size_t whole = end == NULL ? left : (size_t)(end - begin) + 1;
+    *size_bytes = whole - (end == NULL || input->keep_ends ? 0 : 1);
     *line = begin;
-    input->begin_bytes += *size_bytes + (end == NULL ? 0 : 1);
+    input->begin_bytes += whole;
     input->line++;
     if (text && utf8_valid_prefix(begin, *size_bytes) != *size_bytes) {
         FAIL(error, STATUS_FORMAT, "could not read %s: line %lld is no valid UTF-8 at byte %zu",

@@ -21,13 +21,14 @@ struct line_input {
     size_t end_bytes;
     size_t capacity_bytes;
     bool ended;
+    bool keep_ends; /* set by the caller: a line's end is part of it */
 };
 
 /* NULL or "-": standard input. */
 MUST_CHECK enum status line_input_open(struct line_input *input, const char *path,
                                        struct error *error);
 void line_input_close(struct line_input *input); /* accepts a zeroed input */
-/* *line is NULL behind the last line; borrowed until the next call; a zero stands behind it. With
+/* *line is NULL behind the last line; borrowed until the next call, without a zero at its end. With
  * `text`, a line that is no valid UTF-8 is refused, naming line and byte. */
 MUST_CHECK enum status line_input_next(struct line_input *input, bool text, const char **line,
                                        size_t *size_bytes, struct error *error);
