@@ -5,7 +5,8 @@
  * Arrays are row-major and dense unless a leading dimension is given; outputs come first. N rows, C columns.
  * Order of sums: a reduction over columns uses KERNELS_LANES virtual lanes (element j goes to lane j mod LANES in
  * ascending j) which are then added pairwise (i with i + 8, + 4, + 2, + 1); a reduction over rows goes in ascending row
- * order per column. No contraction: an fma is written as one or does not happen.
+ * order per column, each row added to what the sum holds. No contraction: an fma is written as one or does not
+ * happen. exp, the normal distribution and log are our own (functions.h).
  * Matrix products come from OpenBLAS, single-threaded and with its kernel family pinned by code; their bits are those
  * of that library, version and family, which the numeric profile records. */
 #ifndef SHARDLM_KERNELS_KERNELS_H
@@ -112,7 +113,7 @@ struct kernels {
                                 enum kernels_activation kind, int64_t n, int64_t c);
     /* out[i] += bias. */
     void (*bias_forward)(float *out, const float *bias, int64_t n, int64_t c);
-    /* d_bias += column sums of d_out. */
+    /* d_bias += column sums of d_out: row after row is added to what d_bias holds. */
     void (*bias_backward)(float *d_bias, const float *d_out, int64_t n, int64_t c);
 
     /* Packed multi-head attention: sequences do not see each other. qkv (N, 3C): columns [0, C) query, [C, 2C) key,

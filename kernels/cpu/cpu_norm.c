@@ -155,28 +155,46 @@ static void row_means(const float *d_normed, const float *sum, const float *gain
     *mean_gy = lanes_total(lanes_add(total_gy, lanes_load(rest_gy))) / (float)c;
 }
 
+/* What a row's gradient needs beside its arrays. */
+struct row_moments {
+    float mean;
+    float rstd;
+    float mean_g;
+    float mean_gy;
+};
+
+/* `passed` is a constant where this is called. */
+static inline __attribute__((always_inline)) void
+row_backward_as(float *d_sum, float *d_gain, float *d_shift, const float *d_pass,
+                const float *d_normed, const float *sum, const float *gain,
+                struct row_moments moments, int64_t c, bool passed)
+{
+    SIMD
+    for (int64_t j = 0; j < c; j++) {
+        const float y = (sum[j] - moments.mean) * moments.rstd;
+        const float d_y = d_normed[j];
+        const float d = moments.rstd * (d_y * gain[j] - moments.mean_g - y * moments.mean_gy);
+        d_gain[j] += d_y * y;
+        d_shift[j] += d_y;
+        d_sum[j] = passed ? d_pass[j] + d : d;
+    }
+}
+
 void OPERATION(norm_backward)(float *d_sum, float *d_gain, float *d_shift, const float *d_pass,
                               const float *d_normed, const float *sum, const float *mean,
                               const float *rstd, const float *gain, int64_t n, int64_t c)
 {
     for (int64_t i = 0; i < n; i++) {
-        const float *const d_row = d_normed + i * c;
-        const float *const row = sum + i * c;
-        const float *const pass = d_pass == NULL ? NULL : d_pass + i * c;
-        float *const out = d_sum + i * c;
-        const float row_mean = mean[i];
-        const float row_rstd = rstd[i];
-        float mean_g;
-        float mean_gy;
-        row_means(d_row, row, gain, row_mean, row_rstd, c, &mean_g, &mean_gy);
-        SIMD
-        for (int64_t j = 0; j < c; j++) {
-            const float y = (row[j] - row_mean) * row_rstd;
-            const float d_y = d_row[j];
-            const float d = row_rstd * (d_y * gain[j] - mean_g - y * mean_gy);
-            d_gain[j] += d_y * y;
-            d_shift[j] += d_y;
-            out[j] = pass == NULL ? d : pass[j] + d;
+        const int64_t at = i * c;
+        struct row_moments moments = {.mean = mean[i], .rstd = rstd[i]};
+        row_means(d_normed + at, sum + at, gain, mean[i], rstd[i], c, &moments.mean_g,
+                  &moments.mean_gy);
+        if (d_pass == NULL) {
+            row_backward_as(d_sum + at, d_gain, d_shift, NULL, d_normed + at, sum + at, gain,
+                            moments, c, false);
+        } else {
+            row_backward_as(d_sum + at, d_gain, d_shift, d_pass + at, d_normed + at, sum + at, gain,
+                            moments, c, true);
         }
     }
 }

@@ -92,7 +92,7 @@ static void query_forward(const struct query *query, void *context)
 {
     const struct forward *const forward = context;
     const int64_t width = query->shape->head_width;
-    double most = -INFINITY;
+    double most = -(double)INFINITY;
     for (int64_t j = 0; j < query->keys; j++) {
         most = fmax(most, score(query, j));
     }
