@@ -252,9 +252,9 @@ static struct trace trace_read(const struct golden_case *golden)
     ck_assert_msg(trace.beta1 > 0 && trace.beta2 > 0, "%s: betas", golden->folder);
     trace.weight_decay = trace_real(adamw, "weight_decay");
     trace.norm_max = trace_real(adamw, "max_grad_norm");
-    trace.options = (struct kernels_adamw){.beta1 = (float)trace.beta1,
-                                           .beta2 = (float)trace.beta2,
-                                           .epsilon = (float)trace_real(adamw, "eps")};
+    trace.options = (struct kernels_adamw){.beta1 = trace.beta1,
+                                           .beta2 = trace.beta2,
+                                           .epsilon = trace_real(adamw, "eps")};
     return trace;
 }
 
@@ -278,17 +278,17 @@ static void adamw_step(struct run *run, const struct trace *trace, int64_t step,
 {
     const struct parameter_table *const table = &run->golden.table;
     struct kernels_adamw options = trace->options;
-    options.rate = (float)json_number_value(json_array_get(trace->rates, (size_t)(step - 1)));
-    options.correction1 = (float)(1.0 / (1.0 - pow(trace->beta1, (double)step)));
-    options.correction2 = (float)(1.0 / (1.0 - pow(trace->beta2, (double)step)));
-    options.gradient_scale = 1.0F;
+    options.rate = json_number_value(json_array_get(trace->rates, (size_t)(step - 1)));
+    options.correction1 = 1.0 / (1.0 - pow(trace->beta1, (double)step));
+    options.correction2 = 1.0 / (1.0 - pow(trace->beta2, (double)step));
+    options.gradient_scale = 1.0;
     if (trace->norm_max > 0) {
         const double norm = sqrt(run->kernels.square_sum(run->gradient, table->element_count));
-        options.gradient_scale = (float)fmin(1.0, trace->norm_max / (norm + 1e-6));
+        options.gradient_scale = fmin(1.0, trace->norm_max / (norm + 1e-6));
     }
     for (int64_t i = 0; i < table->row_count; i++) {
         const struct parameter *const row = &table->rows[i];
-        options.weight_decay = row->decays ? (float)trace->weight_decay : 0.0F;
+        options.weight_decay = row->decays ? trace->weight_decay : 0.0;
         run->kernels.adamw(run->golden.weights + row->offset, first + row->offset,
                            second + row->offset, run->gradient + row->offset, &options, row->count);
     }
