@@ -1,25 +1,32 @@
 /* See word.h. */
 #include "launch/word.h"
 
-#include <errno.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
 enum { WORD_BYTES_MAX = 63 };
 
+/* Digits are taken downwards from zero, as the most negative number has no positive one. */
 bool word_integer(const char *word, int64_t *value)
 {
-    const char *const digits = word + (*word == '-' || *word == '+' ? 1 : 0);
-    if (*digits == '\0' || strspn(digits, "0123456789") != strlen(digits)) {
+    const bool negative = *word == '-';
+    const char *at = word + (negative || *word == '+' ? 1 : 0);
+    int64_t sum = 0;
+    if (*at == '\0') {
         return false;
     }
-    errno = 0;
-    const long long parsed = strtoll(word, NULL, 10);
-    if (errno != 0) {
+    for (; *at != '\0'; at++) {
+        const int64_t digit = *at - '0';
+        if (digit < 0 || digit > 9 || sum < (INT64_MIN + digit) / 10) {
+            return false;
+        }
+        sum = sum * 10 - digit;
+    }
+    if (!negative && sum == INT64_MIN) {
         return false;
     }
-    *value = (int64_t)parsed;
+    *value = negative ? sum : -sum;
     return true;
 }
 
