@@ -40,10 +40,11 @@ static inline struct model_options state_options(void)
     };
 }
 
-static inline void state_init(struct state *state, uint64_t seed)
+static inline void state_init_layers(struct state *state, uint64_t seed, int64_t layers)
 {
     struct error error;
     state->options = state_options();
+    state->options.layers = layers;
     CHECK_OK(parameter_table_init(&state->table, &state->options, &error), error);
     for (uint64_t array = 0; array < CHECKPOINT_ARRAY_COUNT; array++) {
         const struct random_key key = random_key_make(seed, RANDOM_PURPOSE_TEST, array);
@@ -66,6 +67,11 @@ static inline void state_init(struct state *state, uint64_t seed)
         .profile = "compute=fp32 slot_tokens=1024",
         .held_out_loss = 2.5,
     };
+}
+
+static inline void state_init(struct state *state, uint64_t seed)
+{
+    state_init_layers(state, seed, 2);
 }
 
 static inline void state_deinit(struct state *state)
