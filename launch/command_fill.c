@@ -65,7 +65,7 @@ static void fill_batch(struct batch *batch, const struct token_list *ids, int32_
 static void guesses_take(const float *logits, int64_t vocabulary, struct guess *guesses,
                          int64_t top)
 {
-    double largest = -INFINITY;
+    double largest = -(double)INFINITY;
     for (int64_t i = 0; i < vocabulary; i++) {
         largest = fmax(largest, (double)logits[i]);
     }

@@ -48,7 +48,7 @@ static enum status import_publish(struct pretrained *pretrained, const char *roo
     }
     float *const zeros =
         memory_take((size_t)pretrained->table.element_count, sizeof *zeros, "moments");
-    struct checkpoint_meta meta = {.profile = "imported", .held_out_loss = NAN};
+    struct checkpoint_meta meta = {.profile = "imported", .held_out_loss = (double)NAN};
     meta.seed = pretrained->config.seed;
     meta.fingerprint = fingerprint_state(&pretrained->table, pretrained->weights, zeros, zeros, 0);
     enum status status = import_parts(pretrained, partial, zeros, error);
@@ -76,6 +76,11 @@ static enum status import_run(const struct command_line *line, struct error *err
     }
     struct pretrained pretrained;
     TRY(pretrained_open(&pretrained, line->arguments[0], error));
+    if (pretrained.checkpoint != NULL) {
+        pretrained_close(&pretrained);
+        FAIL(error, STATUS_INPUT, "could not import \"%s\": it is no Hugging Face folder",
+             line->arguments[0]);
+    }
     enum status status = import_publish(&pretrained, root, out, error);
     const enum status removed = folder_remove(root, status == STATUS_OK ? error : NULL);
     status = status == STATUS_OK ? removed : status;

@@ -11,7 +11,7 @@
 #include "launch/print.h"
 #include "launch/progress.h"
 
-enum { FILES_MAX = 1 << 20, VOCABULARY_MAX = 1 << 24 };
+enum { FILES_MAX = 1 << 20, VOCABULARY_MIN = 256 + 5, VOCABULARY_MAX = 1 << 24 };
 
 static const double bytes_per_mb = 1e6;
 static const char *const roberta_specials[] = {"<s>", "<pad>", "</s>", "<unk>", "<mask>"};
@@ -152,7 +152,8 @@ static enum status train_run(const struct command_line *line, struct error *erro
     struct training training = {0};
     struct tokenizer_train_options options = {.specials = roberta_specials,
                                               .special_count = ARRAY_LENGTH(roberta_specials)};
-    TRY(command_line_integer(line, "vocabulary", 1, VOCABULARY_MAX, 0, &options.vocabulary, error));
+    TRY(command_line_integer(line, "vocabulary", VOCABULARY_MIN, VOCABULARY_MAX, 0,
+                             &options.vocabulary, error));
     TRY(command_line_integer(line, "min-frequency", 1, INT64_MAX, 2, &options.min_frequency,
                              error));
     TRY(tokenizer_trainer_open(&training.trainer, &options, error));

@@ -58,7 +58,8 @@ const struct config_key config_keys[CONFIG_KEY_COUNT] = {
      "of the feed-forward sublayer and the head; gelu_tanh is the approximation \"gelu_new\""},
     {"model.norm", CONFIG_TYPE_CHOICE, AT(model.norm), "post",
      {.low = 0}, norms,
-     "LayerNorm after each residual sum (post, the published RoBERTa) or before each sublayer (pre)"},
+     "LayerNorm after each residual sum (post, the published RoBERTa) or before each sublayer "
+     "(pre)"},
     {"model.dropout", CONFIG_TYPE_REAL, AT(model.dropout), "0.1",
      {.low = 0, .high = 1, .below = true}, NULL,
      "of embeddings and of each sublayer's output"},
@@ -82,7 +83,8 @@ const struct config_key config_keys[CONFIG_KEY_COUNT] = {
 
     {"data.corpus", CONFIG_TYPE_PATH, AT(data.corpus), NULL,
      {.low = 0}, no_paths,
-     "folder made by `shardlm corpus build`, or \"synthetic\": random ids for benchmarks, without files"},
+     "folder made by `shardlm corpus build`, or \"synthetic\": random ids for benchmarks, "
+     "without files"},
     {"data.objective", CONFIG_TYPE_CHOICE, AT(data.objective), "dynamic_mask",
      {.low = 0}, objectives,
      "what is predicted: new masks every epoch, fixed masks, or masks over whole words"},
@@ -146,7 +148,8 @@ const struct config_key config_keys[CONFIG_KEY_COUNT] = {
      "number format of the computation"},
     {"numerics.core", CONFIG_TYPE_CHOICE, AT(numerics.core), "auto",
      {.low = 0}, cores,
-     "vector level of all kernels; auto: the best that all workers have, recorded at the first start"},
+     "vector level of all kernels; auto: the best that all workers have, recorded at the first "
+     "start"},
 
     {"shard.stage", CONFIG_TYPE_INTEGER, AT(shard.stage), "1", {.low = 0, .high = 1}, NULL,
      "what is divided among workers: 0 nothing, 1 the optimizer's state; never changes a bit"},
