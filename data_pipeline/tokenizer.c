@@ -170,7 +170,7 @@ enum status tokenizer_seal(struct tokenizer *tokenizer, const char *where, struc
         FAIL(error, STATUS_FORMAT, "\"%s\": the vocabulary is empty", where);
     }
     size_t rank = 0;
-    if (!bytebpe_seal(&tokenizer->bpe, &tokenizer->vocabulary, &rank)) {
+    if (!bytebpe_seal(&tokenizer->bpe, &tokenizer->vocabulary, tokenizer->flags, &rank)) {
         FAIL(error, STATUS_FORMAT, "\"%s\": merge %zu (\"%s %s\") stands there a second time", where, rank + 1,
              tokenizer->vocabulary.texts[tokenizer->bpe.merges[rank].left].bytes,
              tokenizer->vocabulary.texts[tokenizer->bpe.merges[rank].right].bytes);

@@ -55,7 +55,7 @@ struct digest tokenizer_fingerprint(const struct tokenizer *tokenizer);
 struct tokenizer_work *tokenizer_work_open(void);
 void tokenizer_work_close(struct tokenizer_work *work);
 
-/* Appends the ids of `text` (valid UTF-8, may hold U+0000) to `out`. Special tokens written in the text (<mask>, ...)
+/* Appends the ids of `text` (valid UTF-8, may hold U+0000, below 4 GiB) to `out`. Special tokens written in the text (<mask>, ...)
  * become their ids when `parse_specials`. Adds no <s> … </s>. Bytes that are no UTF-8 do no harm (they are encoded as
  * they stand); who wants them replaced by U+FFFD first calls utf8_repair. */
 void tokenizer_encode(const struct tokenizer *tokenizer, struct tokenizer_work *work,

@@ -42,21 +42,15 @@ static_assert(sizeof(struct cache_entry) == 64, "one cache line");
 /* A token of a long word: a list, so that merging moves nothing. */
 struct symbol {
     int32_t id; /* -1: merged into the one before */
-    size_t previous;
-    size_t next; /* symbol count: none */
-};
-
-struct candidate {
-    uint32_t rank;
-    int32_t result;
-    size_t place; /* of the left symbol */
+    uint32_t previous;
+    uint32_t next; /* symbol count: none */
 };
 
 struct bytebpe_work {
     struct cache_entry *cache;
     struct symbol *symbols;
     size_t symbol_capacity;
-    struct candidate *heap;
+    uint64_t *heap; /* candidates, rank << 32 | place of the left symbol: the least comes first */
     size_t heap_count;
     size_t heap_capacity;
     char *text;
@@ -86,13 +80,22 @@ static uint32_t rank_of(const struct bytebpe *bpe, int32_t left, int32_t right, 
     return slot->rank;
 }
 
-bool bytebpe_seal(struct bytebpe *bpe, const struct token_table *vocabulary, size_t *rank)
+/* The id of a token of the model, or -1. */
+static int32_t find_token(const struct bytebpe *bpe, const char *text, size_t size_bytes)
+{
+    const int32_t id = token_table_find(bpe->vocabulary, text, size_bytes);
+    return id >= 0 && (bpe->flags[id] & TOKEN_FLAG_IN_MODEL) != 0 ? id : -1;
+}
+
+bool bytebpe_seal(struct bytebpe *bpe, const struct token_table *vocabulary, const uint8_t *flags,
+                  size_t *rank)
 {
     bpe->vocabulary = vocabulary;
+    bpe->flags = flags;
     for (int byte = 0; byte < 256; byte++) {
         char symbol[BYTE_SYMBOL_BYTES];
         const char text = (char)byte;
-        bpe->byte_ids[byte] = token_table_find(vocabulary, symbol, byte_symbols_write(&text, 1, symbol));
+        bpe->byte_ids[byte] = find_token(bpe, symbol, byte_symbols_write(&text, 1, symbol));
     }
     unsigned bits = 4;
     while (((size_t)1 << bits) < bpe->merge_count * 2) {
@@ -207,93 +210,105 @@ static size_t merge_short(const struct bytebpe *bpe, int32_t *ids, size_t count)
     return count;
 }
 
-static bool candidate_before(const struct candidate *a, const struct candidate *b)
+/* The candidate that begins at `place`, or NO_PAIR if there is no merge for it. */
+static uint64_t candidate_at(const struct bytebpe *bpe, const struct symbol *symbols, uint32_t place,
+                             uint32_t symbol_count)
 {
-    return a->rank != b->rank ? a->rank < b->rank : a->place < b->place;
+    const uint32_t next = symbols[place].next;
+    if (next == symbol_count) {
+        return NO_PAIR;
+    }
+    int32_t result = -1;
+    const uint32_t rank = rank_of(bpe, symbols[place].id, symbols[next].id, &result);
+    return rank == NO_RANK ? NO_PAIR : (uint64_t)rank << 32 | place;
 }
 
-/* Puts the pair that begins at `place` on the heap, if there is a merge for it. */
-static void heap_add(const struct bytebpe *bpe, struct bytebpe_work *work, size_t place,
-                     size_t symbol_count)
+/* Moves `candidate` down from `at` to where it belongs. */
+static void heap_sink(uint64_t *heap, size_t count, size_t at, uint64_t candidate)
 {
-    const size_t next = work->symbols[place].next;
-    if (next == symbol_count) {
-        return;
+    for (size_t child = 2 * at + 1; child < count; child = 2 * at + 1) {
+        child += child + 1 < count && heap[child + 1] < heap[child];
+        if (candidate <= heap[child]) {
+            break;
+        }
+        heap[at] = heap[child];
+        at = child;
     }
-    struct candidate candidate = {.place = place};
-    candidate.rank =
-        rank_of(bpe, work->symbols[place].id, work->symbols[next].id, &candidate.result);
-    if (candidate.rank == NO_RANK) {
+    heap[at] = candidate;
+}
+
+static void heap_add(struct bytebpe_work *work, uint64_t candidate)
+{
+    if (candidate == NO_PAIR) {
         return;
     }
     memory_reserve((void **)&work->heap, &work->heap_capacity, work->heap_count + 1,
                    sizeof *work->heap, "merges of a long word");
     size_t at = work->heap_count++;
-    while (at > 0 && candidate_before(&candidate, &work->heap[(at - 1) / 2])) {
+    for (; at > 0 && candidate < work->heap[(at - 1) / 2]; at = (at - 1) / 2) {
         work->heap[at] = work->heap[(at - 1) / 2];
-        at = (at - 1) / 2;
     }
     work->heap[at] = candidate;
 }
 
-static struct candidate heap_take(struct bytebpe_work *work)
+/* One long word as a list of symbols, and all its candidates as a heap. */
+static void heap_start(const struct bytebpe *bpe, struct bytebpe_work *work, const int32_t *ids,
+                       uint32_t count)
 {
-    const struct candidate first = work->heap[0];
-    const struct candidate last = work->heap[--work->heap_count];
-    size_t at = 0;
-    for (size_t child = 1; child < work->heap_count; child = 2 * at + 1) {
-        if (child + 1 < work->heap_count &&
-            candidate_before(&work->heap[child + 1], &work->heap[child])) {
-            child++;
-        }
-        if (!candidate_before(&work->heap[child], &last)) {
-            break;
-        }
-        work->heap[at] = work->heap[child];
-        at = child;
+    memory_reserve((void **)&work->symbols, &work->symbol_capacity, count, sizeof *work->symbols,
+                   "tokens of a long word");
+    memory_reserve((void **)&work->heap, &work->heap_capacity, count, sizeof *work->heap,
+                   "merges of a long word");
+    for (uint32_t i = 0; i < count; i++) {
+        work->symbols[i] = (struct symbol){ids[i], i - 1, i + 1};
     }
-    work->heap[at] = last;
-    return first;
+    work->heap_count = 0;
+    for (uint32_t i = 0; i < count; i++) {
+        const uint64_t candidate = candidate_at(bpe, work->symbols, i, count);
+        if (candidate != NO_PAIR) {
+            work->heap[work->heap_count++] = candidate;
+        }
+    }
+    for (size_t at = work->heap_count / 2; at-- > 0;) {
+        heap_sink(work->heap, work->heap_count, at, work->heap[at]);
+    }
 }
 
 /* Merges `count` ids in place with a heap; returns how many are left. */
 static size_t merge_long(const struct bytebpe *bpe, struct bytebpe_work *work, int32_t *ids,
-                         size_t count)
+                         size_t id_count)
 {
-    memory_reserve((void **)&work->symbols, &work->symbol_capacity, count, sizeof *work->symbols,
-                   "tokens of a long word");
+    INVARIANT(id_count < UINT32_MAX);
+    const uint32_t count = (uint32_t)id_count;
+    heap_start(bpe, work, ids, count);
     struct symbol *const symbols = work->symbols;
-    work->heap_count = 0;
-    for (size_t i = 0; i < count; i++) {
-        symbols[i] = (struct symbol){ids[i], i - 1, i + 1};
-    }
-    for (size_t i = 0; i < count; i++) {
-        heap_add(bpe, work, i, count);
-    }
     while (work->heap_count > 0) {
-        const struct candidate best = heap_take(work);
-        struct symbol *const left = &symbols[best.place];
+        const uint64_t best = work->heap[0];
+        work->heap_count--;
+        heap_sink(work->heap, work->heap_count, 0, work->heap[work->heap_count]);
+        const uint32_t place = (uint32_t)best;
+        struct symbol *const left = &symbols[place];
         if (left->id < 0 || left->next == count) {
             continue;
         }
         struct symbol *const right = &symbols[left->next];
         int32_t result = -1;
-        if (rank_of(bpe, left->id, right->id, &result) != best.rank) {
+        if (rank_of(bpe, left->id, right->id, &result) != best >> 32) {
             continue; /* one of the two has been merged since */
         }
         left->id = result;
         right->id = -1;
         left->next = right->next;
         if (left->next != count) {
-            symbols[left->next].previous = best.place;
+            symbols[left->next].previous = place;
         }
-        heap_add(bpe, work, best.place, count);
-        if (best.place > 0) {
-            heap_add(bpe, work, left->previous, count);
+        heap_add(work, candidate_at(bpe, symbols, place, count));
+        if (place > 0) {
+            heap_add(work, candidate_at(bpe, symbols, left->previous, count));
         }
     }
     size_t left_over = 0;
-    for (size_t i = 0; i < count; i = symbols[i].next) {
+    for (uint32_t i = 0; i < count; i = symbols[i].next) {
         ids[left_over++] = symbols[i].id;
     }
     return left_over;
@@ -311,7 +326,7 @@ static int32_t whole_word(const struct bytebpe *bpe, const char *word, size_t si
         text = memory_take(size_bytes, BYTE_SYMBOL_BYTES, "symbols of a long word");
     }
     const size_t length = byte_symbols_write(word, size_bytes, text);
-    const int32_t id = token_table_find(bpe->vocabulary, text, length);
+    const int32_t id = find_token(bpe, text, length);
     if (text != symbols) {
         memory_release(text);
     }

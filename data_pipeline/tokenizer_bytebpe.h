@@ -11,6 +11,14 @@
 #include "data_pipeline/token_table.h"
 #include "data_pipeline/tokenizer.h"
 
+/* What is known of a token, beside its text. */
+enum token_flag {
+    TOKEN_FLAG_IN_MODEL = 1, /* in the model's vocabulary, not only among the added tokens */
+    TOKEN_FLAG_SPECIAL = 2,
+    TOKEN_FLAG_BEGINS_WORD = 4,
+    TOKEN_FLAG_ADDED = 8,
+};
+
 struct bpe_merge {
     int32_t left;
     int32_t right;
@@ -33,11 +41,13 @@ struct bytebpe {
     struct bpe_slot *slots;
     unsigned slot_shift;
     const struct token_table *vocabulary; /* borrowed */
+    const uint8_t *flags;                 /* borrowed; enum token_flag, by id */
 };
 
-/* Builds the tables from merges and vocabulary, which must stay. False if a pair stands twice among the merges;
- * then *rank is the second one. */
-MUST_CHECK bool bytebpe_seal(struct bytebpe *bpe, const struct token_table *vocabulary, size_t *rank);
+/* Builds the tables from merges and vocabulary, which must stay (of it, tokens without TOKEN_FLAG_IN_MODEL do not exist
+ * here). False if a pair stands twice among the merges; then *rank is the second one. */
+MUST_CHECK bool bytebpe_seal(struct bytebpe *bpe, const struct token_table *vocabulary,
+                             const uint8_t *flags, size_t *rank);
 void bytebpe_deinit(struct bytebpe *bpe); /* accepts a zeroed struct */
 
 struct bytebpe_work; /* one thread's word cache and scratch */

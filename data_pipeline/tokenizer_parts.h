@@ -10,13 +10,6 @@
 #include "data_pipeline/tokenizer_bytebpe.h"
 #include "data_pipeline/tokenizer_template.h"
 
-enum token_flag {
-    TOKEN_FLAG_IN_MODEL = 1, /* in the model's vocabulary, not only among the added tokens */
-    TOKEN_FLAG_SPECIAL = 2,
-    TOKEN_FLAG_BEGINS_WORD = 4,
-    TOKEN_FLAG_ADDED = 8,
-};
-
 struct tokenizer {
     struct token_table vocabulary; /* all tokens by id, in byte symbols */
     uint8_t *flags;                /* by id */

@@ -39,6 +39,23 @@ static void add_token(struct places_pass *pass, const struct text_part *part, si
     places_add(pass->places, base + part->begin, base + part->end, pass->word_count++);
 }
 
+/* Bytes at word[at] that `id` stands for, within a word of `size_bytes`. An unknown id stands for bytes without
+ * symbol: one, or all that follow each other where they are fused. */
+static size_t token_bytes(const struct tokenizer *tokenizer, int32_t id, const char *word, size_t at,
+                          size_t size_bytes)
+{
+    const struct bytebpe *const bpe = &tokenizer->bpe;
+    if (bpe->unknown < 0 || bpe->byte_ids[(unsigned char)word[at]] >= 0) {
+        const size_t known = tokenizer->bytes[id].size_bytes;
+        return known < size_bytes - at ? known : size_bytes - at;
+    }
+    size_t count = 1;
+    while (bpe->fuse_unknown && at + count < size_bytes && bpe->byte_ids[(unsigned char)word[at + count]] < 0) {
+        count++;
+    }
+    return count;
+}
+
 /* One word: text bytes [begin, begin + size_bytes) of `text`, which stands at `base` of the whole; `prefix` bytes
  * (0 or 1) of `text` are not in the whole. */
 static void add_word(struct places_pass *pass, const char *text, size_t begin, size_t size_bytes,
@@ -47,15 +64,15 @@ static void add_word(struct places_pass *pass, const char *text, size_t begin, s
     const size_t first = pass->out->count;
     bytebpe_encode_word(&pass->tokenizer->bpe, pass->work, text + begin, size_bytes, pass->out);
     size_t at = begin;
-    for (size_t i = first; i < pass->out->count; i++) {
-        const size_t end_known = at + pass->tokenizer->bytes[pass->out->ids[i]].size_bytes;
-        const size_t end = end_known < begin + size_bytes ? end_known : begin + size_bytes;
+    for (size_t i = first; i < pass->out->count && at < begin + size_bytes; i++) {
+        const size_t end = at + token_bytes(pass->tokenizer, pass->out->ids[i], text, at, begin + size_bytes);
         /* a prefix blank takes the place of the character behind it */
         const size_t from = at > prefix ? at - prefix : 0;
         const size_t to = end > prefix + from ? end - prefix : from + 1;
         places_add(pass->places, base + from, base + to, pass->word_count);
         at = end;
     }
+    INVARIANT(pass->out->count == pass->places->count); /* each id stands for at least a byte */
     pass->word_count++;
 }
 
@@ -168,8 +185,8 @@ static void trim(const struct places_pass *pass, const char *text)
             count_blanks(name.bytes, name.size_bytes, &leading, &trailing);
         }
         const bool opens = i == 0 || place->character_begin == 0;
-        if (leading > 0 && opens && pass->tokenizer->template.keep_prefix) {
-            leading--;
+        if (leading == 1 && opens && pass->tokenizer->template.keep_prefix) {
+            leading = 0; /* the blank that was put before the text; more than one were in the text */
         }
         const size_t from = place->character_begin + leading;
         place->character_begin = from < place->character_end ? from : place->character_end;

@@ -288,6 +288,22 @@ START_TEST(test_tokenizer_honours_the_flags_of_added_tokens)
 }
 END_TEST
 
+START_TEST(test_tokenizer_does_not_take_added_tokens_for_words_of_the_model)
+{
+    struct error error = {0};
+    struct tokenizer *tokenizer = NULL;
+    static const char text[] =
+        "{\"added_tokens\": [{\"id\": 3, \"content\": \"ab\", \"single_word\": true}], \"pre_tokenizer\": "
+        "{\"type\": \"ByteLevel\", \"add_prefix_space\": false}, \"model\": {\"ignore_merges\": true, \"vocab\": "
+        "{\"a\": 0, \"b\": 1, \"7\": 2}, \"merges\": []}}";
+    CHECK_OK(tokenizer_parse(&tokenizer, text, sizeof text - 1, "test.json", &error), error);
+    struct token_list list = encode(tokenizer, "ab7", true);
+    ck_assert_uint_eq(list.count, 3);
+    token_list_deinit(&list);
+    tokenizer_close(tokenizer);
+}
+END_TEST
+
 int main(void)
 {
     return suite_run(
@@ -301,5 +317,6 @@ int main(void)
                           test_tokenizer_refuses_other_kinds_by_name,
                           test_tokenizer_refuses_every_truncation_of_its_file,
                           test_tokenizer_refuses_a_folder_without_one,
-                          test_tokenizer_honours_the_flags_of_added_tokens, NULL});
+                          test_tokenizer_honours_the_flags_of_added_tokens,
+                          test_tokenizer_does_not_take_added_tokens_for_words_of_the_model, NULL});
 }
