@@ -1,9 +1,8 @@
-/* exp, the normal distribution and log for every level: one scalar definition each, without branches, so that a
- * compiler turns a loop over them into vector code with the same bits. Every fma is written as one.
- * Errors against the exact value, from tests/unit/kernels/test_functions.c over dense ranges:
- *     function_exp     1.1 ulp
- *     function_normal  both tails 5e-7 relative, the density 3e-7
- *     function_log     2 ulp (double) */
+/* exp, the normal distribution and log for every level: one scalar definition each, without
+ * branches, so that a compiler turns a loop over them into vector code with the same bits. Every
+ * fma is written as one. Errors against the exact value, from tests/unit/kernels/test_functions.c
+ * over dense ranges: function_exp     1.1 ulp function_normal  both tails 5e-7 relative, the
+ * density 3e-7 function_log     2 ulp (double) */
 #ifndef SHARDLM_KERNELS_FUNCTIONS_H
 #define SHARDLM_KERNELS_FUNCTIONS_H
 
@@ -25,8 +24,9 @@ static inline float function_from_bits(uint32_t bits)
     return value;
 }
 
-/* e^x for x <= 88; 0 below x = -87, so that no result is denormal. e^x = 2^n · e^r with n = round(x / ln 2) and
- * |r| <= ln 2 / 2; e^r by a minimax polynomial of degree 6 (relative error 1.9e-9 before rounding). NaN gives NaN. */
+/* e^x for x <= 88; 0 below x = -87, so that no result is denormal. e^x = 2^n · e^r with n = round(x
+ * / ln 2) and |r| <= ln 2 / 2; e^r by a minimax polynomial of degree 6 (relative error 1.9e-9
+ * before rounding). NaN gives NaN. */
 static inline float function_exp(float x)
 {
     const float round = 0x1.8p23f; /* adding it rounds to an integer in the low bits */
@@ -50,8 +50,8 @@ struct function_normal {
     float density;
 };
 
-/* tail(a) = exp(-a²/2) · P(4 / (4 + a)) for a = |x|, P of degree 9 (relative error 1.7e-8 before rounding); the
- * rounding error of a² is put back, so both tails keep their relative accuracy. */
+/* tail(a) = exp(-a²/2) · P(4 / (4 + a)) for a = |x|, P of degree 9 (relative error 1.7e-8 before
+ * rounding); the rounding error of a² is put back, so both tails keep their relative accuracy. */
 static inline struct function_normal function_normal(float x)
 {
     const float size = fabsf(x);
@@ -89,8 +89,9 @@ static inline float function_gelu_slope(float x)
     return __builtin_fmaf(x, normal.density, normal.below);
 }
 
-/* gate = (1 + tanh u) / 2 with u = sqrt(2/pi) (x + 0.044715 x³), and its derivative. With a = |x| and
- * e = exp(-2 u(a)): gate = 1 / (1 + e) for x >= 0 and e / (1 + e) below, dgate/du = 2 e / (1 + e)². */
+/* gate = (1 + tanh u) / 2 with u = sqrt(2/pi) (x + 0.044715 x³), and its derivative. With a = |x|
+ * and e = exp(-2 u(a)): gate = 1 / (1 + e) for x >= 0 and e / (1 + e) below, dgate/du = 2 e / (1 +
+ * e)². */
 struct function_gate {
     float gate;
     float slope;
@@ -122,8 +123,8 @@ static inline float function_gelu_tanh_slope(float x)
 }
 
 /* Natural logarithm of a positive normal number: x = 2^n · m with m in [sqrt(1/2), sqrt(2)), and
- * log m = 2 atanh s, s = (m - 1) / (m + 1), as a series to s^21. Own code, as the last bits of libm's depend on the
- * machine. Infinity and NaN give themselves. */
+ * log m = 2 atanh s, s = (m - 1) / (m + 1), as a series to s^21. Own code, as the last bits of
+ * libm's depend on the machine. Infinity and NaN give themselves. */
 static inline double function_log(double x)
 {
     if (!(x < (double)INFINITY)) {

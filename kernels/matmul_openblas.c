@@ -17,7 +17,8 @@ typedef void (*sgemm_function)(int order, int transpose_a, int transpose_b, int 
                                float alpha, const float *a, int lda, const float *b, int ldb,
                                float beta, float *c, int ldc);
 
-/* Set once by matmul_openblas_open: a function of the table takes no context, and the library is one per process. */
+/* Set once by matmul_openblas_open: a function of the table takes no context, and the library is
+ * one per process. */
 static sgemm_function sgemm;
 
 static const char library_name[] = "libopenblas.so.0";

@@ -1,10 +1,10 @@
-/* Packed multi-head attention: for each sequence and head, blocks of query rows against all keys they may see. The
- * products are OpenBLAS's on the packed arrays themselves (leading dimensions 3C and C); only a block of scores
- * exists at a time, in the scratch.
- *     forward:  S = scale · Q K', P = exp(S - max), out = (kept P) V · (dropout scale / Σ P)
- *     backward: P = exp(S - log_sum), dP = kept (dO V') · dropout scale, dS = P (dP - δ), δ = dO·O per row,
- *               dV += (kept P · dropout scale)' dO, dQ = scale · dS K, dK += scale · dS' Q
- * Blocks of the backward go from the last to the first: the last sees every key, so it writes and the others add. */
+/* Packed multi-head attention: for each sequence and head, blocks of query rows against all keys
+ * they may see. The products are OpenBLAS's on the packed arrays themselves (leading dimensions 3C
+ * and C); only a block of scores exists at a time, in the scratch. forward:  S = scale · Q K', P =
+ * exp(S - max), out = (kept P) V · (dropout scale / Σ P) backward: P = exp(S - log_sum), dP = kept
+ * (dO V') · dropout scale, dS = P (dP - δ), δ = dO·O per row, dV += (kept P · dropout scale)' dO,
+ * dQ = scale · dS K, dK += scale · dS' Q Blocks of the backward go from the last to the first: the
+ * last sees every key, so it writes and the others add. */
 #include "kernels/cpu/cpu_dropout.h"
 #include "kernels/functions.h"
 
@@ -12,22 +12,22 @@ enum { BLOCK_ROWS = 128 };
 
 /* One block of query rows of one head of one sequence. */
 struct block {
-    int64_t n;          /* rows in all */
+    int64_t n; /* rows in all */
     int64_t c;
-    int64_t width;      /* D */
+    int64_t width; /* D */
     int64_t head;
-    int64_t first_key;  /* row of the sequence's first key */
-    int64_t first;      /* row of the block's first query */
+    int64_t first_key; /* row of the sequence's first key */
+    int64_t first;     /* row of the block's first query */
     int64_t rows;
-    int64_t keys;       /* that its last query sees */
-    int64_t stride;     /* between rows of scores in the scratch */
-    int64_t longest;    /* sequence, rounded up to 8: the stride of dropout elements */
+    int64_t keys;    /* that its last query sees */
+    int64_t stride;  /* between rows of scores in the scratch */
+    int64_t longest; /* sequence, rounded up to 8: the stride of dropout elements */
     bool causal;
     float scale;
     const struct kernels_dropout *dropout; /* NULL: none */
     float *scores;
     float *slopes;
-    uint8_t *kept;      /* (rows, kept_stride) bits */
+    uint8_t *kept; /* (rows, kept_stride) bits */
     int64_t kept_stride;
 };
 
@@ -278,8 +278,7 @@ struct backward {
 static void block_slopes(const struct block *block, const struct backward *backward,
                          const float *d_rows)
 {
-    const float *const rows =
-        backward->out + block->first * block->c + block->head * block->width;
+    const float *const rows = backward->out + block->first * block->c + block->head * block->width;
     const float *const logs = backward->log_sum + block->head * block->n + block->first;
     for (int64_t i = 0; i < block->rows; i++) {
         float *const scores = block->scores + i * block->stride;

@@ -1,12 +1,13 @@
-/* Dropout: Philox4x32-10 for 16 counters at once (base/random.h has it for one), and the kept elements scaled. */
+/* Dropout: Philox4x32-10 for 16 counters at once (base/random.h has it for one), and the kept
+ * elements scaled. */
 #include <immintrin.h>
 
 #include "kernels/cpu/cpu_dropout.h"
 
 enum { PHILOX_ROUNDS = 10, PHILOX_GROUP = 4 };
 
-/* One 32-bit word of four Philox states, in the low halves of 64-bit elements; what the high halves hold never
- * matters, as the product reads low halves only. */
+/* One 32-bit word of four Philox states, in the low halves of 64-bit elements; what the high halves
+ * hold never matters, as the product reads low halves only. */
 typedef uint64_t words __attribute__((vector_size(32)));
 
 static inline words low_product(words a, uint64_t b)
@@ -15,8 +16,8 @@ static inline words low_product(words a, uint64_t b)
     return (words)_mm256_mul_epu32((__m256i)a, (__m256i)factor);
 }
 
-/* Bits 0 and 32: whether the low and the high half of each word are at least the threshold, as a carry out of
- * half + (65536 - threshold). */
+/* Bits 0 and 32: whether the low and the high half of each word are at least the threshold, as a
+ * carry out of half + (65536 - threshold). */
 static inline words kept_pair(words word, uint64_t threshold)
 {
     const uint64_t rest = 65536 - threshold;
@@ -71,7 +72,8 @@ void OPERATION(dropout_bits)(uint32_t *bits, const struct kernels_dropout *dropo
         uint8_t bytes[DROPOUT_LANES];
         dropout_bytes(bytes, dropout, blocks);
         const int64_t left = byte_count - byte;
-        memcpy((uint8_t *)bits + byte, bytes, (size_t)(left < DROPOUT_LANES ? left : DROPOUT_LANES));
+        memcpy((uint8_t *)bits + byte, bytes,
+               (size_t)(left < DROPOUT_LANES ? left : DROPOUT_LANES));
     }
     if (count % 32 != 0) {
         bits[word_count - 1] &= (1U << (count % 32)) - 1U;

@@ -1,5 +1,6 @@
-/* Kept-bits of dropout, made and used. Element i of a tensor is bit i mod 8 of byte i / 8, and that byte is made of
- * Philox block i / 8 alone; words of bits are those bytes in little-endian order. */
+/* Kept-bits of dropout, made and used. Element i of a tensor is bit i mod 8 of byte i / 8, and that
+ * byte is made of Philox block i / 8 alone; words of bits are those bytes in little-endian order.
+ */
 #ifndef SHARDLM_KERNELS_CPU_DROPOUT_H
 #define SHARDLM_KERNELS_CPU_DROPOUT_H
 

@@ -1,4 +1,5 @@
-/* The sum of a word's, a position's and a segment's row, and rows gathered and scattered by index. */
+/* The sum of a word's, a position's and a segment's row, and rows gathered and scattered by index.
+ */
 #include "kernels/cpu/cpu_level.h"
 
 static void row_add(float *restrict out, const float *restrict in, int64_t c)
@@ -27,9 +28,9 @@ void OPERATION(embedding_forward)(float *out, const float *word, const float *po
 }
 
 void OPERATION(embedding_backward)(float *d_word, float *d_position, float *d_type,
-                                   const float *d_out, const int32_t *ids,
-                                   const int32_t *positions, const int32_t *segments,
-                                   int64_t position_offset, int64_t pad_id, int64_t n, int64_t c)
+                                   const float *d_out, const int32_t *ids, const int32_t *positions,
+                                   const int32_t *segments, int64_t position_offset, int64_t pad_id,
+                                   int64_t n, int64_t c)
 {
     for (int64_t i = 0; i < n; i++) {
         const float *const row = d_out + i * c;

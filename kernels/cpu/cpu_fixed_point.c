@@ -1,9 +1,9 @@
 /* Floats to integers of a fixed unit, exactly, and back.
  *
- * y = value · 2^f is exact in double. Adding 1.5 · 2^52 to a double below 2^51 rounds it to nearest even and leaves the
- * integer in the low bits. For the whole range below 2^62 y is cut in two first: high = y rounded to a multiple of
- * 2^32 (by adding 1.5 · 2^84), low = y - high, exact and at most 2^31. Parity of the rounding is kept, as high is
- * even. */
+ * y = value · 2^f is exact in double. Adding 1.5 · 2^52 to a double below 2^51 rounds it to nearest
+ * even and leaves the integer in the low bits. For the whole range below 2^62 y is cut in two
+ * first: high = y rounded to a multiple of 2^32 (by adding 1.5 · 2^84), low = y - high, exact and
+ * at most 2^31. Parity of the rounding is kept, as high is even. */
 #include <math.h>
 
 #include "kernels/cpu/cpu_level.h"

@@ -1,9 +1,10 @@
 /* What every file of cpu/ needs: the names of its level and the 16 lanes of sums over columns.
  *
- * A function here is written OPERATION(name) and compiled once per vector level, KERNELS_LEVEL being avx2 or avx512.
- * Loops over elements are plain C that the compiler makes vector code of ("omp simd": the elements are independent,
- * also where output and input are the same array); bits cannot depend on how, since contraction is off and each
- * element's arithmetic is fixed. Sums use `struct lanes`: the same lanes on every level. */
+ * A function here is written OPERATION(name) and compiled once per vector level, KERNELS_LEVEL
+ * being avx2 or avx512. Loops over elements are plain C that the compiler makes vector code of
+ * ("omp simd": the elements are independent, also where output and input are the same array); bits
+ * cannot depend on how, since contraction is off and each element's arithmetic is fixed. Sums use
+ * `struct lanes`: the same lanes on every level. */
 #ifndef SHARDLM_KERNELS_CPU_LEVEL_H
 #define SHARDLM_KERNELS_CPU_LEVEL_H
 
@@ -12,8 +13,8 @@
 #include "kernels/operations.h"
 
 #define CPU_JOIN_NOW(name, level) name##_##level
-#define CPU_JOIN(name, level) CPU_JOIN_NOW(name, level)
-#define OPERATION(name) CPU_JOIN(name, KERNELS_LEVEL)
+#define CPU_JOIN(name, level)     CPU_JOIN_NOW(name, level)
+#define OPERATION(name)           CPU_JOIN(name, KERNELS_LEVEL)
 
 #define SIMD _Pragma("omp simd")
 
@@ -38,7 +39,8 @@ static inline struct lanes lanes_load(const float *values)
     return lanes;
 }
 
-/* The `count` < 16 values, then zeros: adding a zero to a lane that started from one changes no bit of it. */
+/* The `count` < 16 values, then zeros: adding a zero to a lane that started from one changes no bit
+ * of it. */
 static inline struct lanes lanes_load_part(const float *values, int64_t count)
 {
     float padded[KERNELS_LANES] = {0};

@@ -1,10 +1,11 @@
-/* LayerNorm of a residual sum, and its gradient. A row is read from memory once and stays in the first-level cache for
- * its other passes. */
+/* LayerNorm of a residual sum, and its gradient. A row is read from memory once and stays in the
+ * first-level cache for its other passes. */
 #include <math.h>
 
 #include "kernels/cpu/cpu_dropout.h"
 
-/* sum = residual + dropout(x + bias) for one row; `bits_at` is its first element's number, of bits_count. */
+/* sum = residual + dropout(x + bias) for one row; `bits_at` is its first element's number, of
+ * bits_count. */
 struct row_sum {
     const float *residual;
     const float *x;
@@ -29,9 +30,8 @@ static inline float element_sum(const struct row_sum *row, int64_t j, uint32_t w
 }
 
 /* The three flags are constants where this is called, so that the loops have no branches. */
-static inline __attribute__((always_inline)) void row_sum_as(float *sum, const struct row_sum *row,
-                                                             int64_t c, bool biased, bool dropped,
-                                                             bool added)
+static inline __attribute__((always_inline)) void
+row_sum_as(float *sum, const struct row_sum *row, int64_t c, bool biased, bool dropped, bool added)
 {
     for (int64_t first = 0; first < c; first += 32) {
         const uint32_t word =
@@ -51,8 +51,8 @@ static inline __attribute__((always_inline)) void row_sum_as(float *sum, const s
 
 static void row_sum(float *sum, const struct row_sum *row, int64_t c)
 {
-    const int kind = (row->bias != NULL ? 4 : 0) | (row->bits != NULL ? 2 : 0) |
-                     (row->residual != NULL ? 1 : 0);
+    const int kind =
+        (row->bias != NULL ? 4 : 0) | (row->bits != NULL ? 2 : 0) | (row->residual != NULL ? 1 : 0);
     switch (kind) {
     case 0:
         memmove(sum, row->x, (size_t)c * sizeof *sum);

@@ -1,5 +1,6 @@
-/* Softmax and cross entropy over the rows of a logit matrix: one pass for bias and maximum, one for the exponentials
- * and their sum, one to scale. A row of 50,000 logits stays in the second-level cache between them. */
+/* Softmax and cross entropy over the rows of a logit matrix: one pass for bias and maximum, one for
+ * the exponentials and their sum, one to scale. A row of 50,000 logits stays in the second-level
+ * cache between them. */
 #include "kernels/cpu/cpu_level.h"
 #include "kernels/functions.h"
 

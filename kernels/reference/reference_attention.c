@@ -1,7 +1,7 @@
 /* Packed multi-head attention, one query row at a time, all sums in double:
- *     p_j = softmax_j(scale · q·k_j),  out = Σ_j m_j p_j v_j,  m_j dropout's factor (0 or its scale)
- *     d p_j = m_j d_out·v_j,  d s_j = p_j (d p_j - δ), δ = d_out·out,
- *     d q = scale Σ_j d s_j k_j,  d k_j += scale d s_j q,  d v_j += m_j p_j d_out. */
+ *     p_j = softmax_j(scale · q·k_j),  out = Σ_j m_j p_j v_j,  m_j dropout's factor (0 or its
+ * scale) d p_j = m_j d_out·v_j,  d s_j = p_j (d p_j - δ), δ = d_out·out, d q = scale Σ_j d s_j k_j,
+ * d k_j += scale d s_j q,  d v_j += m_j p_j d_out. */
 #include <math.h>
 
 #include "kernels/operations.h"
@@ -11,12 +11,12 @@
 struct query {
     const struct kernels_attention_shape *shape;
     const float *qkv;
-    int64_t n;     /* rows in all */
+    int64_t n; /* rows in all */
     int64_t c;
     int64_t head;
-    int64_t row;   /* of the query */
-    int64_t first; /* row of its sequence's first key */
-    int64_t keys;  /* that it sees */
+    int64_t row;     /* of the query */
+    int64_t first;   /* row of its sequence's first key */
+    int64_t keys;    /* that it sees */
     int64_t longest; /* rounded up */
 };
 
@@ -41,8 +41,8 @@ static void query_each(const struct kernels_attention_shape *shape, const float 
     for (int64_t b = 0; b < shape->sequence_count; b++) {
         query.first = shape->starts[b];
         for (query.row = query.first; query.row < shape->starts[b + 1]; query.row++) {
-            const int64_t end = shape->kind == KERNELS_ATTENTION_CAUSAL ? query.row + 1
-                                                                        : shape->starts[b + 1];
+            const int64_t end =
+                shape->kind == KERNELS_ATTENTION_CAUSAL ? query.row + 1 : shape->starts[b + 1];
             query.keys = end - query.first;
             for (query.head = 0; query.head < shape->heads; query.head++) {
                 visit(&query, context);

@@ -1,6 +1,6 @@
 /* Dropout: which elements are kept, and the kept ones scaled. */
-#include "kernels/operations.h"
 #include "kernels/reference/reference_dropout.h"
+#include "kernels/operations.h"
 
 void dropout_bits_reference(uint32_t *bits, const struct kernels_dropout *dropout, int64_t count)
 {

@@ -1,4 +1,5 @@
-/* The sum of a word's, a position's and a segment's row, and rows gathered and scattered by index. */
+/* The sum of a word's, a position's and a segment's row, and rows gathered and scattered by index.
+ */
 #include "kernels/operations.h"
 
 void embedding_forward_reference(float *out, const float *word, const float *position,

@@ -1,5 +1,6 @@
-/* Floats to integers of a fixed unit, exactly, and back. A float has 24 significant bits and a power of two none, so
- * the product is exact in double and the only rounding is the one to an integer. */
+/* Floats to integers of a fixed unit, exactly, and back. A float has 24 significant bits and a
+ * power of two none, so the product is exact in double and the only rounding is the one to an
+ * integer. */
 #include <math.h>
 
 #include "kernels/operations.h"

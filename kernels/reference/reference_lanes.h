@@ -1,5 +1,5 @@
-/* The order of every sum over columns, in its plainest form: element j goes to lane j mod LANES, ascending; then the
- * lanes are added pairwise. */
+/* The order of every sum over columns, in its plainest form: element j goes to lane j mod LANES,
+ * ascending; then the lanes are added pairwise. */
 #ifndef SHARDLM_KERNELS_REFERENCE_LANES_H
 #define SHARDLM_KERNELS_REFERENCE_LANES_H
 

@@ -1,5 +1,5 @@
-/* C = alpha · op(A) · op(B) + beta · C: each element summed in double, ascending k, and rounded once. The check on
- * OpenBLAS, and the matrix product of the reference level. */
+/* C = alpha · op(A) · op(B) + beta · C: each element summed in double, ascending k, and rounded
+ * once. The check on OpenBLAS, and the matrix product of the reference level. */
 #include "kernels/operations.h"
 
 void matmul_reference(bool transpose_a, bool transpose_b, int64_t m, int64_t n, int64_t k,

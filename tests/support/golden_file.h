@@ -1,6 +1,7 @@
-/* Reads golden tensors (safetensors files of shared/golden, or the small copy in tests/golden/data) for tests.
- * Apart from checkpoints/safetensors.h so that tests of folders left of checkpoints/ can use it, and so that a reader
- * never checks itself. Whatever is wrong with a file ends the test with a message; nothing returns a status.
+/* Reads golden tensors (safetensors files of shared/golden, or the small copy in tests/golden/data)
+ * for tests. Apart from checkpoints/safetensors.h so that tests of folders left of checkpoints/ can
+ * use it, and so that a reader never checks itself. Whatever is wrong with a file ends the test
+ * with a message; nothing returns a status.
  *
  *     struct golden_file file;
  *     golden_file_open(&file, "ops/gelu_erf.safetensors");

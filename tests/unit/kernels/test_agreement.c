@@ -1,6 +1,7 @@
-/* kernels: every operation of every level that this processor runs gives what the reference gives, over a table of
- * operations and shapes. All the arrays that a case takes are compared, inputs too: in bits, or, where matrix products
- * or libm's exp have part in them, by their relative distance. */
+/* kernels: every operation of every level that this processor runs gives what the reference gives,
+ * over a table of operations and shapes. All the arrays that a case takes are compared, inputs too:
+ * in bits, or, where matrix products or libm's exp have part in them, by their relative distance.
+ */
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
@@ -24,8 +25,8 @@ struct bench {
 
 static void bench_init(struct bench *bench)
 {
-    *bench = (struct bench){
-        .stream = random_stream_make(random_key_make(7, RANDOM_PURPOSE_TEST, 0), 1)};
+    *bench =
+        (struct bench){.stream = random_stream_make(random_key_make(7, RANDOM_PURPOSE_TEST, 0), 1)};
 }
 
 static void bench_deinit(struct bench *bench)
@@ -134,9 +135,10 @@ static void run_norm(const struct kernels *kernels, struct bench *bench, int64_t
     float *const normed = bench_floats(bench, n * c, 0);
     float *const sum = bench_floats(bench, n * c, 0);
     for (int kind = 0; kind < 8; kind++) {
-        kernels->residual_norm_forward(sum, normed, mean, rstd, (kind & 1) != 0 ? residual : NULL, x,
-                                       (kind & 2) != 0 ? bias : NULL, (kind & 4) != 0 ? bits : NULL,
-                                       1.5F, gain, shift, 1e-5F, n, c);
+        kernels->residual_norm_forward(sum, normed, mean, rstd, (kind & 1) != 0 ? residual : NULL,
+                                       x, (kind & 2) != 0 ? bias : NULL,
+                                       (kind & 4) != 0 ? bits : NULL, 1.5F, gain, shift, 1e-5F, n,
+                                       c);
         /* fold every variant into what is compared */
         kernels->residual_norm_forward(sum, NULL, NULL, NULL, sum, normed, NULL, NULL, 1, NULL,
                                        NULL, 1e-5F, n, c);
@@ -187,7 +189,8 @@ static void run_softmax(const struct kernels *kernels, struct bench *bench, int6
     kernels->softmax_cross_entropy(logits, bias, targets, 0.125F, loss + 1, correct + 1, n, c);
 }
 
-static void run_fixed_point(const struct kernels *kernels, struct bench *bench, int64_t n, int64_t c)
+static void run_fixed_point(const struct kernels *kernels, struct bench *bench, int64_t n,
+                            int64_t c)
 {
     static const int fractions[] = {0, 20, 40, 54};
     const float *const values = bench_floats(bench, n * c, 100);
@@ -278,8 +281,8 @@ static void run_attention_causal(const struct kernels *kernels, struct bench *be
     run_attention(kernels, bench, n, c, KERNELS_ATTENTION_CAUSAL, 0.1);
 }
 
-/* Distances: a dot product of k terms is off by about sqrt(k) · 6e-8 of its terms' norm; attention's backward chains
- * four of them and a float log_sum. */
+/* Distances: a dot product of k terms is off by about sqrt(k) · 6e-8 of its terms' norm;
+ * attention's backward chains four of them and a float log_sum. */
 static const struct {
     const char *name;
     void (*run)(const struct kernels *kernels, struct bench *bench, int64_t n, int64_t c);

@@ -1,4 +1,5 @@
-/* kernels: the exact accumulator. Expectations come from 128-bit integers, not from floating point. */
+/* kernels: the exact accumulator. Expectations come from 128-bit integers, not from floating point.
+ */
 #include <math.h>
 #include <string.h>
 
@@ -100,9 +101,21 @@ START_TEST(test_the_least_and_largest_values_are_exact)
     struct kernels kernels;
     kernels_take(&kernels, _i);
     const float below = nextafterf(256.0F, 0.0F);
-    const float values[] = {0.0F, -0.0F, 0x1p-149F, -0x1p-149F, 0x1.8p-55F, 0x1p-55F, -0x1p-55F,
-                            nextafterf(0x1p-55F, 1.0F), below, -below, 0x1p-3F, -0x1p-3F,
-                            nextafterf(0x1p-3F, 0.0F), nextafterf(0x1p-3F, 1.0F), 0x1.fffffep-23F};
+    const float values[] = {0.0F,
+                            -0.0F,
+                            0x1p-149F,
+                            -0x1p-149F,
+                            0x1.8p-55F,
+                            0x1p-55F,
+                            -0x1p-55F,
+                            nextafterf(0x1p-55F, 1.0F),
+                            below,
+                            -below,
+                            0x1p-3F,
+                            -0x1p-3F,
+                            nextafterf(0x1p-3F, 0.0F),
+                            nextafterf(0x1p-3F, 1.0F),
+                            0x1.fffffep-23F};
     values_check(&kernels, values, ARRAY_LENGTH(values), 54, 8);
 }
 END_TEST
@@ -158,11 +171,12 @@ START_TEST(test_a_sum_becomes_a_float_with_one_rounding)
 {
     struct kernels kernels;
     kernels_take(&kernels, _i);
-    /* 2^60 + 2^36 is half way between two floats; one more unit decides, which a detour over double would lose */
+    /* 2^60 + 2^36 is half way between two floats; one more unit decides, which a detour over double
+     * would lose */
     const int64_t half = (INT64_C(1) << 60) + (INT64_C(1) << 36);
     const int64_t sums[] = {0, 1, -1, half, half + 1, half - 1, -half - 1, INT64_MAX, INT64_MIN};
-    const float wanted[] = {0.0F, 0x1p-54F, -0x1p-54F, 0x1p6F, 0x1.000002p6F, 0x1p6F,
-                            -0x1.000002p6F, 0x1p9F, -0x1p9F};
+    const float wanted[] = {0.0F,   0x1p-54F,       -0x1p-54F, 0x1p6F, 0x1.000002p6F,
+                            0x1p6F, -0x1.000002p6F, 0x1p9F,    -0x1p9F};
     float values[9];
     kernels.fixed_point_value(values, sums, 54, 9);
     ck_assert_mem_eq(values, wanted, sizeof values);
@@ -178,7 +192,6 @@ int main(void)
                                             test_the_least_and_largest_values_are_exact,
                                             test_a_value_outside_the_limit_adds_nothing,
                                             test_sums_do_not_depend_on_the_order,
-                                            test_a_sum_becomes_a_float_with_one_rounding,
-                                            NULL},
+                                            test_a_sum_becomes_a_float_with_one_rounding, NULL},
                           2);
 }

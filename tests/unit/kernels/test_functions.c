@@ -1,4 +1,5 @@
-/* kernels/functions.h against libm's double functions, densely: the errors that its header states. */
+/* kernels/functions.h against libm's double functions, densely: the errors that its header states.
+ */
 #include "kernels/functions.h"
 
 #include "tests/support/suite.h"
@@ -43,7 +44,8 @@ START_TEST(test_both_tails_of_the_normal_distribution_keep_their_relative_accura
         const float x = (float)(-13.0 + i * (26.0 / 2000000));
         const struct function_normal normal = function_normal(x);
         const double below = 0.5 * erfc(-(double)x / sqrt(2.0));
-        const double density = exp(-0.5 * (double)x * (double)x) / sqrt(2.0 * 3.14159265358979323846);
+        const double density =
+            exp(-0.5 * (double)x * (double)x) / sqrt(2.0 * 3.14159265358979323846);
         worst_below = fmax(worst_below, fabs((double)normal.below / below - 1.0));
         worst_density = fmax(worst_density, fabs((double)normal.density / density - 1.0));
     }

@@ -1,7 +1,8 @@
-/* kernels against the golden single operations (tests/golden/data/ops, results of another implementation with float64
- * values from the same inputs). Relative L2 distance at most 2e-6 forward and 5e-6 backward; where float32 itself
- * loses digits (LayerNorm rows that are nearly constant or far from 0), at most four times the distance of the other
- * implementation's float32 result. */
+/* kernels against the golden single operations (tests/golden/data/ops, results of another
+ * implementation with float64 values from the same inputs). Relative L2 distance at most 2e-6
+ * forward and 5e-6 backward; where float32 itself loses digits (LayerNorm rows that are nearly
+ * constant or far from 0), at most four times the distance of the other implementation's float32
+ * result. */
 #include <math.h>
 #include <string.h>
 
@@ -33,7 +34,8 @@ static float *floats_zeroed(int64_t count)
     return memory_take((size_t)count, sizeof(float), "test");
 }
 
-/* `values` against the float64 tensor NAME.f64, `row` elements at a time from element `first` on. */
+/* `values` against the float64 tensor NAME.f64, `row` elements at a time from element `first` on.
+ */
 static void rows_check(const struct golden_file *file, const char *name, const float *values,
                        int64_t first, int64_t row, double distance_max, bool relaxed)
 {
@@ -76,8 +78,8 @@ static void layernorm_check(int loop, const char *path)
     float *const dx = floats_zeroed(n * c);
     float *const sums = floats_zeroed(2 * c);
     float *const moments = floats_zeroed(2 * n);
-    kernels.residual_norm_forward(x, y, moments, moments + n, NULL, x, NULL, NULL, 1.0F, gain, shift,
-                                  (float)golden_value(&epsilon, 0), n, c);
+    kernels.residual_norm_forward(x, y, moments, moments + n, NULL, x, NULL, NULL, 1.0F, gain,
+                                  shift, (float)golden_value(&epsilon, 0), n, c);
     kernels.norm_backward(dx, sums, sums + c, NULL, dy, x, moments, moments + n, gain, n, c);
     rows_check(&file, "y", y, 0, c, forward_max, true);
     rows_check(&file, "dx", dx, 0, c, backward_max, true);
@@ -129,7 +131,8 @@ START_TEST(test_activations)
 }
 END_TEST
 
-/* Softmax is what the gradient gives back with the target's 1 added; -log softmax of the target is the loss. */
+/* Softmax is what the gradient gives back with the target's 1 added; -log softmax of the target is
+ * the loss. */
 START_TEST(test_softmax)
 {
     struct kernels kernels;
@@ -248,7 +251,8 @@ START_TEST(test_embedding)
 }
 END_TEST
 
-/* Where element (row, head, d) of a golden attention tensor lies: [total, H, D] packed, [B, H, T, D] otherwise. */
+/* Where element (row, head, d) of a golden attention tensor lies: [total, H, D] packed, [B, H, T,
+ * D] otherwise. */
 struct attention_layout {
     int64_t rows;
     int64_t heads;
@@ -442,7 +446,7 @@ int main(void)
     return suite_run_loop("kernels golden operations",
                           (const TTest *[]){test_layernorm, test_activations, test_softmax,
                                             test_cross_entropy, test_linear, test_embedding,
-                                            test_attention_packed, test_attention_causal, test_adamw,
-                                            test_gradient_norm, NULL},
+                                            test_attention_packed, test_attention_causal,
+                                            test_adamw, test_gradient_norm, NULL},
                           2);
 }

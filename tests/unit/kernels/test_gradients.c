@@ -1,7 +1,8 @@
-/* kernels: every backward is the derivative of its forward. The scalar differentiated is Σ weight·output in double
- * (the loss itself for cross entropy), by the five-point rule with step h = 2^-5: its own error is h^4/30 of the fifth
- * derivative (3e-8), and that of float outputs about 6e-8/h (2e-6) of their size for each of the outputs that a
- * parameter reaches; 2e-4 of the gradient's norm leaves room for cancellation. */
+/* kernels: every backward is the derivative of its forward. The scalar differentiated is Σ
+ * weight·output in double (the loss itself for cross entropy), by the five-point rule with step h =
+ * 2^-5: its own error is h^4/30 of the fifth derivative (3e-8), and that of float outputs about
+ * 6e-8/h (2e-6) of their size for each of the outputs that a parameter reaches; 2e-4 of the
+ * gradient's norm leaves room for cancellation. */
 #include <math.h>
 #include <string.h>
 
@@ -59,8 +60,8 @@ static struct problem *problem_take(struct kernels *kernels, int loop)
     fill(problem->weight, N * C, 6);
     problem->dropout = kernels_dropout_make(0.25, (struct random_key){{1, 2}}, 3);
     kernels->dropout_bits(problem->bits, &problem->dropout, N * C);
-    problem->scratch = memory_take((size_t)kernels->attention_scratch(N, WIDTH),
-                                   sizeof *problem->scratch, "test");
+    problem->scratch =
+        memory_take((size_t)kernels->attention_scratch(N, WIDTH), sizeof *problem->scratch, "test");
     return problem;
 }
 
@@ -321,14 +322,10 @@ END_TEST
 /* Each test runs at the reference level and at the best one. */
 int main(void)
 {
-    return suite_run_loop("kernels gradients",
-                          (const TTest *[]){test_norm_with_bias_dropout_and_residual,
-                                            test_activations,
-                                            test_attention_full_and_causal_with_and_without_dropout,
-                                            test_softmax_cross_entropy,
-                                            test_embedding,
-                                            test_rows,
-                                            test_linear,
-                                            NULL},
-                          2);
+    return suite_run_loop(
+        "kernels gradients",
+        (const TTest *[]){test_norm_with_bias_dropout_and_residual, test_activations,
+                          test_attention_full_and_causal_with_and_without_dropout,
+                          test_softmax_cross_entropy, test_embedding, test_rows, test_linear, NULL},
+        2);
 }

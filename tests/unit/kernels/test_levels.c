@@ -92,12 +92,12 @@ END_TEST
 /* Each test runs at the reference level and at the best one, where it asks for one. */
 int main(void)
 {
-    return suite_run_loop("kernels levels",
-                          (const TTest *[]){
-                              test_the_environment_of_the_shell_does_not_reach_the_profile,
-                              test_a_second_kernel_family_in_one_process_is_refused,
-                              test_a_level_that_the_processor_lacks_is_refused,
-                              test_dropout_keeps_the_share_that_its_scale_undoes,
-                              test_a_logit_that_is_not_a_number_reaches_the_loss, NULL},
-                          2);
+    return suite_run_loop(
+        "kernels levels",
+        (const TTest *[]){test_the_environment_of_the_shell_does_not_reach_the_profile,
+                          test_a_second_kernel_family_in_one_process_is_refused,
+                          test_a_level_that_the_processor_lacks_is_refused,
+                          test_dropout_keeps_the_share_that_its_scale_undoes,
+                          test_a_logit_that_is_not_a_number_reaches_the_loss, NULL},
+        2);
 }
