@@ -36,11 +36,15 @@ struct chunk {
     int64_t count;
 };
 
+/* As few chunks as can be, of nearly the same size: a last one of a few rows would cost as much as a full one. */
 static struct chunk chunk_at(const struct pass *pass, int64_t first)
 {
+    const int64_t k = pass->batch->target_count;
     const int64_t most = head_chunk_rows(pass->options->vocabulary);
-    const int64_t left = pass->batch->target_count - first;
-    return (struct chunk){.first = first, .count = left < most ? left : most};
+    const int64_t chunks = (k + most - 1) / most;
+    const int64_t rows = (k + chunks - 1) / chunks;
+    const int64_t left = k - first;
+    return (struct chunk){.first = first, .count = left < rows ? left : rows};
 }
 
 /* logits (count, V) of one chunk, without the bias. */
