@@ -113,7 +113,7 @@ static enum status bench_step_run(const struct command_line *line, struct error 
             status = command_line_integer(line, "workers", 1, WORKERS_MAX, 0, &workers, error);
         }
         if (status == STATUS_OK) {
-            status = supervise_again(line, workers, command_line_text(line, "hostfile"), error);
+            status = supervise_again(line, workers, command_line_text(line, "hostfile"), NULL, error);
         }
     }
     memory_release(bench);

@@ -123,7 +123,8 @@ static enum status run_as_rank(struct run_plan *plan, struct error *error)
         (void)fprintf(stderr, "step %" PRId64 " is done; checkpoints are in %s/checkpoints\n", result.step,
                       plan->run);
         if (result.stopped) {
-            status = error_set(error, STATUS_INTERRUPTED, "stopped by request at step %" PRId64, result.step);
+            status = error_set(error, STATUS_INTERRUPTED, "stopped by request at step %" PRId64
+                               "; go on with: shardlm resume %s", result.step, plan->run);
         }
     }
     return status;
@@ -144,7 +145,9 @@ static enum status run_command(const struct command_line *line, bool resumes, st
             status = command_line_integer(line, "workers", 1, WORKERS_MAX, 0, &workers, error);
         }
         if (status == STATUS_OK) {
-            status = supervise_again(line, workers, command_line_text(line, "hostfile"), error);
+            char advice[ERROR_MESSAGE_BYTES];
+            (void)snprintf(advice, sizeof advice, "go on with: shardlm resume %.500s", plan->run);
+            status = supervise_again(line, workers, command_line_text(line, "hostfile"), advice, error);
         }
     }
     memory_release(plan);

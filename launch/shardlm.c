@@ -12,7 +12,7 @@ int main(int argc, char **argv)
     if (fflush(stdout) != 0 && status == STATUS_OK) {
         status = error_set(&error, STATUS_IO, "could not write to standard output");
     }
-    if (status != STATUS_OK) {
+    if (status != STATUS_OK && error.message[0] != '\0') { /* empty: a child process has said it */
         (void)fprintf(stderr, "shardlm: %s\n", error.message);
     }
     return status_exit_code(status);

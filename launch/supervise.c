@@ -112,30 +112,31 @@ static enum status job_wait(pid_t process, int *code, struct error *error)
     return STATUS_OK;
 }
 
-/* The ranks have said what went wrong; this gives the exit code its meaning. */
-static enum status code_explain(int code, struct error *error)
+/* Rank 0 has said what went wrong, unless it was killed: then this says it. */
+static enum status code_explain(int code, const char *advice, struct error *error)
 {
     switch (code) {
     case 0:
         return STATUS_OK;
     case 2:
-        FAIL(error, STATUS_INPUT, "the job did not start");
+        FAIL(error, STATUS_INPUT, "%s", "");
     case 75:
-        FAIL(error, STATUS_INTERRUPTED, "stopped by request; go on with: shardlm resume RUN");
+        FAIL(error, STATUS_INTERRUPTED, "%s", "");
     case 127:
-        FAIL(error, STATUS_INTERNAL, "mpirun is not to be found");
+        FAIL(error, STATUS_INTERNAL, "%s", "");
     default:
         break;
     }
     if (code > 128) {
-        FAIL(error, STATUS_PEER, "a process of the job was killed by signal %d; go on with: shardlm resume RUN",
-             code - 128);
+        FAIL(error, STATUS_PEER, "a process of the job was killed by signal %d%s%s", code - 128,
+             advice == NULL ? "" : "; ", advice == NULL ? "" : advice);
     }
-    FAIL(error, STATUS_PEER, "the job failed with exit code %d", code);
+    FAIL(error, STATUS_PEER, "the job failed (exit code %d)%s%s", code, advice == NULL ? "" : "; ",
+         advice == NULL ? "" : advice);
 }
 
 enum status supervise_again(const struct command_line *line, int64_t workers, const char *hostfile,
-                            struct error *error)
+                            const char *advice, struct error *error)
 {
     char program[PATH_BYTES];
     TRY(process_program(program, error));
@@ -157,5 +158,5 @@ enum status supervise_again(const struct command_line *line, int64_t workers, co
     (void)sigaction(SIGUSR1, &action, NULL);
     int code = 0;
     TRY(job_wait(process, &code, error));
-    return code_explain(code, error);
+    return code_explain(code, advice, error);
 }

@@ -6,9 +6,10 @@
 #include "launch/command_line.h"
 
 /* Runs the command of `line` again under mpirun with `workers` workers (0: one for each core that this process may use) and
- * one coordinator. `hostfile`: mpirun's, or NULL. Status of the finished job: what rank 0 ended with, or STATUS_PEER with
- * how to go on when a process was killed. */
+ * one coordinator. `hostfile`: mpirun's, or NULL. Status of the finished job: what rank 0 ended with; its message is empty where
+ * rank 0 has printed one. `advice` (or NULL) is added when the job broke. */
 MUST_CHECK enum status supervise_again(const struct command_line *line, int64_t workers,
-                                       const char *hostfile, struct error *error);
+                                       const char *hostfile, const char *advice,
+                                       struct error *error);
 
 #endif
