@@ -49,16 +49,21 @@ static void batch_append(struct batch *batch, int64_t b)
     batch->starts[++batch->sequence_count] = (int32_t)batch->token_count;
 }
 
-static struct batch batch_tiny(void)
+static struct batch batch_within(const struct batch_limits *limits)
 {
     struct batch batch;
-    batch_init(&batch, &limits_tiny);
+    batch_init(&batch, limits);
     batch.starts[0] = 0;
     for (int64_t b = 0; b < ARRAY_LENGTH(lengths_tiny); b++) {
         batch_append(&batch, b);
     }
     batch.dropout_key = random_key_make(9, RANDOM_PURPOSE_DROPOUT, 4);
     return batch;
+}
+
+static struct batch batch_tiny(void)
+{
+    return batch_within(&limits_tiny);
 }
 
 /* A model with weights in which every tensor matters, and a place for its gradient. */
@@ -380,6 +385,50 @@ START_TEST(test_model_without_targets_has_a_zero_gradient)
 }
 END_TEST
 
+/* A vocabulary so large that the head takes two chunks: the same as the two halves of the targets alone. */
+START_TEST(test_model_chunks_of_logits_add_up)
+{
+    struct model_options options = options_tiny(MODEL_NORM_POST, 0.0);
+    options.hidden = 3;
+    options.vocabulary = 600000;
+    const struct batch_limits limits = {4, 40, 22};
+    struct bench bench;
+    bench_open(&bench, kernels_level_best(), &options, &limits);
+    struct batch batch = batch_within(&limits);
+    batch.target_count = batch.token_count;
+    for (int32_t row = 0; row < batch.token_count; row++) {
+        batch.target_rows[row] = row;
+        batch.target_ids[row] = 27000 * row;
+    }
+    ck_assert_int_lt(head_chunk_rows(options.vocabulary), batch.target_count);
+    const int64_t count = bench.table->element_count;
+    float *const whole = memory_take((size_t)count, sizeof *whole, "test");
+    const double loss = bench_train(&bench, &batch).loss_sum;
+    memcpy(whole, bench.gradient, (size_t)count * sizeof *whole);
+    batch.target_count = 11;
+    double halves = bench_train(&bench, &batch).loss_sum;
+    float *const first = memory_take((size_t)count, sizeof *first, "test");
+    memcpy(first, bench.gradient, (size_t)count * sizeof *first);
+    memmove(batch.target_rows, batch.target_rows + 11, 11 * sizeof *batch.target_rows);
+    memmove(batch.target_ids, batch.target_ids + 11, 11 * sizeof *batch.target_ids);
+    halves += bench_train(&bench, &batch).loss_sum;
+    double square = 0;
+    double difference = 0;
+    for (int64_t i = 0; i < count; i++) {
+        const double sum = (double)first[i] + (double)bench.gradient[i];
+        square += sum * sum;
+        difference += (sum - (double)whole[i]) * (sum - (double)whole[i]);
+    }
+    ck_assert_double_eq_tol(loss, halves, 1e-4);
+    /* both sides are float results of the same terms: a few units of 6e-8 */
+    ck_assert(square > 0 && sqrt(difference / square) < 2e-6);
+    memory_release(first);
+    memory_release(whole);
+    batch_deinit(&batch);
+    bench_close(&bench);
+}
+END_TEST
+
 START_TEST(test_model_refuses_indexes_that_its_tables_do_not_have)
 {
     struct error error = {0};
@@ -456,6 +505,7 @@ int main(void)
                           test_model_hands_over_head_then_layers_from_the_top_then_embeddings,
                           test_model_padding_gets_no_gradient_from_the_input_side,
                           test_model_without_targets_has_a_zero_gradient,
+                          test_model_chunks_of_logits_add_up,
                           test_model_refuses_indexes_that_its_tables_do_not_have,
                           test_model_work_bytes_end_with_the_last_byte_used,
                           test_model_train_flops_follow_their_formula, NULL});
