@@ -7,7 +7,8 @@
 #include "data_pipeline/unicode_classes.h"
 #include "data_pipeline/utf8.h"
 
-/* Longest first; by id among equals, so that the order says nothing about the file they came from. */
+/* Longest first; by id among equals, so that the order says nothing about the file they came from.
+ */
 static bool belongs_before(const struct added_token *a, const struct added_token *b)
 {
     return a->size_bytes != b->size_bytes ? a->size_bytes > b->size_bytes : a->id < b->id;
@@ -46,7 +47,8 @@ const struct added_token *added_tokens_find(const struct added_tokens *tokens, i
 static uint32_t code_point_before(const char *text, size_t at, size_t *begin)
 {
     size_t from = at - 1;
-    while (from > 0 && at - from < UTF8_SEQUENCE_BYTES && ((unsigned char)text[from] & 0xc0) == 0x80) {
+    while (from > 0 && at - from < UTF8_SEQUENCE_BYTES &&
+           ((unsigned char)text[from] & 0xc0) == 0x80) {
         from--;
     }
     uint32_t code_point = 0;
@@ -90,8 +92,7 @@ static bool stands_alone(const char *text, size_t size_bytes, size_t begin, size
     if (begin > 0 && unicode_is_word(code_point_before(text, begin, &ignored))) {
         return false;
     }
-    return end == size_bytes ||
-           utf8_decode(text + end, size_bytes - end, &code_point, NULL) == 0 ||
+    return end == size_bytes || utf8_decode(text + end, size_bytes - end, &code_point, NULL) == 0 ||
            !unicode_is_word(code_point);
 }
 
@@ -108,7 +109,8 @@ static const struct added_token *token_at(const struct added_scan *scan, size_t 
     return NULL;
 }
 
-/* The next token from scan->at on, with the white space that it takes; begin == end == size_bytes if none. */
+/* The next token from scan->at on, with the white space that it takes; begin == end == size_bytes
+ * if none. */
 static struct text_part find_token(const struct added_scan *scan)
 {
     size_t at = scan->at;

@@ -1,6 +1,7 @@
-/* Tokens that are found in the text before it is cut into words: <mask>, <s>, and what a user added. At each place the
- * longest one wins, matches do not overlap, the earliest comes first. First those that are not `normalized`, then the
- * others in what remains (there is no normaliser, so that is the whole difference). */
+/* Tokens that are found in the text before it is cut into words: <mask>, <s>, and what a user
+ * added. At each place the longest one wins, matches do not overlap, the earliest comes first.
+ * First those that are not `normalized`, then the others in what remains (there is no normaliser,
+ * so that is the whole difference). */
 #ifndef SHARDLM_DATA_PIPELINE_ADDED_TOKENS_H
 #define SHARDLM_DATA_PIPELINE_ADDED_TOKENS_H
 
@@ -34,19 +35,21 @@ struct text_part {
     size_t end;
 };
 
-void added_tokens_add(struct added_tokens *tokens, const struct added_token *token); /* copies *token */
-void added_tokens_deinit(struct added_tokens *tokens); /* accepts a zeroed list */
-const struct added_token *added_tokens_find(const struct added_tokens *tokens, int32_t id); /* or NULL */
+void added_tokens_add(struct added_tokens *tokens,
+                      const struct added_token *token); /* copies *token */
+void added_tokens_deinit(struct added_tokens *tokens);  /* accepts a zeroed list */
+const struct added_token *added_tokens_find(const struct added_tokens *tokens,
+                                            int32_t id); /* or NULL */
 
 /* Where the search stands. */
 struct added_scan {
     const struct added_tokens *tokens;
     const char *text;
     size_t size_bytes;
-    size_t at;                 /* all before it is given out */
-    struct text_part waiting;  /* a token whose plain text before it was given out first */
-    bool normalized;           /* looks for tokens that are normalized, else for the others */
-    bool skip_specials;        /* special tokens are plain text */
+    size_t at;                /* all before it is given out */
+    struct text_part waiting; /* a token whose plain text before it was given out first */
+    bool normalized;          /* looks for tokens that are normalized, else for the others */
+    bool skip_specials;       /* special tokens are plain text */
 };
 /* Next part in order, never empty; false at the end. Ask until false. */
 bool added_scan_next(struct added_scan *scan, struct text_part *part);

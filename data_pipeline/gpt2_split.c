@@ -1,4 +1,5 @@
-/* The GPT-2 pattern as a scanner. A table answers for ASCII; everything else is decoded and looked up. */
+/* The GPT-2 pattern as a scanner. A table answers for ASCII; everything else is decoded and looked
+ * up. */
 #include "data_pipeline/gpt2_split.h"
 
 #include <stdbool.h>
@@ -7,7 +8,13 @@
 #include "data_pipeline/unicode_classes.h"
 #include "data_pipeline/utf8.h"
 
-enum { O = UNICODE_CLASS_OTHER, L = UNICODE_CLASS_LETTER, N = UNICODE_CLASS_NUMBER, S = UNICODE_CLASS_SPACE, X = 4 };
+enum {
+    O = UNICODE_CLASS_OTHER,
+    L = UNICODE_CLASS_LETTER,
+    N = UNICODE_CLASS_NUMBER,
+    S = UNICODE_CLASS_SPACE,
+    X = 4
+};
 
 /* Class by byte; X: the code point has to be decoded. */
 static const uint8_t byte_class[256] = {
@@ -79,8 +86,9 @@ static size_t contraction_length(const char *text, size_t size_bytes)
     return 0;
 }
 
-/* White space at `begin`: all of it where the text ends with it, else all but the last character; a single one
- * stands alone. (A single blank before a word never comes here: it belongs to the word.) */
+/* White space at `begin`: all of it where the text ends with it, else all but the last character; a
+ * single one stands alone. (A single blank before a word never comes here: it belongs to the word.)
+ */
 static size_t space_end(const char *text, size_t size_bytes, size_t begin)
 {
     size_t at = begin;

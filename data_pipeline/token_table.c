@@ -69,8 +69,8 @@ int32_t token_table_add(struct token_table *table, const char *text, size_t size
     }
     memory_reserve((void **)&table->texts, &table->capacity, (size_t)table->count + 1,
                    sizeof *table->texts, "token table");
-    table->texts[table->count] = (struct token_text){
-        arena_text(&table->arena, text, size_bytes), size_bytes};
+    table->texts[table->count] =
+        (struct token_text){arena_text(&table->arena, text, size_bytes), size_bytes};
     table->slots[slot] = (int32_t)table->count;
     return (int32_t)table->count++;
 }

@@ -1,5 +1,5 @@
-/* Byte strings with ids 0, 1, 2 … in the order they are added, found by hash: the vocabulary of a tokenizer. Grows to
- * TOKEN_COUNT_MAX strings; never forgets one. */
+/* Byte strings with ids 0, 1, 2 … in the order they are added, found by hash: the vocabulary of a
+ * tokenizer. Grows to TOKEN_COUNT_MAX strings; never forgets one. */
 #ifndef SHARDLM_DATA_PIPELINE_TOKEN_TABLE_H
 #define SHARDLM_DATA_PIPELINE_TOKEN_TABLE_H
 
@@ -20,7 +20,7 @@ struct token_table {
     struct token_text *texts; /* by id */
     size_t capacity;
     int64_t count;
-    int32_t *slots; /* hash table of ids, -1: free */
+    int32_t *slots;    /* hash table of ids, -1: free */
     size_t slot_count; /* a power of two, more than half free */
 };
 

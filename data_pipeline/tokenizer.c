@@ -1,5 +1,5 @@
-/* What all kinds of tokenizers share: the vocabulary, added tokens in the text, special tokens, decoding. The kind's
- * own part, from plain text to ids, is one call (tokenizer_bytebpe.h). */
+/* What all kinds of tokenizers share: the vocabulary, added tokens in the text, special tokens,
+ * decoding. The kind's own part, from plain text to ids, is one call (tokenizer_bytebpe.h). */
 #include "data_pipeline/tokenizer.h"
 
 #include <string.h>
@@ -24,7 +24,8 @@ void token_list_deinit(struct token_list *list)
 
 void token_list_add(struct token_list *list, int32_t id)
 {
-    memory_reserve((void **)&list->ids, &list->capacity, list->count + 1, sizeof *list->ids, "token ids");
+    memory_reserve((void **)&list->ids, &list->capacity, list->count + 1, sizeof *list->ids,
+                   "token ids");
     list->ids[list->count++] = id;
 }
 
@@ -58,7 +59,8 @@ bool tokenizer_name(struct tokenizer *tokenizer, const char *text, size_t size_b
     if (token_table_add(&tokenizer->vocabulary, text, size_bytes) != id) {
         return false;
     }
-    memory_reserve((void **)&tokenizer->flags, &tokenizer->flag_capacity, (size_t)id + 1, 1, "token flags");
+    memory_reserve((void **)&tokenizer->flags, &tokenizer->flag_capacity, (size_t)id + 1, 1,
+                   "token flags");
     tokenizer->flags[id] = flags;
     return true;
 }
@@ -77,13 +79,15 @@ void tokenizer_add_token(struct tokenizer *tokenizer, const struct added_token *
 static void seal_bytes(struct tokenizer *tokenizer)
 {
     const struct token_table *const vocabulary = &tokenizer->vocabulary;
-    tokenizer->bytes = arena_take(&tokenizer->arena, (size_t)vocabulary->count, sizeof *tokenizer->bytes);
+    tokenizer->bytes =
+        arena_take(&tokenizer->arena, (size_t)vocabulary->count, sizeof *tokenizer->bytes);
     for (int64_t id = 0; id < vocabulary->count; id++) {
         const struct token_text text = vocabulary->texts[id];
         char *const bytes = arena_take(&tokenizer->arena, text.size_bytes + 1, 1);
         const size_t size_bytes = byte_symbols_read(text.bytes, text.size_bytes, bytes);
         tokenizer->bytes[id] = (struct token_text){bytes, size_bytes};
-        const bool space = size_bytes > 0 && (bytes[0] == ' ' || (bytes[0] >= '\t' && bytes[0] <= '\r'));
+        const bool space =
+            size_bytes > 0 && (bytes[0] == ' ' || (bytes[0] >= '\t' && bytes[0] <= '\r'));
         if (space || (tokenizer->flags[id] & TOKEN_FLAG_SPECIAL) != 0) {
             tokenizer->flags[id] |= TOKEN_FLAG_BEGINS_WORD;
         }
@@ -149,8 +153,8 @@ static struct digest fingerprint_of(const struct tokenizer *tokenizer)
         digest_number(&stream, bpe->merges[i].right);
     }
     digest_number(&stream, bpe->unknown);
-    digest_number(&stream, bpe->fuse_unknown | bpe->ignore_merges << 1 | bpe->add_prefix_space << 2 |
-                               bpe->use_pattern << 3);
+    digest_number(&stream, bpe->fuse_unknown | bpe->ignore_merges << 1 |
+                               bpe->add_prefix_space << 2 | bpe->use_pattern << 3);
     for (size_t i = 0; i < tokenizer->added.count; i++) {
         const struct added_token *const token = &tokenizer->added.items[i];
         digest_number(&stream, token->id);
@@ -171,8 +175,8 @@ enum status tokenizer_seal(struct tokenizer *tokenizer, const char *where, struc
     }
     size_t rank = 0;
     if (!bytebpe_seal(&tokenizer->bpe, &tokenizer->vocabulary, tokenizer->flags, &rank)) {
-        FAIL(error, STATUS_FORMAT, "\"%s\": merge %zu (\"%s %s\") stands there a second time", where, rank + 1,
-             tokenizer->vocabulary.texts[tokenizer->bpe.merges[rank].left].bytes,
+        FAIL(error, STATUS_FORMAT, "\"%s\": merge %zu (\"%s %s\") stands there a second time",
+             where, rank + 1, tokenizer->vocabulary.texts[tokenizer->bpe.merges[rank].left].bytes,
              tokenizer->vocabulary.texts[tokenizer->bpe.merges[rank].right].bytes);
     }
     TRY(tokenizer_template_read(&tokenizer->template, tokenizer->post_processor,
@@ -210,7 +214,8 @@ bool tokenizer_begins_word(const struct tokenizer *tokenizer, int32_t id)
 
 const char *tokenizer_token(const struct tokenizer *tokenizer, int32_t id)
 {
-    return id >= 0 && id < tokenizer->vocabulary.count ? tokenizer->vocabulary.texts[id].bytes : NULL;
+    return id >= 0 && id < tokenizer->vocabulary.count ? tokenizer->vocabulary.texts[id].bytes
+                                                       : NULL;
 }
 
 int32_t tokenizer_token_id(const struct tokenizer *tokenizer, const char *name)
@@ -238,7 +243,8 @@ void tokenizer_work_close(struct tokenizer_work *work)
     }
 }
 
-struct bytebpe_work *tokenizer_work_for(const struct tokenizer *tokenizer, struct tokenizer_work *work)
+struct bytebpe_work *tokenizer_work_for(const struct tokenizer *tokenizer,
+                                        struct tokenizer_work *work)
 {
     if (!digest_equal(work->owner, tokenizer->fingerprint)) {
         bytebpe_work_reset(work->bpe);
@@ -281,7 +287,8 @@ void tokenizer_encode(const struct tokenizer *tokenizer, struct tokenizer_work *
         if (part.token != NULL) {
             token_list_add(out, part.token->id);
         } else if (tokenizer->added.has_normalized) {
-            encode_rest(tokenizer, own, text + part.begin, part.end - part.begin, parse_specials, out);
+            encode_rest(tokenizer, own, text + part.begin, part.end - part.begin, parse_specials,
+                        out);
         } else {
             bytebpe_encode(&tokenizer->bpe, own, text + part.begin, part.end - part.begin, out);
         }
@@ -295,8 +302,9 @@ enum status tokenizer_decode(const struct tokenizer *tokenizer, const int32_t *i
     size_t raw_bytes = 0;
     for (size_t i = 0; i < count; i++) {
         if (ids[i] < 0 || ids[i] >= tokenizer->vocabulary.count) {
-            FAIL(error, STATUS_INPUT, "could not decode: id %d at place %zu is outside the vocabulary of %lld", ids[i], i,
-                 (long long)tokenizer->vocabulary.count);
+            FAIL(error, STATUS_INPUT,
+                 "could not decode: id %d at place %zu is outside the vocabulary of %lld", ids[i],
+                 i, (long long)tokenizer->vocabulary.count);
         }
         raw_bytes += tokenizer->bytes[ids[i]].size_bytes;
     }

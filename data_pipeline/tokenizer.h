@@ -1,7 +1,8 @@
-/* Text to token ids and back. One interface over several kinds; byte-level BPE (GPT-2, RoBERTa) is the first, others
- * enter as further files behind the same calls. Immutable after open: any number of threads may encode at once,
- * each with its own `struct token_list` and `struct tokenizer_work`.
- * Files: a folder with tokenizer.json (preferred) or vocab.json + merges.txt, in Hugging Face's formats. */
+/* Text to token ids and back. One interface over several kinds; byte-level BPE (GPT-2, RoBERTa) is
+ * the first, others enter as further files behind the same calls. Immutable after open: any number
+ * of threads may encode at once, each with its own `struct token_list` and `struct tokenizer_work`.
+ * Files: a folder with tokenizer.json (preferred) or vocab.json + merges.txt, in Hugging Face's
+ * formats. */
 #ifndef SHARDLM_DATA_PIPELINE_TOKENIZER_H
 #define SHARDLM_DATA_PIPELINE_TOKENIZER_H
 
@@ -25,9 +26,9 @@ void token_list_add(struct token_list *list, int32_t id);
 
 /* Ids of the special tokens; -1 where the vocabulary has none. */
 struct tokenizer_specials {
-    int32_t bos;  /* <s>, [CLS] */
-    int32_t pad;  /* <pad> */
-    int32_t eos;  /* </s>, [SEP] */
+    int32_t bos; /* <s>, [CLS] */
+    int32_t pad; /* <pad> */
+    int32_t eos; /* </s>, [SEP] */
     int32_t unk;
     int32_t mask;
 };
@@ -36,17 +37,21 @@ struct tokenizer_specials {
 MUST_CHECK enum status tokenizer_open(struct tokenizer **tokenizer, const char *path,
                                       struct error *error);
 void tokenizer_close(struct tokenizer *tokenizer); /* accepts NULL */
-/* Writes tokenizer.json, vocab.json and merges.txt into `folder` (made if absent), as Hugging Face reads them. */
+/* Writes tokenizer.json, vocab.json and merges.txt into `folder` (made if absent), as Hugging Face
+ * reads them. */
 MUST_CHECK enum status tokenizer_save(const struct tokenizer *tokenizer, const char *folder,
                                       struct error *error);
 
-int64_t tokenizer_vocabulary(const struct tokenizer *tokenizer); /* number of ids, special tokens included */
+int64_t tokenizer_vocabulary(
+    const struct tokenizer *tokenizer); /* number of ids, special tokens included */
 struct tokenizer_specials tokenizer_specials(const struct tokenizer *tokenizer);
 bool tokenizer_is_special(const struct tokenizer *tokenizer, int32_t id);
-/* Does the piece begin a word wherever it stands: its text starts with a blank or another white space of ASCII, or it
- * is a special token? (The first piece of a text begins one too.) For whole-word masks. */
+/* Does the piece begin a word wherever it stands: its text starts with a blank or another white
+ * space of ASCII, or it is a special token? (The first piece of a text begins one too.) For
+ * whole-word masks. */
 bool tokenizer_begins_word(const struct tokenizer *tokenizer, int32_t id);
-/* Name of a token as the files write it (byte symbols, "Ġthe"); borrows. NULL outside the vocabulary. */
+/* Name of a token as the files write it (byte symbols, "Ġthe"); borrows. NULL outside the
+ * vocabulary. */
 const char *tokenizer_token(const struct tokenizer *tokenizer, int32_t id);
 int32_t tokenizer_token_id(const struct tokenizer *tokenizer, const char *name); /* or -1 */
 /* Digest of vocabulary, merges, special tokens and settings: equal digests encode alike. */
@@ -55,14 +60,15 @@ struct digest tokenizer_fingerprint(const struct tokenizer *tokenizer);
 struct tokenizer_work *tokenizer_work_open(void);
 void tokenizer_work_close(struct tokenizer_work *work);
 
-/* Appends the ids of `text` (valid UTF-8, may hold U+0000, below 4 GiB) to `out`. Special tokens written in the text (<mask>, ...)
- * become their ids when `parse_specials`. Adds no <s> … </s>. Bytes that are no UTF-8 do no harm (they are encoded as
- * they stand); who wants them replaced by U+FFFD first calls utf8_repair. */
+/* Appends the ids of `text` (valid UTF-8, may hold U+0000, below 4 GiB) to `out`. Special tokens
+ * written in the text (<mask>, ...) become their ids when `parse_specials`. Adds no <s> … </s>.
+ * Bytes that are no UTF-8 do no harm (they are encoded as they stand); who wants them replaced by
+ * U+FFFD first calls utf8_repair. */
 void tokenizer_encode(const struct tokenizer *tokenizer, struct tokenizer_work *work,
                       const char *text, size_t size_bytes, bool parse_specials,
                       struct token_list *out);
-/* Where a token comes from. Ends are exclusive; a token that is part of a character covers all of it. Trimmed of white
- * space where the tokenizer's post-processor asks for it. */
+/* Where a token comes from. Ends are exclusive; a token that is part of a character covers all of
+ * it. Trimmed of white space where the tokenizer's post-processor asks for it. */
 struct token_place {
     size_t byte_begin;
     size_t byte_end;
@@ -92,17 +98,20 @@ struct wrap_options {
     enum truncation truncation;
     bool pad;
 };
-/* The input of a model made of one text or two (second may be NULL): <s> A </s> or <s> A </s></s> B </s>, whatever the
- * tokenizer's post-processor says. Replaces the content of `ids`, and of `types` (segment ids) unless NULL; padding
- * (type 0) is what stands from *real_count on. STATUS_INPUT if truncation cannot make it fit. */
-MUST_CHECK enum status tokenizer_wrap(const struct tokenizer *tokenizer, const struct token_list *first,
+/* The input of a model made of one text or two (second may be NULL): <s> A </s> or <s> A </s></s> B
+ * </s>, whatever the tokenizer's post-processor says. Replaces the content of `ids`, and of `types`
+ * (segment ids) unless NULL; padding (type 0) is what stands from *real_count on. STATUS_INPUT if
+ * truncation cannot make it fit. */
+MUST_CHECK enum status tokenizer_wrap(const struct tokenizer *tokenizer,
+                                      const struct token_list *first,
                                       const struct token_list *second,
                                       const struct wrap_options *options, struct token_list *ids,
                                       struct token_list *types, size_t *real_count,
                                       struct error *error);
 
-/* Text of ids; caller frees with memory_release. Special tokens are left out when `skip_specials`. Bytes that are no
- * UTF-8 (a character cut in two) become U+FFFD. STATUS_INPUT for an id outside the vocabulary. */
+/* Text of ids; caller frees with memory_release. Special tokens are left out when `skip_specials`.
+ * Bytes that are no UTF-8 (a character cut in two) become U+FFFD. STATUS_INPUT for an id outside
+ * the vocabulary. */
 MUST_CHECK enum status tokenizer_decode(const struct tokenizer *tokenizer, const int32_t *ids,
                                         size_t count, bool skip_specials, char **text,
                                         size_t *size_bytes, struct error *error);

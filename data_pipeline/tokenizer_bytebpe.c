@@ -1,5 +1,6 @@
-/* Merging. Most words come from a cache of short words; other short ones are merged by linear scans, words longer than
- * SHORT_BYTES with a heap: O(n log n), so that a run of a million signs costs no more than its length. */
+/* Merging. Most words come from a cache of short words; other short ones are merged by linear
+ * scans, words longer than SHORT_BYTES with a heap: O(n log n), so that a run of a million signs
+ * costs no more than its length. */
 #include "data_pipeline/tokenizer_bytebpe.h"
 
 #include <assert.h>
@@ -10,15 +11,15 @@
 #include "data_pipeline/gpt2_split.h"
 
 enum {
-    SHORT_BYTES = 64,      /* longest word merged by linear scans */
-    CACHED_BYTES = 15,     /* longest word in the cache; its length fills the 16th byte of the key */
-    CACHED_IDS = 11,       /* longest result in the cache */
-    CACHE_BITS = 14,       /* 16384 entries of 64 bytes: 1 MiB */
+    SHORT_BYTES = 64,  /* longest word merged by linear scans */
+    CACHED_BYTES = 15, /* longest word in the cache; its length fills the 16th byte of the key */
+    CACHED_IDS = 11,   /* longest result in the cache */
+    CACHE_BITS = 14,   /* 16384 entries of 64 bytes: 1 MiB */
     CACHE_ENTRIES = 1 << CACHE_BITS,
 };
 
-#define NO_RANK UINT32_MAX
-#define NO_PAIR UINT64_MAX
+#define NO_RANK     UINT32_MAX
+#define NO_PAIR     UINT64_MAX
 #define HASH_FACTOR 0x9e3779b97f4a7c15U /* 2^64 / golden ratio */
 
 struct bpe_slot {
@@ -159,7 +160,8 @@ static inline int32_t *list_room(struct token_list *out, size_t more)
     return out->ids + out->count;
 }
 
-/* Ids of the word's bytes; returns their number. Bytes without symbol become `unknown` or nothing. */
+/* Ids of the word's bytes; returns their number. Bytes without symbol become `unknown` or nothing.
+ */
 static size_t byte_ids_of(const struct bytebpe *bpe, const char *word, size_t size_bytes,
                           int32_t *ids)
 {
@@ -211,8 +213,8 @@ static size_t merge_short(const struct bytebpe *bpe, int32_t *ids, size_t count)
 }
 
 /* The candidate that begins at `place`, or NO_PAIR if there is no merge for it. */
-static uint64_t candidate_at(const struct bytebpe *bpe, const struct symbol *symbols, uint32_t place,
-                             uint32_t symbol_count)
+static uint64_t candidate_at(const struct bytebpe *bpe, const struct symbol *symbols,
+                             uint32_t place, uint32_t symbol_count)
 {
     const uint32_t next = symbols[place].next;
     if (next == symbol_count) {
@@ -346,12 +348,13 @@ static size_t merge_word(const struct bytebpe *bpe, struct bytebpe_work *work, c
     return count <= SHORT_BYTES ? merge_short(bpe, ids, count) : merge_long(bpe, work, ids, count);
 }
 
-/* Key of a word of 1 to CACHED_BYTES bytes; `readable` bytes may be read from `word`. Loads in native byte order:
- * keys never leave the process. */
+/* Key of a word of 1 to CACHED_BYTES bytes; `readable` bytes may be read from `word`. Loads in
+ * native byte order: keys never leave the process. */
 static inline struct cache_key key_of(const char *word, size_t size_bytes, size_t readable)
 {
 #if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
-    if (readable >= sizeof(struct cache_key)) { /* two loads and a mask instead of a copy by bytes */
+    if (readable >=
+        sizeof(struct cache_key)) { /* two loads and a mask instead of a copy by bytes */
         struct cache_key fast;
         memcpy(&fast, word, sizeof fast);
         if (size_bytes < 8) {

@@ -1,6 +1,7 @@
-/* Tokenizers as files, in Hugging Face's formats: tokenizer.json, or vocab.json (token → id) with merges.txt (a line
- * "left right" for each merge, in their order). The calls are tokenizer_open and tokenizer_save in tokenizer.h; this
- * header names the limits. Settings of truncation and padding in tokenizer.json are the caller's business, not read. */
+/* Tokenizers as files, in Hugging Face's formats: tokenizer.json, or vocab.json (token → id) with
+ * merges.txt (a line "left right" for each merge, in their order). The calls are tokenizer_open and
+ * tokenizer_save in tokenizer.h; this header names the limits. Settings of truncation and padding
+ * in tokenizer.json are the caller's business, not read. */
 #ifndef SHARDLM_DATA_PIPELINE_TOKENIZER_FILES_H
 #define SHARDLM_DATA_PIPELINE_TOKENIZER_FILES_H
 

@@ -1,4 +1,5 @@
-/* The inside of a tokenizer, for the files that make, read and write one; everybody else uses tokenizer.h. */
+/* The inside of a tokenizer, for the files that make, read and write one; everybody else uses
+ * tokenizer.h. */
 #ifndef SHARDLM_DATA_PIPELINE_TOKENIZER_PARTS_H
 #define SHARDLM_DATA_PIPELINE_TOKENIZER_PARTS_H
 
@@ -36,7 +37,8 @@ void tokenizer_add_token(struct tokenizer *tokenizer, const struct added_token *
 MUST_CHECK enum status tokenizer_seal(struct tokenizer *tokenizer, const char *where,
                                       struct error *error);
 /* The work's model part, emptied first if another tokenizer used it last. */
-struct bytebpe_work *tokenizer_work_for(const struct tokenizer *tokenizer, struct tokenizer_work *work);
+struct bytebpe_work *tokenizer_work_for(const struct tokenizer *tokenizer,
+                                        struct tokenizer_work *work);
 /* {"type": "RobertaProcessing", …} with <s> and </s>; NULL where the vocabulary lacks them. */
 json_t *tokenizer_roberta_processor(const struct token_table *vocabulary);
 

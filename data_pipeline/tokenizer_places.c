@@ -1,6 +1,7 @@
-/* Encoding with the place of each token in the text, as Hugging Face reports offsets: a token that holds part of a
- * character covers the whole one, and white space is trimmed by the post-processor's rule (counted in characters of
- * the token's written form, which is why it is done here once more by hand). */
+/* Encoding with the place of each token in the text, as Hugging Face reports offsets: a token that
+ * holds part of a character covers the whole one, and white space is trimmed by the
+ * post-processor's rule (counted in characters of the token's written form, which is why it is done
+ * here once more by hand). */
 #include <string.h>
 
 #include "base/memory.h"
@@ -27,8 +28,8 @@ void token_places_deinit(struct token_places *places)
 
 static void places_add(struct token_places *places, size_t begin, size_t end, int64_t word)
 {
-    memory_reserve((void **)&places->items, &places->capacity, places->count + 1, sizeof *places->items,
-                   "places of tokens");
+    memory_reserve((void **)&places->items, &places->capacity, places->count + 1,
+                   sizeof *places->items, "places of tokens");
     places->items[places->count++] =
         (struct token_place){.byte_begin = begin, .byte_end = end, .word = word};
 }
@@ -39,10 +40,10 @@ static void add_token(struct places_pass *pass, const struct text_part *part, si
     places_add(pass->places, base + part->begin, base + part->end, pass->word_count++);
 }
 
-/* Bytes at word[at] that `id` stands for, within a word of `size_bytes`. An unknown id stands for bytes without
- * symbol: one, or all that follow each other where they are fused. */
-static size_t token_bytes(const struct tokenizer *tokenizer, int32_t id, const char *word, size_t at,
-                          size_t size_bytes)
+/* Bytes at word[at] that `id` stands for, within a word of `size_bytes`. An unknown id stands for
+ * bytes without symbol: one, or all that follow each other where they are fused. */
+static size_t token_bytes(const struct tokenizer *tokenizer, int32_t id, const char *word,
+                          size_t at, size_t size_bytes)
 {
     const struct bytebpe *const bpe = &tokenizer->bpe;
     if (bpe->unknown < 0 || bpe->byte_ids[(unsigned char)word[at]] >= 0) {
@@ -50,14 +51,15 @@ static size_t token_bytes(const struct tokenizer *tokenizer, int32_t id, const c
         return known < size_bytes - at ? known : size_bytes - at;
     }
     size_t count = 1;
-    while (bpe->fuse_unknown && at + count < size_bytes && bpe->byte_ids[(unsigned char)word[at + count]] < 0) {
+    while (bpe->fuse_unknown && at + count < size_bytes &&
+           bpe->byte_ids[(unsigned char)word[at + count]] < 0) {
         count++;
     }
     return count;
 }
 
-/* One word: text bytes [begin, begin + size_bytes) of `text`, which stands at `base` of the whole; `prefix` bytes
- * (0 or 1) of `text` are not in the whole. */
+/* One word: text bytes [begin, begin + size_bytes) of `text`, which stands at `base` of the whole;
+ * `prefix` bytes (0 or 1) of `text` are not in the whole. */
 static void add_word(struct places_pass *pass, const char *text, size_t begin, size_t size_bytes,
                      size_t base, size_t prefix)
 {
@@ -65,7 +67,8 @@ static void add_word(struct places_pass *pass, const char *text, size_t begin, s
     bytebpe_encode_word(&pass->tokenizer->bpe, pass->work, text + begin, size_bytes, pass->out);
     size_t at = begin;
     for (size_t i = first; i < pass->out->count && at < begin + size_bytes; i++) {
-        const size_t end = at + token_bytes(pass->tokenizer, pass->out->ids[i], text, at, begin + size_bytes);
+        const size_t end =
+            at + token_bytes(pass->tokenizer, pass->out->ids[i], text, at, begin + size_bytes);
         /* a prefix blank takes the place of the character behind it */
         const size_t from = at > prefix ? at - prefix : 0;
         const size_t to = end > prefix + from ? end - prefix : from + 1;
@@ -79,7 +82,8 @@ static void add_word(struct places_pass *pass, const char *text, size_t begin, s
 static void add_plain(struct places_pass *pass, const char *text, size_t size_bytes, size_t base)
 {
     const size_t plain_bytes = size_bytes;
-    const char *const whole = bytebpe_prefixed(&pass->tokenizer->bpe, pass->work, text, &size_bytes);
+    const char *const whole =
+        bytebpe_prefixed(&pass->tokenizer->bpe, pass->work, text, &size_bytes);
     const size_t prefix = size_bytes - plain_bytes;
     if (!pass->tokenizer->bpe.use_pattern) {
         add_word(pass, whole, 0, size_bytes, base, prefix);
@@ -113,7 +117,8 @@ static void add_part(struct places_pass *pass, const char *text, size_t size_byt
     }
 }
 
-/* Offset of each code point (a broken part counts as one), with the end of the text behind; caller releases. */
+/* Offset of each code point (a broken part counts as one), with the end of the text behind; caller
+ * releases. */
 static size_t *character_starts(const char *text, size_t size_bytes, size_t *count)
 {
     size_t *const starts = memory_take(size_bytes + 1, sizeof *starts, "places of characters");
@@ -179,14 +184,16 @@ static void trim(const struct places_pass *pass, const char *text)
         size_t leading = 0;
         size_t trailing = 0;
         if (added_tokens_find(&pass->tokenizer->added, id) != NULL) {
-            count_blanks(text + place->byte_begin, place->byte_end - place->byte_begin, &leading, &trailing);
+            count_blanks(text + place->byte_begin, place->byte_end - place->byte_begin, &leading,
+                         &trailing);
         } else {
             const struct token_text name = pass->tokenizer->vocabulary.texts[id];
             count_blanks(name.bytes, name.size_bytes, &leading, &trailing);
         }
         const bool opens = i == 0 || place->character_begin == 0;
         if (leading == 1 && opens && pass->tokenizer->template.keep_prefix) {
-            leading = 0; /* the blank that was put before the text; more than one were in the text */
+            leading =
+                0; /* the blank that was put before the text; more than one were in the text */
         }
         const size_t from = place->character_begin + leading;
         place->character_begin = from < place->character_end ? from : place->character_end;

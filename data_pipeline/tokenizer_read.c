@@ -1,4 +1,5 @@
-/* Reading tokenizers. Every value is checked before use: kinds, ids without gaps, merges that name known tokens. */
+/* Reading tokenizers. Every value is checked before use: kinds, ids without gaps, merges that name
+ * known tokens. */
 #include <string.h>
 
 #include "base/file.h"
@@ -33,7 +34,8 @@ static enum status place_token(struct named_token *by_id, size_t count, const ch
 {
     const json_int_t number = json_integer_value(id);
     if (!json_is_integer(id) || number < 0 || (size_t)number >= count) {
-        FAIL(error, STATUS_FORMAT, "\"%s\": the id of token \"%s\" is not an integer from 0 to %zu (ids have no gaps)",
+        FAIL(error, STATUS_FORMAT,
+             "\"%s\": the id of token \"%s\" is not an integer from 0 to %zu (ids have no gaps)",
              where, text, count - 1);
     }
     if (by_id[number].text != NULL) {
@@ -55,29 +57,33 @@ static enum status read_names(struct tokenizer *tokenizer, json_t *vocabulary, c
         count += json_object_get(vocabulary, content) == NULL;
     }
     if (count == 0 || count > TOKEN_COUNT_MAX) {
-        FAIL(error, STATUS_FORMAT, "\"%s\": the vocabulary has %zu tokens, expected 1 to %d", where, count,
-             TOKEN_COUNT_MAX);
+        FAIL(error, STATUS_FORMAT, "\"%s\": the vocabulary has %zu tokens, expected 1 to %d", where,
+             count, TOKEN_COUNT_MAX);
     }
     struct named_token *const by_id = memory_take(count, sizeof *by_id, "tokens of a file");
     enum status status = STATUS_OK;
     const char *text = NULL;
     json_t *id = NULL;
-    json_object_foreach(vocabulary, text, id) {
+    json_object_foreach(vocabulary, text, id)
+    {
         if (status == STATUS_OK) {
-            status = place_token(by_id, count, text, strlen(text), id, TOKEN_FLAG_IN_MODEL, where, error);
+            status = place_token(by_id, count, text, strlen(text), id, TOKEN_FLAG_IN_MODEL, where,
+                                 error);
         }
     }
     for (size_t i = 0; i < json_array_size(added) && status == STATUS_OK; i++) {
         const json_t *const token = json_array_get(added, i);
         const json_t *const content = json_object_get(token, "content");
         if (json_object_get(vocabulary, json_string_value(content)) == NULL) {
-            status = place_token(by_id, count, json_string_value(content), json_string_length(content),
-                                 json_object_get(token, "id"), 0, where, error);
+            status =
+                place_token(by_id, count, json_string_value(content), json_string_length(content),
+                            json_object_get(token, "id"), 0, where, error);
         }
     }
     for (size_t i = 0; i < count && status == STATUS_OK; i++) {
         if (!tokenizer_name(tokenizer, by_id[i].text, by_id[i].size_bytes, by_id[i].flags)) {
-            status = error_set(error, STATUS_FORMAT, "\"%s\": token \"%s\" stands there twice", where, by_id[i].text);
+            status = error_set(error, STATUS_FORMAT, "\"%s\": token \"%s\" stands there twice",
+                               where, by_id[i].text);
         }
     }
     memory_release(by_id);
@@ -93,16 +99,19 @@ static enum status read_added(struct tokenizer *tokenizer, const json_t *added, 
         const char *const text = json_string_value(content);
         int64_t id = -1;
         TRY(json_member_integer(entry, "id", where, &id, error));
-        const int32_t known = token_table_find(&tokenizer->vocabulary, text, json_string_length(content));
+        const int32_t known =
+            token_table_find(&tokenizer->vocabulary, text, json_string_length(content));
         if (known != id) {
-            FAIL(error, STATUS_FORMAT, "\"%s\": added token \"%s\" has id %lld, the vocabulary says %d", where, text,
+            FAIL(error, STATUS_FORMAT,
+                 "\"%s\": added token \"%s\" has id %lld, the vocabulary says %d", where, text,
                  (long long)id, known);
         }
         if (text[0] == '\0') {
             FAIL(error, STATUS_FORMAT, "\"%s\": added token %lld is empty", where, (long long)id);
         }
         if ((tokenizer->flags[id] & TOKEN_FLAG_ADDED) != 0) {
-            FAIL(error, STATUS_FORMAT, "\"%s\": added token \"%s\" stands there twice", where, text);
+            FAIL(error, STATUS_FORMAT, "\"%s\": added token \"%s\" stands there twice", where,
+                 text);
         }
         struct added_token token = {.id = (int32_t)id};
         TRY(read_flag(entry, "special", false, where, &token.special, error));
@@ -131,13 +140,15 @@ static enum status add_merge(struct tokenizer *tokenizer, const char *left, size
     };
     memory_release(sum);
     if (merge.left < 0 || merge.right < 0 || merge.result < 0) {
-        FAIL(error, STATUS_FORMAT, "\"%s\": merge %zu (\"%.*s %.*s\"): %s is not in the vocabulary", where, number,
-             (int)(left_bytes < 200 ? left_bytes : 200), left, (int)(right_bytes < 200 ? right_bytes : 200), right,
-             merge.left < 0 ? "the left part" : (merge.right < 0 ? "the right part" : "the result"));
+        FAIL(error, STATUS_FORMAT, "\"%s\": merge %zu (\"%.*s %.*s\"): %s is not in the vocabulary",
+             where, number, (int)(left_bytes < 200 ? left_bytes : 200), left,
+             (int)(right_bytes < 200 ? right_bytes : 200), right,
+             merge.left < 0 ? "the left part"
+                            : (merge.right < 0 ? "the right part" : "the result"));
     }
     struct bytebpe *const bpe = &tokenizer->bpe;
-    memory_reserve((void **)&bpe->merges, &bpe->merge_capacity, bpe->merge_count + 1, sizeof *bpe->merges,
-                   "merges of a tokenizer");
+    memory_reserve((void **)&bpe->merges, &bpe->merge_capacity, bpe->merge_count + 1,
+                   sizeof *bpe->merges, "merges of a tokenizer");
     bpe->merges[bpe->merge_count++] = merge;
     return STATUS_OK;
 }
@@ -150,7 +161,8 @@ static enum status add_merge_line(struct tokenizer *tokenizer, const char *line,
     const size_t left_bytes = blank == NULL ? size_bytes : (size_t)(blank - line);
     const size_t right_bytes = blank == NULL ? 0 : size_bytes - left_bytes - 1;
     if (left_bytes == 0 || right_bytes == 0 || memchr(blank + 1, ' ', right_bytes) != NULL) {
-        FAIL(error, STATUS_FORMAT, "\"%s\": merge %zu (\"%.*s\") is not two tokens with a blank between", where, number,
+        FAIL(error, STATUS_FORMAT,
+             "\"%s\": merge %zu (\"%.*s\") is not two tokens with a blank between", where, number,
              (int)(size_bytes < 200 ? size_bytes : 200), line);
     }
     return add_merge(tokenizer, line, left_bytes, blank + 1, right_bytes, number, where, error);
@@ -162,17 +174,19 @@ static enum status read_merges(struct tokenizer *tokenizer, const json_t *merges
     for (size_t i = 0; i < json_array_size(merges); i++) {
         const json_t *const merge = json_array_get(merges, i);
         if (json_is_string(merge)) {
-            TRY(add_merge_line(tokenizer, json_string_value(merge), json_string_length(merge), i + 1, where, error));
+            TRY(add_merge_line(tokenizer, json_string_value(merge), json_string_length(merge),
+                               i + 1, where, error));
             continue;
         }
         const json_t *const left = json_array_get(merge, 0);
         const json_t *const right = json_array_get(merge, 1);
         if (!json_is_string(left) || !json_is_string(right) || json_array_size(merge) != 2) {
-            FAIL(error, STATUS_FORMAT, "\"%s\": merge %zu is neither \"left right\" nor [\"left\", \"right\"]", where,
+            FAIL(error, STATUS_FORMAT,
+                 "\"%s\": merge %zu is neither \"left right\" nor [\"left\", \"right\"]", where,
                  i + 1);
         }
-        TRY(add_merge(tokenizer, json_string_value(left), json_string_length(left), json_string_value(right),
-                      json_string_length(right), i + 1, where, error));
+        TRY(add_merge(tokenizer, json_string_value(left), json_string_length(left),
+                      json_string_value(right), json_string_length(right), i + 1, where, error));
     }
     return STATUS_OK;
 }
@@ -186,7 +200,8 @@ static enum status expect_unset(const json_t *object, const char *key, const cha
                        (json_is_string(value) && json_string_length(value) == 0) ||
                        (json_is_number(value) && json_number_value(value) == 0.0);
     if (!unset) {
-        FAIL(error, STATUS_FORMAT, "\"%s\": \"%s\" of the model is set, which is not supported", where, key);
+        FAIL(error, STATUS_FORMAT, "\"%s\": \"%s\" of the model is set, which is not supported",
+             where, key);
     }
     return STATUS_OK;
 }
@@ -206,8 +221,8 @@ static enum status byte_level_part(const json_t *root, const char *key, const ch
         }
     }
     if (type == NULL || strcmp(type, "ByteLevel") != 0) {
-        FAIL(error, STATUS_FORMAT, "\"%s\": %s \"%s\" is not supported: expected ByteLevel", where, key,
-             type == NULL ? "null" : type);
+        FAIL(error, STATUS_FORMAT, "\"%s\": %s \"%s\" is not supported: expected ByteLevel", where,
+             key, type == NULL ? "null" : type);
     }
     *part = value;
     return STATUS_OK;
@@ -220,19 +235,22 @@ static enum status read_model(struct tokenizer *tokenizer, const json_t *root, c
     json_t *vocabulary = NULL;
     json_t *merges = NULL;
     if (type != NULL && strcmp(type, "BPE") != 0) {
-        FAIL(error, STATUS_FORMAT, "\"%s\": tokenizer kind \"%s\" is not supported: expected byte-level BPE", where, type);
+        FAIL(error, STATUS_FORMAT,
+             "\"%s\": tokenizer kind \"%s\" is not supported: expected byte-level BPE", where,
+             type);
     }
     TRY(json_member_object(model, "vocab", where, &vocabulary, error));
     TRY(json_member_array(model, "merges", where, &merges, error));
-    const char *const unset[] = {"dropout", "continuing_subword_prefix", "end_of_word_suffix", "byte_fallback"};
+    const char *const unset[] = {"dropout", "continuing_subword_prefix", "end_of_word_suffix",
+                                 "byte_fallback"};
     for (int i = 0; i < ARRAY_LENGTH(unset); i++) {
         TRY(expect_unset(model, unset[i], where, error));
     }
     const json_t *const normalizer = json_object_get(root, "normalizer");
     if (normalizer != NULL && !json_is_null(normalizer)) {
         const char *const kind = json_string_value(json_object_get(normalizer, "type"));
-        FAIL(error, STATUS_FORMAT, "\"%s\": normalizer \"%s\" is not supported: expected null", where,
-             kind == NULL ? "?" : kind);
+        FAIL(error, STATUS_FORMAT, "\"%s\": normalizer \"%s\" is not supported: expected null",
+             where, kind == NULL ? "?" : kind);
     }
     const json_t *const added = json_object_get(root, "added_tokens");
     if (added != NULL && !json_is_null(added) && !json_is_array(added)) {
@@ -243,8 +261,8 @@ static enum status read_model(struct tokenizer *tokenizer, const json_t *root, c
     TRY(read_merges(tokenizer, merges, where, error));
     const json_t *const unknown = json_object_get(model, "unk_token");
     if (json_is_string(unknown)) {
-        tokenizer->bpe.unknown =
-            token_table_find(&tokenizer->vocabulary, json_string_value(unknown), json_string_length(unknown));
+        tokenizer->bpe.unknown = token_table_find(
+            &tokenizer->vocabulary, json_string_value(unknown), json_string_length(unknown));
     }
     TRY(read_flag(model, "fuse_unk", false, where, &tokenizer->bpe.fuse_unknown, error));
     return read_flag(model, "ignore_merges", false, where, &tokenizer->bpe.ignore_merges, error);
@@ -258,7 +276,8 @@ static enum status read_root(struct tokenizer *tokenizer, const json_t *root, co
     TRY(read_model(tokenizer, root, model, where, error));
     const json_t *splitter = NULL;
     TRY(byte_level_part(root, "pre_tokenizer", where, &splitter, error));
-    TRY(read_flag(splitter, "add_prefix_space", true, where, &tokenizer->bpe.add_prefix_space, error));
+    TRY(read_flag(splitter, "add_prefix_space", true, where, &tokenizer->bpe.add_prefix_space,
+                  error));
     TRY(read_flag(splitter, "use_regex", true, where, &tokenizer->bpe.use_pattern, error));
     const json_t *decoder = json_object_get(root, "decoder");
     if (decoder != NULL && !json_is_null(decoder)) {
@@ -321,9 +340,10 @@ static void add_known_specials(struct tokenizer *tokenizer)
     for (int i = 0; i < ARRAY_LENGTH(names); i++) {
         const int32_t id = token_table_find(&tokenizer->vocabulary, names[i], strlen(names[i]));
         if (id >= 0) {
-            tokenizer_add_token(tokenizer, &(struct added_token){.id = id,
-                                                                 .special = true,
-                                                                 .strip_left = strcmp(names[i], "<mask>") == 0});
+            tokenizer_add_token(
+                tokenizer, &(struct added_token){.id = id,
+                                                 .special = true,
+                                                 .strip_left = strcmp(names[i], "<mask>") == 0});
         }
     }
 }
@@ -335,7 +355,8 @@ static enum status read_pair(struct tokenizer *tokenizer, const char *vocabulary
     TRY(json_read_file(vocabulary_path, TOKENIZER_FILE_BYTES_MAX, &vocabulary, error));
     enum status status = STATUS_OK;
     if (!json_is_object(vocabulary)) {
-        status = error_set(error, STATUS_FORMAT, "\"%s\": expected an object of tokens and ids", vocabulary_path);
+        status = error_set(error, STATUS_FORMAT, "\"%s\": expected an object of tokens and ids",
+                           vocabulary_path);
     }
     if (status == STATUS_OK) {
         status = read_names(tokenizer, vocabulary, NULL, vocabulary_path, error);
@@ -371,7 +392,9 @@ enum status tokenizer_open(struct tokenizer **tokenizer, const char *path, struc
         return status;
     }
     if (!file_exists(vocabulary_path) || !file_exists(merges_path)) {
-        FAIL(error, STATUS_INPUT, "\"%s\": no tokenizer there, expected tokenizer.json or vocab.json and merges.txt", path);
+        FAIL(error, STATUS_INPUT,
+             "\"%s\": no tokenizer there, expected tokenizer.json or vocab.json and merges.txt",
+             path);
     }
     struct tokenizer *const made = tokenizer_new();
     const enum status status = read_pair(made, vocabulary_path, merges_path, error);

@@ -37,12 +37,14 @@ static enum status named_id(const json_t *name, const json_t *id,
                             int32_t *result, struct error *error)
 {
     if (!json_is_string(name) || !json_is_integer(id)) {
-        FAIL(error, STATUS_FORMAT, "\"%s\": a special token of the post_processor is not a name and an id", where);
+        FAIL(error, STATUS_FORMAT,
+             "\"%s\": a special token of the post_processor is not a name and an id", where);
     }
     const char *const text = json_string_value(name);
     const int32_t known = token_table_find(vocabulary, text, json_string_length(name));
     if (known < 0 || known != json_integer_value(id)) {
-        FAIL(error, STATUS_FORMAT, "\"%s\": post_processor gives token \"%s\" the id %lld, the vocabulary %d", where,
+        FAIL(error, STATUS_FORMAT,
+             "\"%s\": post_processor gives token \"%s\" the id %lld, the vocabulary %d", where,
              text, (long long)json_integer_value(id), known);
     }
     *result = known;
@@ -109,9 +111,11 @@ static enum status read_template_special(struct template_row *row, const json_t 
     TRY(json_member_array(entry, "tokens", where, &tokens, error));
     for (size_t i = 0; i < json_array_size(ids); i++) {
         int32_t id = -1;
-        TRY(named_id(json_array_get(tokens, i), json_array_get(ids, i), vocabulary, where, &id, error));
+        TRY(named_id(json_array_get(tokens, i), json_array_get(ids, i), vocabulary, where, &id,
+                     error));
         if (!row_add(row, TEMPLATE_SOURCE_SPECIAL, id, type)) {
-            FAIL(error, STATUS_LIMIT, "\"%s\": post_processor has more than %d pieces", where, TEMPLATE_PIECES_MAX);
+            FAIL(error, STATUS_LIMIT, "\"%s\": post_processor has more than %d pieces", where,
+                 TEMPLATE_PIECES_MAX);
         }
     }
     return STATUS_OK;
@@ -132,23 +136,29 @@ static enum status read_template_row(struct template_row *row, const json_t *pro
         int64_t type = 0;
         TRY(json_member_integer(body, "type_id", where, &type, error));
         if (type < 0 || type > INT32_MAX) {
-            FAIL(error, STATUS_FORMAT, "\"%s\": type_id %lld of the post_processor is out of range", where, (long long)type);
+            FAIL(error, STATUS_FORMAT, "\"%s\": type_id %lld of the post_processor is out of range",
+                 where, (long long)type);
         }
         if (sequence == NULL) {
-            TRY(read_template_special(row, processor, special, (int32_t)type, vocabulary, where, error));
+            TRY(read_template_special(row, processor, special, (int32_t)type, vocabulary, where,
+                                      error));
             continue;
         }
         const char *name = NULL;
         TRY(json_member_text(sequence, "id", where, &name, error));
         const bool first = strcmp(name, "A") == 0;
         if (!first && strcmp(name, "B") != 0) {
-            FAIL(error, STATUS_FORMAT, "\"%s\": sequence \"%s\" of the post_processor is neither A nor B", where, name);
+            FAIL(error, STATUS_FORMAT,
+                 "\"%s\": sequence \"%s\" of the post_processor is neither A nor B", where, name);
         }
         if (!first && strcmp(key, "single") == 0) {
-            FAIL(error, STATUS_FORMAT, "\"%s\": the post_processor's template for one text names sequence B", where);
+            FAIL(error, STATUS_FORMAT,
+                 "\"%s\": the post_processor's template for one text names sequence B", where);
         }
-        if (!row_add(row, first ? TEMPLATE_SOURCE_FIRST : TEMPLATE_SOURCE_SECOND, -1, (int32_t)type)) {
-            FAIL(error, STATUS_LIMIT, "\"%s\": post_processor has more than %d pieces", where, TEMPLATE_PIECES_MAX);
+        if (!row_add(row, first ? TEMPLATE_SOURCE_FIRST : TEMPLATE_SOURCE_SECOND, -1,
+                     (int32_t)type)) {
+            FAIL(error, STATUS_LIMIT, "\"%s\": post_processor has more than %d pieces", where,
+                 TEMPLATE_PIECES_MAX);
         }
     }
     return STATUS_OK;
@@ -173,7 +183,8 @@ static enum status read_one(struct tokenizer_template *template, const json_t *p
         return STATUS_OK;
     }
     FAIL(error, STATUS_FORMAT,
-         "\"%s\": post_processor \"%s\" is not supported: expected RobertaProcessing, BertProcessing, "
+         "\"%s\": post_processor \"%s\" is not supported: expected RobertaProcessing, "
+         "BertProcessing, "
          "TemplateProcessing, ByteLevel or a Sequence of these",
          where, type);
 }
@@ -229,7 +240,8 @@ static enum status truncate_counts(size_t room, enum truncation truncation, bool
     }
     size_t *const cut = truncation == TRUNCATION_ONLY_SECOND ? second : first;
     if (*cut < over) {
-        FAIL(error, STATUS_INPUT, "could not truncate: %zu tokens have to go, the text to cut has %zu", over, *cut);
+        FAIL(error, STATUS_INPUT,
+             "could not truncate: %zu tokens have to go, the text to cut has %zu", over, *cut);
     }
     *cut -= over;
     return STATUS_OK;
@@ -250,7 +262,8 @@ enum status tokenizer_wrap(const struct tokenizer *tokenizer, const struct token
     }
     if (options->truncation != TRUNCATION_NONE) {
         if (options->token_count_max < special_count) {
-            FAIL(error, STATUS_INPUT, "could not truncate to %zu tokens: special tokens alone are %zu",
+            FAIL(error, STATUS_INPUT,
+                 "could not truncate to %zu tokens: special tokens alone are %zu",
                  options->token_count_max, special_count);
         }
         TRY(truncate_counts(options->token_count_max - special_count, options->truncation,
@@ -263,7 +276,8 @@ enum status tokenizer_wrap(const struct tokenizer *tokenizer, const struct token
     for (size_t i = 0; i < row->count; i++) {
         const struct template_piece *const piece = &row->pieces[i];
         const bool special = piece->source == TEMPLATE_SOURCE_SPECIAL;
-        const struct token_list *const text = piece->source == TEMPLATE_SOURCE_SECOND ? second : first;
+        const struct token_list *const text =
+            piece->source == TEMPLATE_SOURCE_SECOND ? second : first;
         const size_t count = special ? 1 : (text == first ? first_count : second_count);
         for (size_t k = 0; k < count; k++) {
             token_list_add(ids, special ? piece->id : text->ids[k]);
@@ -274,7 +288,8 @@ enum status tokenizer_wrap(const struct tokenizer *tokenizer, const struct token
     }
     *real_count = ids->count;
     if (options->pad && ids->count < options->token_count_max && tokenizer->specials.pad < 0) {
-        FAIL(error, STATUS_INPUT, "could not pad to %zu tokens: the vocabulary has no <pad>", options->token_count_max);
+        FAIL(error, STATUS_INPUT, "could not pad to %zu tokens: the vocabulary has no <pad>",
+             options->token_count_max);
     }
     while (options->pad && ids->count < options->token_count_max) {
         token_list_add(ids, tokenizer->specials.pad);

@@ -1,5 +1,6 @@
-/* What a model's input is made of: special tokens around one text or two, truncation and padding. The rules are those
- * of the post-processor in tokenizer.json: RobertaProcessing, BertProcessing, TemplateProcessing, ByteLevel, none. */
+/* What a model's input is made of: special tokens around one text or two, truncation and padding.
+ * The rules are those of the post-processor in tokenizer.json: RobertaProcessing, BertProcessing,
+ * TemplateProcessing, ByteLevel, none. */
 #ifndef SHARDLM_DATA_PIPELINE_TOKENIZER_TEMPLATE_H
 #define SHARDLM_DATA_PIPELINE_TOKENIZER_TEMPLATE_H
 
@@ -30,11 +31,12 @@ struct template_row {
 struct tokenizer_template {
     struct template_row single;
     struct template_row pair;
-    bool trim_places;     /* places of tokens leave out white space at their ends */
-    bool keep_prefix;     /* but for the blank that was put before the text */
+    bool trim_places; /* places of tokens leave out white space at their ends */
+    bool keep_prefix; /* but for the blank that was put before the text */
 };
 
-/* From the value of "post_processor" (NULL or null: texts one after another). `where` names the file. */
+/* From the value of "post_processor" (NULL or null: texts one after another). `where` names the
+ * file. */
 MUST_CHECK enum status tokenizer_template_read(struct tokenizer_template *template,
                                                const json_t *post_processor,
                                                const struct token_table *vocabulary,

@@ -1,7 +1,8 @@
-/* The merge loop. Words are rows of ids; a table counts neighbouring pairs (overlapping ones too: aaa has two); a heap
- * of candidates holds, for each pair, the words in which it arose. A candidate whose count has changed goes back with
- * the new one. Each single replacement updates the counts of the pairs beside it; the count of the merged pair itself
- * stays: it matters only if the same token comes into being once more from other parts, and then as in the reference. */
+/* The merge loop. Words are rows of ids; a table counts neighbouring pairs (overlapping ones too:
+ * aaa has two); a heap of candidates holds, for each pair, the words in which it arose. A candidate
+ * whose count has changed goes back with the new one. Each single replacement updates the counts of
+ * the pairs beside it; the count of the merged pair itself stays: it matters only if the same token
+ * comes into being once more from other parts, and then as in the reference. */
 #include "data_pipeline/tokenizer_train.h"
 
 #include <string.h>
@@ -26,10 +27,10 @@ struct word_row {
 struct pair_entry {
     uint64_t pair; /* left id << 32 | right id */
     int64_t count;
-    uint64_t stamp;   /* of the last arising, so that a word is noted once in a step */
-    size_t arisen;    /* words noted in this step */
+    uint64_t stamp;    /* of the last arising, so that a word is noted once in a step */
+    size_t arisen;     /* words noted in this step */
     size_t next_place; /* where the next of them goes */
-    size_t last_rank; /* of its last merge, plus one; 0: none */
+    size_t last_rank;  /* of its last merge, plus one; 0: none */
 };
 
 struct arising {
@@ -76,15 +77,16 @@ enum status tokenizer_trainer_open(struct tokenizer_trainer **trainer,
                                    struct error *error)
 {
     if (options->vocabulary < 1 || options->vocabulary > TOKEN_COUNT_MAX) {
-        FAIL(error, STATUS_INPUT, "vocabulary %lld is out of range: expected 1 to %d", (long long)options->vocabulary,
-             TOKEN_COUNT_MAX);
+        FAIL(error, STATUS_INPUT, "vocabulary %lld is out of range: expected 1 to %d",
+             (long long)options->vocabulary, TOKEN_COUNT_MAX);
     }
     if (options->min_frequency < 0) {
-        FAIL(error, STATUS_INPUT, "min_frequency %lld is negative", (long long)options->min_frequency);
+        FAIL(error, STATUS_INPUT, "min_frequency %lld is negative",
+             (long long)options->min_frequency);
     }
     if (options->special_count < 0 || options->special_count > TRAIN_SPECIALS_MAX) {
-        FAIL(error, STATUS_INPUT, "%lld special tokens: expected at most %d", (long long)options->special_count,
-             TRAIN_SPECIALS_MAX);
+        FAIL(error, STATUS_INPUT, "%lld special tokens: expected at most %d",
+             (long long)options->special_count, TRAIN_SPECIALS_MAX);
     }
     for (int64_t i = 0; i < options->special_count; i++) {
         if (options->specials[i] == NULL || options->specials[i][0] == '\0') {
@@ -121,7 +123,8 @@ enum status tokenizer_trainer_add(struct tokenizer_trainer *trainer, const char 
                                   size_t size_bytes, struct error *error)
 {
     if (size_bytes > TRAIN_WORD_BYTES_MAX - trainer->counts.text_bytes) {
-        FAIL(error, STATUS_LIMIT, "could not count words: the different ones exceed %zu bytes", TRAIN_WORD_BYTES_MAX);
+        FAIL(error, STATUS_LIMIT, "could not count words: the different ones exceed %zu bytes",
+             TRAIN_WORD_BYTES_MAX);
     }
     for (size_t at = 0; at < size_bytes;) {
         const size_t end = gpt2_split_next(text, size_bytes, at);
@@ -176,7 +179,8 @@ static uint32_t entry_of(struct tokenizer_trainer *trainer, int32_t left, int32_
 }
 
 /* A pair arose in `word`: count it, and note the word. */
-static void pair_arises(struct tokenizer_trainer *trainer, int32_t left, int32_t right, uint32_t word)
+static void pair_arises(struct tokenizer_trainer *trainer, int32_t left, int32_t right,
+                        uint32_t word)
 {
     const uint32_t index = entry_of(trainer, left, right);
     struct pair_entry *const entry = &trainer->pairs[index];
@@ -187,8 +191,8 @@ static void pair_arises(struct tokenizer_trainer *trainer, int32_t left, int32_t
     }
     entry->stamp = stamp;
     entry->arisen++;
-    memory_reserve((void **)&trainer->arisings, &trainer->arising_capacity, trainer->arising_count + 1,
-                   sizeof *trainer->arisings, "new pairs");
+    memory_reserve((void **)&trainer->arisings, &trainer->arising_capacity,
+                   trainer->arising_count + 1, sizeof *trainer->arisings, "new pairs");
     trainer->arisings[trainer->arising_count++] = (struct arising){index, word};
 }
 
@@ -227,7 +231,8 @@ static void heap_replace_first(struct tokenizer_trainer *trainer, struct merge_c
     heap[at] = candidate;
 }
 
-/* Makes candidates of the pairs that arose in this step, each with its words. Uses `arisen` as fill level. */
+/* Makes candidates of the pairs that arose in this step, each with its words. Uses `arisen` as fill
+ * level. */
 static void candidates_add(struct tokenizer_trainer *trainer)
 {
     memory_reserve((void **)&trainer->places, &trainer->place_capacity,
@@ -238,8 +243,9 @@ static void candidates_add(struct tokenizer_trainer *trainer)
         struct pair_entry *const entry = &trainer->pairs[arising.entry];
         if (entry->arisen != 0) { /* the first of this pair: a run of places for all of them */
             if (entry->count > 0) {
-                heap_add(trainer, (struct merge_candidate){entry->count, entry->pair, arising.entry,
-                                                           (uint32_t)entry->arisen, trainer->place_count});
+                heap_add(trainer,
+                         (struct merge_candidate){entry->count, entry->pair, arising.entry,
+                                                  (uint32_t)entry->arisen, trainer->place_count});
             }
             entry->next_place = trainer->place_count;
             trainer->place_count += entry->arisen;
@@ -259,7 +265,8 @@ static void start(struct tokenizer_trainer *trainer)
                               strlen(trainer->options.specials[i]));
     }
     int32_t byte_ids[256];
-    for (uint32_t code_point = 0; code_point <= 2 * 256; code_point++) { /* symbols lie below 2 * 256 */
+    for (uint32_t code_point = 0; code_point <= 2 * 256;
+         code_point++) { /* symbols lie below 2 * 256 */
         const int value = byte_symbol_value(code_point);
         if (value >= 0) {
             char symbol[BYTE_SYMBOL_BYTES];
@@ -270,7 +277,8 @@ static void start(struct tokenizer_trainer *trainer)
     }
     const struct word_counts *const counts = &trainer->counts;
     trainer->words = memory_take(counts->word_count, sizeof *trainer->words, "words to train on");
-    trainer->symbols = memory_take(counts->text_bytes, sizeof *trainer->symbols, "words to train on");
+    trainer->symbols =
+        memory_take(counts->text_bytes, sizeof *trainer->symbols, "words to train on");
     for (size_t i = 0; i < counts->text_bytes; i++) {
         trainer->symbols[i] = byte_ids[(unsigned char)counts->text[i]];
     }
@@ -341,10 +349,11 @@ static void merge_all(struct tokenizer_trainer *trainer)
         }
         trainer->heap_count--;
         heap_replace_first(trainer, trainer->heap[trainer->heap_count]);
-        struct bpe_merge merge = {.left = (int32_t)(best.pair >> 32), .right = (int32_t)(uint32_t)best.pair};
+        struct bpe_merge merge = {.left = (int32_t)(best.pair >> 32),
+                                  .right = (int32_t)(uint32_t)best.pair};
         merge.result = name_of(trainer, merge.left, merge.right);
-        memory_reserve((void **)&trainer->merges, &trainer->merge_capacity, trainer->merge_count + 1,
-                       sizeof *trainer->merges, "merges");
+        memory_reserve((void **)&trainer->merges, &trainer->merge_capacity,
+                       trainer->merge_count + 1, sizeof *trainer->merges, "merges");
         trainer->merges[trainer->merge_count++] = merge;
         trainer->pairs[best.entry].last_rank = trainer->merge_count;
         for (uint32_t i = 0; i < best.word_count; i++) {
@@ -359,16 +368,18 @@ static void hand_over(struct tokenizer_trainer *trainer, struct tokenizer *token
 {
     for (int64_t id = 0; id < trainer->names.count; id++) {
         const struct token_text text = trainer->names.texts[id];
-        const bool named = tokenizer_name(tokenizer, text.bytes, text.size_bytes, TOKEN_FLAG_IN_MODEL);
+        const bool named =
+            tokenizer_name(tokenizer, text.bytes, text.size_bytes, TOKEN_FLAG_IN_MODEL);
         INVARIANT(named);
     }
     for (int64_t i = 0; i < trainer->options.special_count; i++) {
         const char *const name = trainer->options.specials[i];
         const int32_t id = token_table_find(&trainer->names, name, strlen(name));
         if ((tokenizer->flags[id] & TOKEN_FLAG_ADDED) == 0) {
-            tokenizer_add_token(tokenizer, &(struct added_token){.id = id,
-                                                                 .special = true,
-                                                                 .strip_left = strcmp(name, "<mask>") == 0});
+            tokenizer_add_token(tokenizer,
+                                &(struct added_token){.id = id,
+                                                      .special = true,
+                                                      .strip_left = strcmp(name, "<mask>") == 0});
         }
     }
     struct bytebpe *const bpe = &tokenizer->bpe;

@@ -1,8 +1,9 @@
-/* Training of a byte-level BPE tokenizer, with the same merges as Hugging Face's trainer makes of the same texts: words
- * of the GPT-2 pattern are counted; ids go to special tokens, then to the 256 byte symbols in code point order, then to
- * merges in the order they are made: the pair with the highest count, of equals the one with the smallest left id,
- * then right id. A text is cut into words by itself, so where texts end matters (the reference takes lines with their
- * newline). The result depends on the multiset of texts only, not on their order. One thread. */
+/* Training of a byte-level BPE tokenizer, with the same merges as Hugging Face's trainer makes of
+ * the same texts: words of the GPT-2 pattern are counted; ids go to special tokens, then to the 256
+ * byte symbols in code point order, then to merges in the order they are made: the pair with the
+ * highest count, of equals the one with the smallest left id, then right id. A text is cut into
+ * words by itself, so where texts end matters (the reference takes lines with their newline). The
+ * result depends on the multiset of texts only, not on their order. One thread. */
 #ifndef SHARDLM_DATA_PIPELINE_TOKENIZER_TRAIN_H
 #define SHARDLM_DATA_PIPELINE_TOKENIZER_TRAIN_H
 
@@ -10,7 +11,8 @@
 
 enum { TRAIN_SPECIALS_MAX = 256 };
 
-/* All different words together; memory is about ten times that. English prose of any size stays far below. */
+/* All different words together; memory is about ten times that. English prose of any size stays far
+ * below. */
 #define TRAIN_WORD_BYTES_MAX ((size_t)1 << 31)
 
 struct tokenizer_train_options {
@@ -30,8 +32,8 @@ void tokenizer_trainer_close(struct tokenizer_trainer *trainer); /* accepts NULL
 /* Counts the words of one text (valid UTF-8). STATUS_LIMIT at TRAIN_WORD_BYTES_MAX. */
 MUST_CHECK enum status tokenizer_trainer_add(struct tokenizer_trainer *trainer, const char *text,
                                              size_t size_bytes, struct error *error);
-/* Merges, and makes the tokenizer, with RoBERTa's post-processor if <s> and </s> are special tokens. Closes the trainer
- * in any case. */
+/* Merges, and makes the tokenizer, with RoBERTa's post-processor if <s> and </s> are special
+ * tokens. Closes the trainer in any case. */
 MUST_CHECK enum status tokenizer_trainer_finish(struct tokenizer_trainer *trainer,
                                                 struct tokenizer **tokenizer, struct error *error);
 

@@ -7,8 +7,8 @@
 #include "data_pipeline/tokenizer_files.h"
 #include "data_pipeline/tokenizer_parts.h"
 
-/* jansson's constructors steal references and fail only for want of memory or for text that is not UTF-8; tokens come
- * from JSON or from the byte alphabet, so neither is an error of the world. */
+/* jansson's constructors steal references and fail only for want of memory or for text that is not
+ * UTF-8; tokens come from JSON or from the byte alphabet, so neither is an error of the world. */
 static void put(json_t *object, const char *key, json_t *value)
 {
     const int failed = json_object_set_new(object, key, value);
@@ -132,9 +132,11 @@ static json_t *root_value(const struct tokenizer *tokenizer)
     put(root, "padding", json_null());
     put(root, "added_tokens", added_value(tokenizer));
     put(root, "normalizer", json_null());
-    put(root, "pre_tokenizer", byte_level(tokenizer->bpe.add_prefix_space, tokenizer->bpe.use_pattern));
+    put(root, "pre_tokenizer",
+        byte_level(tokenizer->bpe.add_prefix_space, tokenizer->bpe.use_pattern));
     put(root, "post_processor",
-        tokenizer->post_processor == NULL ? json_null() : json_deep_copy(tokenizer->post_processor));
+        tokenizer->post_processor == NULL ? json_null()
+                                          : json_deep_copy(tokenizer->post_processor));
     put(root, "decoder", byte_level(true, true));
     put(root, "model", model_value(tokenizer));
     return root;
@@ -148,7 +150,8 @@ void tokenizer_merges_text(const struct tokenizer *tokenizer, const char *head, 
     size_t at = strlen(head);
     *size_bytes = at;
     for (size_t i = 0; i < bpe->merge_count; i++) {
-        *size_bytes += texts[bpe->merges[i].left].size_bytes + texts[bpe->merges[i].right].size_bytes + 2;
+        *size_bytes +=
+            texts[bpe->merges[i].left].size_bytes + texts[bpe->merges[i].right].size_bytes + 2;
     }
     char *const out = memory_take(*size_bytes, 1, "merges as text");
     memcpy(out, head, at);

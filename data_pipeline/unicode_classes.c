@@ -1,8 +1,9 @@
-/* Classes of code points as sorted boundaries: from the code point of one entry up to that of the next, all have the
- * entry's class. The facts are those of Hugging Face tokenizers 0.23.3 (letters and numbers of a recent Unicode),
- * which was asked code point by code point: letters, numbers and white space are the tables gpt2_letter, gpt2_number
- * and gpt2_space of the golden reference data (tokenizers/char_classes.json); \w was asked in the same way through a
- * `single_word` token. tests/unit/data_pipeline/test_unicode_classes.c compares every code point with that file. */
+/* Classes of code points as sorted boundaries: from the code point of one entry up to that of the
+ * next, all have the entry's class. The facts are those of Hugging Face tokenizers 0.23.3 (letters
+ * and numbers of a recent Unicode), which was asked code point by code point: letters, numbers and
+ * white space are the tables gpt2_letter, gpt2_number and gpt2_space of the golden reference data
+ * (tokenizers/char_classes.json); \w was asked in the same way through a `single_word` token.
+ * tests/unit/data_pipeline/test_unicode_classes.c compares every code point with that file. */
 #include "data_pipeline/unicode_classes.h"
 
 #include <assert.h>
@@ -205,7 +206,8 @@ static const uint32_t boundaries[] = {
     /* clang-format on */
 };
 
-/* Entry in force at the first code point of each page; what lies beyond the pages is searched as a whole. */
+/* Entry in force at the first code point of each page; what lies beyond the pages is searched as a
+ * whole. */
 static const uint16_t pages[] = {
     /* clang-format off */
     0, 32, 32, 42, 61, 64, 85, 109, 128, 150, 201, 268, 337, 400, 449, 486, 514,

@@ -1,5 +1,5 @@
-/* What the GPT-2 pattern and added tokens ask of a code point: \p{L}, \p{N}, \s (White_Space) and \w. The first three
- * are disjoint; \w (only for `single_word` tokens) is a flag of its own. */
+/* What the GPT-2 pattern and added tokens ask of a code point: \p{L}, \p{N}, \s (White_Space) and
+ * \w. The first three are disjoint; \w (only for `single_word` tokens) is a flag of its own. */
 #ifndef SHARDLM_DATA_PIPELINE_UNICODE_CLASSES_H
 #define SHARDLM_DATA_PIPELINE_UNICODE_CLASSES_H
 

@@ -3,7 +3,8 @@
 
 #include <string.h>
 
-/* Length by lead byte and the range of the second byte (Unicode table 3-7); length 0: never a lead byte. */
+/* Length by lead byte and the range of the second byte (Unicode table 3-7); length 0: never a lead
+ * byte. */
 struct utf8_lead {
     size_t length;
     unsigned char second_least;
@@ -33,8 +34,9 @@ size_t utf8_decode(const char *text, size_t size_bytes, uint32_t *code_point, si
     }
     const struct utf8_lead lead = utf8_lead_of(byte[0]);
     size_t good = 1;
-    uint32_t value = lead.length == 2 ? byte[0] & 0x1fU : lead.length == 3 ? byte[0] & 0x0fU
-                                                                            : byte[0] & 0x07U;
+    uint32_t value = lead.length == 2   ? byte[0] & 0x1fU
+                     : lead.length == 3 ? byte[0] & 0x0fU
+                                        : byte[0] & 0x07U;
     while (good < lead.length && good < size_bytes) {
         const unsigned char least = good == 1 ? lead.second_least : 0x80;
         const unsigned char most = good == 1 ? lead.second_most : 0xbf;

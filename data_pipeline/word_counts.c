@@ -55,8 +55,8 @@ void word_counts_add(struct word_counts *counts, const char *word, size_t size_b
         }
     }
     INVARIANT(counts->word_count < UINT32_MAX - 1);
-    memory_reserve((void **)&counts->text, &counts->text_capacity, counts->text_bytes + size_bytes, 1,
-                   "counted words");
+    memory_reserve((void **)&counts->text, &counts->text_capacity, counts->text_bytes + size_bytes,
+                   1, "counted words");
     memory_reserve((void **)&counts->words, &counts->word_capacity, counts->word_count + 1,
                    sizeof *counts->words, "counted words");
     memcpy(counts->text + counts->text_bytes, word, size_bytes);

@@ -7,7 +7,7 @@
 #include <stdint.h>
 
 struct counted_word {
-    size_t begin;      /* in `text` */
+    size_t begin; /* in `text` */
     size_t size_bytes;
     int64_t count;
 };

@@ -1,7 +1,8 @@
-/* golden_tokenizers FOLDER…: compares tokenizers with reference tables. A folder holds tables itself (tokenizer.json
- * with encode.jsonl and others, or jobs.json with texts and merges) or folders that do. Prints a line for each table;
- * exits 1 on a miss, 2 on unreadable input or when nothing was compared. Kinds that are not supported are skipped, with
- * the reason. Text of invalid_utf8.jsonl is repaired first (utf8_repair), as the reference does. */
+/* golden_tokenizers FOLDER…: compares tokenizers with reference tables. A folder holds tables
+ * itself (tokenizer.json with encode.jsonl and others, or jobs.json with texts and merges) or
+ * folders that do. Prints a line for each table; exits 1 on a miss, 2 on unreadable input or when
+ * nothing was compared. Kinds that are not supported are skipped, with the reason. Text of
+ * invalid_utf8.jsonl is repaired first (utf8_repair), as the reference does. */
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
@@ -48,7 +49,8 @@ static bool same_ids(const json_t *expected, const struct token_list *got)
 static void encode_value(struct check *check, const json_t *text, struct token_list *out)
 {
     out->count = 0;
-    tokenizer_encode(check->tokenizer, check->work, json_string_value(text), json_string_length(text), true, out);
+    tokenizer_encode(check->tokenizer, check->work, json_string_value(text),
+                     json_string_length(text), true, out);
 }
 
 static bool decodes_to(const struct check *check, const struct token_list *ids, bool skip_specials,
@@ -56,8 +58,8 @@ static bool decodes_to(const struct check *check, const struct token_list *ids, 
 {
     char *text = NULL;
     size_t size_bytes = 0;
-    if (tokenizer_decode(check->tokenizer, ids->ids, ids->count, skip_specials, &text, &size_bytes, NULL) !=
-        STATUS_OK) {
+    if (tokenizer_decode(check->tokenizer, ids->ids, ids->count, skip_specials, &text, &size_bytes,
+                         NULL) != STATUS_OK) {
         return false;
     }
     const bool same = size_bytes == json_string_length(expected) &&
@@ -105,13 +107,13 @@ static bool check_encode(struct check *check, const json_t *row)
     if (decoded == NULL) {
         return true; /* a table of ids only */
     }
-    tokenizer_encode_places(check->tokenizer, check->work, json_string_value(text), json_string_length(text),
-                            true, &check->first, &check->places);
+    tokenizer_encode_places(check->tokenizer, check->work, json_string_value(text),
+                            json_string_length(text), true, &check->first, &check->places);
     size_t real_count = 0;
     return same_ids(json_object_get(row, "ids"), &check->first) && same_places(check, row) &&
            decodes_to(check, &check->first, false, decoded) &&
-           tokenizer_wrap(check->tokenizer, &check->first, NULL, &(struct wrap_options){0}, &check->ids, NULL,
-                          &real_count, NULL) == STATUS_OK &&
+           tokenizer_wrap(check->tokenizer, &check->first, NULL, &(struct wrap_options){0},
+                          &check->ids, NULL, &real_count, NULL) == STATUS_OK &&
            same_ids(json_object_get(row, "ids_special"), &check->ids) &&
            decodes_to(check, &check->ids, true, json_object_get(row, "decoded_skip_special"));
 }
@@ -183,8 +185,8 @@ static bool check_pair(struct check *check, const json_t *row)
         .pad = json_is_integer(longest) && json_is_string(json_object_get(row, "padding")),
     };
     size_t real_count = 0;
-    if (tokenizer_wrap(check->tokenizer, &check->first, paired ? &check->second : NULL, &options, &check->ids,
-                       &check->types, &real_count, NULL) != STATUS_OK) {
+    if (tokenizer_wrap(check->tokenizer, &check->first, paired ? &check->second : NULL, &options,
+                       &check->ids, &check->types, &real_count, NULL) != STATUS_OK) {
         return false;
     }
     const json_t *const mask = json_object_get(row, "attention_mask");
@@ -200,8 +202,9 @@ static bool check_pair(struct check *check, const json_t *row)
 static void report(struct check *check, const char *folder, const char *table, int64_t rows,
                    int64_t missed)
 {
-    printf("%s %s/%s: %" PRId64 " of %" PRId64 " rows agree\n", missed == 0 && rows > 0 ? "ok  " : "MISS",
-           path_name(folder), table, rows - missed, rows);
+    printf("%s %s/%s: %" PRId64 " of %" PRId64 " rows agree\n",
+           missed == 0 && rows > 0 ? "ok  " : "MISS", path_name(folder), table, rows - missed,
+           rows);
     check->tables++;
     check->misses += missed > 0 || rows == 0;
 }
@@ -213,7 +216,8 @@ static void unreadable(struct check *check, const struct error *error)
 }
 
 /* Runs `row_check` on each line of a table, if the folder has it. */
-static void check_table(struct check *check, const char *folder, const char *name, row_check verdict)
+static void check_table(struct check *check, const char *folder, const char *name,
+                        row_check verdict)
 {
     struct error error = {0};
     char path[PATH_BYTES];
@@ -239,7 +243,8 @@ static void check_table(struct check *check, const char *folder, const char *nam
         if (length > 0) {
             rows++;
             if (!verdict(check, row) && missed++ < MISSES_SHOWN) {
-                printf("     row %" PRId64 ": %.*s\n", rows, (int)(length < 300 ? length : 300), text + at);
+                printf("     row %" PRId64 ": %.*s\n", rows, (int)(length < 300 ? length : 300),
+                       text + at);
             }
         }
         json_decref(row);
@@ -259,7 +264,8 @@ static struct tokenizer *open_variant(const char *folder, bool prefix_space, str
         json_read_file(path, FILE_BYTES_MAX, &root, error) != STATUS_OK) {
         return NULL;
     }
-    json_object_set_new(json_object_get(root, "pre_tokenizer"), "add_prefix_space", json_boolean(prefix_space));
+    json_object_set_new(json_object_get(root, "pre_tokenizer"), "add_prefix_space",
+                        json_boolean(prefix_space));
     char *const text = json_dumps(root, 0);
     json_decref(root);
     if (text == NULL || tokenizer_parse(&tokenizer, text, strlen(text), path, error) != STATUS_OK) {
@@ -276,7 +282,8 @@ static void check_folder_tables(struct check *check, const char *folder)
     struct error error = {0};
     struct tokenizer *tokenizer = NULL;
     if (tokenizer_open(&tokenizer, folder, &error) != STATUS_OK) {
-        if (strstr(error.message, "not supported") != NULL || strstr(error.message, "no tokenizer there") != NULL) {
+        if (strstr(error.message, "not supported") != NULL ||
+            strstr(error.message, "no tokenizer there") != NULL) {
             printf("skip %s: %s\n", path_name(folder), error.message);
             return;
         }
@@ -320,7 +327,8 @@ static enum status check_job(struct check *check, const char *folder, const json
     const struct tokenizer_train_options options = {.vocabulary = vocabulary,
                                                     .min_frequency = min_frequency,
                                                     .specials = names,
-                                                    .special_count = (int64_t)json_array_size(specials)};
+                                                    .special_count =
+                                                        (int64_t)json_array_size(specials)};
     char path[PATH_BYTES];
     char *text = NULL;
     size_t size_bytes = 0;

@@ -1,4 +1,5 @@
-/* data_pipeline/gpt2_split: words of the GPT-2 pattern. The golden tables hold the full comparison. */
+/* data_pipeline/gpt2_split: words of the GPT-2 pattern. The golden tables hold the full comparison.
+ */
 #include "data_pipeline/gpt2_split.h"
 
 #include <string.h>
@@ -71,8 +72,9 @@ END_TEST
 
 int main(void)
 {
-    return suite_run("gpt2_split", (const TTest *[]){test_gpt2_split_cuts_words_numbers_and_signs,
-                                                     test_gpt2_split_knows_the_contractions,
-                                                     test_gpt2_split_leaves_the_last_blank_to_the_word,
-                                                     test_gpt2_split_advances_on_any_bytes, NULL});
+    return suite_run("gpt2_split",
+                     (const TTest *[]){test_gpt2_split_cuts_words_numbers_and_signs,
+                                       test_gpt2_split_knows_the_contractions,
+                                       test_gpt2_split_leaves_the_last_blank_to_the_word,
+                                       test_gpt2_split_advances_on_any_bytes, NULL});
 }

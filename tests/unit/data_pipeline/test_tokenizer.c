@@ -1,5 +1,5 @@
-/* data_pipeline/tokenizer: round trips, files, added tokens, and what is refused. Equality with the reference is the
- * matter of golden_tokenizers. */
+/* data_pipeline/tokenizer: round trips, files, added tokens, and what is refused. Equality with the
+ * reference is the matter of golden_tokenizers. */
 #include "data_pipeline/tokenizer.h"
 
 #include <stdio.h>
@@ -22,7 +22,8 @@ static struct tokenizer *open_folder(const char *folder)
     return tokenizer;
 }
 
-static struct token_list encode(const struct tokenizer *tokenizer, const char *text, bool parse_specials)
+static struct token_list encode(const struct tokenizer *tokenizer, const char *text,
+                                bool parse_specials)
 {
     struct tokenizer_work *const work = tokenizer_work_open();
     struct token_list list = {0};
@@ -37,7 +38,8 @@ static size_t random_text(struct random_stream *stream, char *text, size_t point
     size_t size_bytes = 0;
     for (size_t i = 0; i < point_count; i++) {
         static const uint32_t bounds[] = {0x20, 0x80, 0x800, 0xd800, 0x110000};
-        uint32_t point = (uint32_t)random_stream_below(stream, bounds[random_stream_below(stream, 5)]);
+        uint32_t point =
+            (uint32_t)random_stream_below(stream, bounds[random_stream_below(stream, 5)]);
         point = point >= 0xd800 && point < 0xe000 ? ' ' : point;
         size_bytes += utf8_encode(point, text + size_bytes);
     }
@@ -58,7 +60,9 @@ START_TEST(test_tokenizer_decodes_what_it_encoded)
         size_t back_bytes = 0;
         list.count = 0;
         tokenizer_encode(tokenizer, work, text, size_bytes, false, &list);
-        CHECK_OK(tokenizer_decode(tokenizer, list.ids, list.count, false, &back, &back_bytes, &error), error);
+        CHECK_OK(
+            tokenizer_decode(tokenizer, list.ids, list.count, false, &back, &back_bytes, &error),
+            error);
         ck_assert_uint_eq(back_bytes, size_bytes);
         ck_assert_int_eq(memcmp(back, text, size_bytes), 0);
         memory_release(back);
@@ -128,7 +132,8 @@ START_TEST(test_tokenizer_reads_special_tokens_only_when_asked)
     for (size_t i = 0; i < plain.count; i++) {
         ck_assert_int_ne(plain.ids[i], mask);
     }
-    ck_assert(tokenizer_is_special(tokenizer, mask) && !tokenizer_is_special(tokenizer, parsed.ids[0]));
+    ck_assert(tokenizer_is_special(tokenizer, mask) &&
+              !tokenizer_is_special(tokenizer, parsed.ids[0]));
     token_list_deinit(&parsed);
     token_list_deinit(&plain);
     tokenizer_close(tokenizer);
@@ -162,8 +167,10 @@ START_TEST(test_tokenizer_refuses_ids_outside_the_vocabulary)
     size_t size_bytes = 0;
     const int32_t above = (int32_t)tokenizer_vocabulary(tokenizer);
     const int32_t below = -1;
-    CHECK_FAILS(tokenizer_decode(tokenizer, &above, 1, false, &text, &size_bytes, NULL), STATUS_INPUT);
-    CHECK_FAILS(tokenizer_decode(tokenizer, &below, 1, false, &text, &size_bytes, NULL), STATUS_INPUT);
+    CHECK_FAILS(tokenizer_decode(tokenizer, &above, 1, false, &text, &size_bytes, NULL),
+                STATUS_INPUT);
+    CHECK_FAILS(tokenizer_decode(tokenizer, &below, 1, false, &text, &size_bytes, NULL),
+                STATUS_INPUT);
     tokenizer_close(tokenizer);
 }
 END_TEST
@@ -173,11 +180,12 @@ static enum status parse(const char *vocabulary, const char *merges, const char 
                          struct tokenizer **tokenizer, struct error *error)
 {
     char text[2048];
-    const int length = snprintf(text, sizeof text,
-                                "{\"added_tokens\": %s, \"pre_tokenizer\": {\"type\": \"ByteLevel\", "
-                                "\"add_prefix_space\": false}, \"model\": {\"type\": \"BPE\", "
-                                "\"vocab\": %s, \"merges\": %s}}",
-                                added, vocabulary, merges);
+    const int length =
+        snprintf(text, sizeof text,
+                 "{\"added_tokens\": %s, \"pre_tokenizer\": {\"type\": \"ByteLevel\", "
+                 "\"add_prefix_space\": false}, \"model\": {\"type\": \"BPE\", "
+                 "\"vocab\": %s, \"merges\": %s}}",
+                 added, vocabulary, merges);
     ck_assert_int_lt(length, (int)sizeof text);
     return tokenizer_parse(tokenizer, text, (size_t)length, "test.json", error);
 }
@@ -204,8 +212,10 @@ START_TEST(test_tokenizer_refuses_damaged_parts_and_names_them)
         {"{\"a\": 0, \"b\": 1, \"ab\": 2}", "[7]", "[]", "neither"},
         {"{\"a\": 0}", "[]", "[{\"id\": 5, \"content\": \"<x>\"}]", "not an integer from 0 to 1"},
         {"{\"a\": 0}", "[]", "[{\"id\": 1, \"content\": \"a\"}]", "the vocabulary says 0"},
-        {"{\"a\": 0}", "[]", "[{\"id\": 0, \"content\": \"a\"}, {\"id\": 0, \"content\": \"a\"}]", "twice"},
-        {"{\"a\": 0}", "[]", "[{\"id\": 0, \"content\": \"a\", \"lstrip\": 3}]", "not true or false"},
+        {"{\"a\": 0}", "[]", "[{\"id\": 0, \"content\": \"a\"}, {\"id\": 0, \"content\": \"a\"}]",
+         "twice"},
+        {"{\"a\": 0}", "[]", "[{\"id\": 0, \"content\": \"a\", \"lstrip\": 3}]",
+         "not true or false"},
         {"{\"a\": 0, \"\": 1}", "[]", "[{\"id\": 1, \"content\": \"\"}]", "is empty"},
         {"7", "[]", "[]", "\"vocab\" is not an object"},
         {"{\"a\": 0}", "{}", "[]", "\"merges\" is not an array"},
@@ -214,7 +224,8 @@ START_TEST(test_tokenizer_refuses_damaged_parts_and_names_them)
     for (int i = 0; i < ARRAY_LENGTH(cases); i++) {
         struct error error = {0};
         struct tokenizer *tokenizer = NULL;
-        CHECK_FAILS(parse(cases[i].vocabulary, cases[i].merges, cases[i].added, &tokenizer, &error), STATUS_FORMAT);
+        CHECK_FAILS(parse(cases[i].vocabulary, cases[i].merges, cases[i].added, &tokenizer, &error),
+                    STATUS_FORMAT);
         ck_assert_msg(strstr(error.message, cases[i].reason) != NULL, "%s", error.message);
         ck_assert_msg(strstr(error.message, "test.json") != NULL, "%s", error.message);
         ck_assert_ptr_null(tokenizer);
@@ -230,7 +241,8 @@ START_TEST(test_tokenizer_refuses_other_kinds_by_name)
     for (int i = 0; i < 2; i++) {
         struct error error = {0};
         struct tokenizer *tokenizer = NULL;
-        CHECK_FAILS(tokenizer_parse(&tokenizer, texts[i], strlen(texts[i]), "test.json", &error), STATUS_FORMAT);
+        CHECK_FAILS(tokenizer_parse(&tokenizer, texts[i], strlen(texts[i]), "test.json", &error),
+                    STATUS_FORMAT);
         ck_assert_ptr_nonnull(strstr(error.message, names[i]));
     }
 }
@@ -262,25 +274,27 @@ START_TEST(test_tokenizer_honours_the_flags_of_added_tokens)
 {
     struct error error = {0};
     struct tokenizer *tokenizer = NULL;
-    CHECK_OK(parse("{\"a\": 0, \"\u0120\": 1, \"<\": 2, \"x\": 3}", "[]",
-                   "[{\"id\": 4, \"content\": \"<x\", \"single_word\": true, \"normalized\": false},"
-                   " {\"id\": 5, \"content\": \"<xx\", \"rstrip\": true, \"lstrip\": true, \"normalized\": true}]",
-                   &tokenizer, &error),
-             error);
+    CHECK_OK(
+        parse("{\"a\": 0, \"\u0120\": 1, \"<\": 2, \"x\": 3}", "[]",
+              "[{\"id\": 4, \"content\": \"<x\", \"single_word\": true, \"normalized\": false},"
+              " {\"id\": 5, \"content\": \"<xx\", \"rstrip\": true, \"lstrip\": true, "
+              "\"normalized\": true}]",
+              &tokenizer, &error),
+        error);
     static const struct {
         const char *text;
         int32_t ids[8];
         size_t count;
     } cases[] = {
-        {"<x a", {4, 1, 0}, 3},          /* alone */
-        {"a<x", {0, 2, 3}, 3},           /* touched by a word character */
-        {"a  <xx  a", {0, 5, 0}, 3},     /* takes white space on both sides */
-        {"<xa", {2, 3, 0}, 3},
-        {"<xx<xx", {5, 5}, 2},
+        {"<x a", {4, 1, 0}, 3},      /* alone */
+        {"a<x", {0, 2, 3}, 3},       /* touched by a word character */
+        {"a  <xx  a", {0, 5, 0}, 3}, /* takes white space on both sides */
+        {"<xa", {2, 3, 0}, 3},       {"<xx<xx", {5, 5}, 2},
     };
     for (int i = 0; i < ARRAY_LENGTH(cases); i++) {
         struct token_list list = encode(tokenizer, cases[i].text, true);
-        ck_assert_msg(list.count == cases[i].count, "\"%s\" gives %zu ids", cases[i].text, list.count);
+        ck_assert_msg(list.count == cases[i].count, "\"%s\" gives %zu ids", cases[i].text,
+                      list.count);
         ck_assert_int_eq(memcmp(list.ids, cases[i].ids, list.count * sizeof *list.ids), 0);
         token_list_deinit(&list);
     }
@@ -292,10 +306,11 @@ START_TEST(test_tokenizer_does_not_take_added_tokens_for_words_of_the_model)
 {
     struct error error = {0};
     struct tokenizer *tokenizer = NULL;
-    static const char text[] =
-        "{\"added_tokens\": [{\"id\": 3, \"content\": \"ab\", \"single_word\": true}], \"pre_tokenizer\": "
-        "{\"type\": \"ByteLevel\", \"add_prefix_space\": false}, \"model\": {\"ignore_merges\": true, \"vocab\": "
-        "{\"a\": 0, \"b\": 1, \"7\": 2}, \"merges\": []}}";
+    static const char text[] = "{\"added_tokens\": [{\"id\": 3, \"content\": \"ab\", "
+                               "\"single_word\": true}], \"pre_tokenizer\": "
+                               "{\"type\": \"ByteLevel\", \"add_prefix_space\": false}, \"model\": "
+                               "{\"ignore_merges\": true, \"vocab\": "
+                               "{\"a\": 0, \"b\": 1, \"7\": 2}, \"merges\": []}}";
     CHECK_OK(tokenizer_parse(&tokenizer, text, sizeof text - 1, "test.json", &error), error);
     struct token_list list = encode(tokenizer, "ab7", true);
     ck_assert_uint_eq(list.count, 3);

@@ -25,7 +25,9 @@ START_TEST(test_unicode_classes_are_those_of_the_reference)
 {
     struct error error = {0};
     json_t *root = NULL;
-    CHECK_OK(json_read_file(SHARDLM_GOLDEN_SMALL "/tokenizers/char_classes.json", 1 << 20, &root, &error), error);
+    CHECK_OK(json_read_file(SHARDLM_GOLDEN_SMALL "/tokenizers/char_classes.json", 1 << 20, &root,
+                            &error),
+             error);
     unsigned char *const classes = memory_take(POINTS, 1, "test");
     fill(classes, json_object_get(root, "gpt2_letter"), UNICODE_CLASS_LETTER);
     fill(classes, json_object_get(root, "gpt2_number"), UNICODE_CLASS_NUMBER);
@@ -47,7 +49,8 @@ END_TEST
 
 START_TEST(test_unicode_word_characters_are_letters_marks_digits_and_connectors)
 {
-    ck_assert(unicode_is_word('a') && unicode_is_word('Z') && unicode_is_word('_') && unicode_is_word('7'));
+    ck_assert(unicode_is_word('a') && unicode_is_word('Z') && unicode_is_word('_') &&
+              unicode_is_word('7'));
     ck_assert(unicode_is_word(0x301) && unicode_is_word(0x4e2d));
     ck_assert(!unicode_is_word(' ') && !unicode_is_word('-') && !unicode_is_word(0xb2));
 }
@@ -55,8 +58,9 @@ END_TEST
 
 int main(void)
 {
-    return suite_run("unicode_classes",
-                     (const TTest *[]){test_unicode_classes_are_those_of_the_reference,
-                                       test_unicode_classes_take_any_number,
-                                       test_unicode_word_characters_are_letters_marks_digits_and_connectors, NULL});
+    return suite_run(
+        "unicode_classes",
+        (const TTest *[]){
+            test_unicode_classes_are_those_of_the_reference, test_unicode_classes_take_any_number,
+            test_unicode_word_characters_are_letters_marks_digits_and_connectors, NULL});
 }

@@ -52,6 +52,8 @@ END_TEST
 
 int main(void)
 {
-    return suite_run("utf8", (const TTest *[]){test_utf8_decodes_what_it_encodes, test_utf8_names_the_first_bad_byte,
-                                               test_utf8_repair_replaces_each_maximal_broken_part, NULL});
+    return suite_run("utf8",
+                     (const TTest *[]){test_utf8_decodes_what_it_encodes,
+                                       test_utf8_names_the_first_bad_byte,
+                                       test_utf8_repair_replaces_each_maximal_broken_part, NULL});
 }
