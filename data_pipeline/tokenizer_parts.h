@@ -3,8 +3,7 @@
 #ifndef SHARDLM_DATA_PIPELINE_TOKENIZER_PARTS_H
 #define SHARDLM_DATA_PIPELINE_TOKENIZER_PARTS_H
 
-#include <jansson.h>
-
+#include "base/json.h"
 #include "data_pipeline/added_tokens.h"
 #include "data_pipeline/token_table.h"
 #include "data_pipeline/tokenizer.h"

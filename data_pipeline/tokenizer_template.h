@@ -4,8 +4,7 @@
 #ifndef SHARDLM_DATA_PIPELINE_TOKENIZER_TEMPLATE_H
 #define SHARDLM_DATA_PIPELINE_TOKENIZER_TEMPLATE_H
 
-#include <jansson.h>
-
+#include "base/json.h"
 #include "data_pipeline/token_table.h"
 #include "data_pipeline/tokenizer.h"
 
