@@ -6,9 +6,10 @@
 
 enum { CLOCK_TEXT_BYTES = 32 };
 
-int64_t clock_now_ns(void);                                  /* monotonic */
-double clock_seconds_since(int64_t start_ns);                /* since a clock_now_ns() */
-void clock_wall_text(char text[CLOCK_TEXT_BYTES]);           /* UTC, 2026-01-31T23:59:59Z */
-void clock_duration_text(double seconds, char text[CLOCK_TEXT_BYTES]); /* "42 s", "3 min 05 s", "2 h 07 min" */
+int64_t clock_now_ns(void);                        /* monotonic */
+double clock_seconds_since(int64_t start_ns);      /* since a clock_now_ns() */
+void clock_wall_text(char text[CLOCK_TEXT_BYTES]); /* UTC, 2026-01-31T23:59:59Z */
+void clock_duration_text(double seconds,
+                         char text[CLOCK_TEXT_BYTES]); /* "42 s", "3 min 05 s", "2 h 07 min" */
 
 #endif

@@ -1,4 +1,5 @@
-/* See error.h. The panic hook is one of the two mutable globals of the program (the log sink is the other). */
+/* See error.h. The panic hook is one of the two mutable globals of the program (the log sink is the
+ * other). */
 #include "base/error.h"
 
 #include <stdio.h>
@@ -59,8 +60,8 @@ int status_exit_code(enum status status)
 
 const char *status_name(enum status status)
 {
-    static const char *const names[] = {"ok",      "input",   "format",  "io",          "limit",
-                                        "timeout", "peer",    "numeric", "interrupted", "internal"};
+    static const char *const names[] = {"ok",      "input", "format",  "io",          "limit",
+                                        "timeout", "peer",  "numeric", "interrupted", "internal"};
     INVARIANT((int64_t)status < ARRAY_LENGTH(names));
     return names[status];
 }

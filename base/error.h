@@ -1,6 +1,7 @@
-/* Errors are what the world does: a status says what kind, `struct error` says it in words for a person.
- * Invariants are what we got wrong: INVARIANT() stays on in release builds and stops the whole job.
- * This file prints nothing; `main` decides what a failed status becomes (see status_exit_code). */
+/* Errors are what the world does: a status says what kind, `struct error` says it in words for a
+ * person. Invariants are what we got wrong: INVARIANT() stays on in release builds and stops the
+ * whole job. This file prints nothing; `main` decides what a failed status becomes (see
+ * status_exit_code). */
 #ifndef SHARDLM_BASE_ERROR_H
 #define SHARDLM_BASE_ERROR_H
 
@@ -25,11 +26,12 @@ enum { ERROR_MESSAGE_BYTES = 1024 };
 
 struct error {
     enum status status;
-    char message[ERROR_MESSAGE_BYTES]; /* lower case, no full stop; truncated at the end if longer */
+    char
+        message[ERROR_MESSAGE_BYTES]; /* lower case, no full stop; truncated at the end if longer */
 };
 
 #define MUST_CHECK __attribute__((warn_unused_result))
-#define PRINTF_LIKE(format_index, first_index) \
+#define PRINTF_LIKE(format_index, first_index)                                                     \
     __attribute__((format(printf, format_index, first_index)))
 #define ARRAY_LENGTH(array) ((int64_t)(sizeof(array) / sizeof((array)[0])))
 
@@ -49,25 +51,26 @@ const char *status_name(enum status status);
 #define FAIL(error, status, ...) return error_set((error), (status), __VA_ARGS__)
 
 /* Forwards a failure to the caller. */
-#define TRY(call)                            \
-    do {                                     \
-        const enum status try_status = (call); \
-        if (try_status != STATUS_OK) {       \
-            return try_status;               \
-        }                                    \
+#define TRY(call)                                                                                  \
+    do {                                                                                           \
+        const enum status try_status = (call);                                                     \
+        if (try_status != STATUS_OK) {                                                             \
+            return try_status;                                                                     \
+        }                                                                                          \
     } while (0)
 
-/* Called once by invariant_fail() before the process aborts (an MPI job sets one that ends all ranks). */
+/* Called once by invariant_fail() before the process aborts (an MPI job sets one that ends all
+ * ranks). */
 typedef void (*panic_hook)(const char *message);
 void panic_hook_set(panic_hook hook);
 
 __attribute__((noreturn)) void invariant_fail(const char *file, int line, const char *condition);
 
-#define INVARIANT(condition)                                  \
-    do {                                                      \
-        if (!(condition)) {                                   \
-            invariant_fail(__FILE__, __LINE__, #condition);   \
-        }                                                     \
+#define INVARIANT(condition)                                                                       \
+    do {                                                                                           \
+        if (!(condition)) {                                                                        \
+            invariant_fail(__FILE__, __LINE__, #condition);                                        \
+        }                                                                                          \
     } while (0)
 
 #endif

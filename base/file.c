@@ -51,7 +51,8 @@ enum status path_relative_to_file(char out[PATH_BYTES], const char *from, const 
     path_folder(from, folder);
     if (path[0] == '/' || strcmp(folder, ".") == 0) {
         if (strlen(path) >= PATH_BYTES) {
-            FAIL(error, STATUS_LIMIT, "path is longer than %d bytes: \"%.64s…\"", PATH_BYTES - 1, path);
+            FAIL(error, STATUS_LIMIT, "path is longer than %d bytes: \"%.64s…\"", PATH_BYTES - 1,
+                 path);
         }
         memcpy(out, path, strlen(path) + 1);
         return STATUS_OK;
@@ -64,7 +65,8 @@ enum status path_absolute(char out[PATH_BYTES], const char *path, struct error *
     char here[PATH_BYTES];
     if (path[0] == '/') {
         if (strlen(path) >= PATH_BYTES) {
-            FAIL(error, STATUS_LIMIT, "path is longer than %d bytes: \"%.64s…\"", PATH_BYTES - 1, path);
+            FAIL(error, STATUS_LIMIT, "path is longer than %d bytes: \"%.64s…\"", PATH_BYTES - 1,
+                 path);
         }
         memcpy(out, path, strlen(path) + 1);
         return STATUS_OK;
@@ -135,7 +137,8 @@ static enum status descriptor_read(int descriptor, const char *path, void *data,
             continue;
         }
         if (count < 0) {
-            FAIL(error, STATUS_IO, "could not read \"%s\" at byte %zu: %s", path, *got, strerror(errno));
+            FAIL(error, STATUS_IO, "could not read \"%s\" at byte %zu: %s", path, *got,
+                 strerror(errno));
         }
         if (count == 0) {
             break;
@@ -153,8 +156,8 @@ enum status file_read(const char *path, size_t size_limit_bytes, char **data, si
     TRY(file_open_read(path, &descriptor, &expected, error));
     if ((size_t)expected > size_limit_bytes) {
         (void)close(descriptor);
-        FAIL(error, STATUS_LIMIT, "could not read \"%s\": %lld bytes, more than the limit of %zu", path,
-             (long long)expected, size_limit_bytes);
+        FAIL(error, STATUS_LIMIT, "could not read \"%s\": %lld bytes, more than the limit of %zu",
+             path, (long long)expected, size_limit_bytes);
     }
     char *const content = memory_take((size_t)expected + 1, 1, path);
     size_t got;
@@ -181,7 +184,8 @@ static enum status descriptor_write(int descriptor, const char *path, const void
             continue;
         }
         if (count < 0) {
-            FAIL(error, STATUS_IO, "could not write \"%s\" at byte %zu: %s", path, done, strerror(errno));
+            FAIL(error, STATUS_IO, "could not write \"%s\" at byte %zu: %s", path, done,
+                 strerror(errno));
         }
         done += (size_t)count;
     }
@@ -256,7 +260,8 @@ enum status file_write_durable_pieces(const char *path, const struct file_piece 
     char temporary[PATH_BYTES];
     const int length = snprintf(temporary, sizeof temporary, "%s.tmp-%ld", path, (long)getpid());
     if (length < 0 || length >= PATH_BYTES) {
-        FAIL(error, STATUS_LIMIT, "path is longer than %d bytes: \"%.128s…\"", PATH_BYTES - 1, path);
+        FAIL(error, STATUS_LIMIT, "path is longer than %d bytes: \"%.128s…\"", PATH_BYTES - 1,
+             path);
     }
     enum status status = file_write_flushed(temporary, pieces, count, error);
     if (status == STATUS_OK) {
@@ -282,7 +287,8 @@ enum status folder_make(const char *path, struct error *error)
     char partial[PATH_BYTES];
     const size_t length = strlen(path);
     if (length == 0 || length >= sizeof partial) {
-        FAIL(error, STATUS_INPUT, "could not make folder \"%.128s\": empty or too long a path", path);
+        FAIL(error, STATUS_INPUT, "could not make folder \"%.128s\": empty or too long a path",
+             path);
     }
     for (size_t i = 1; i <= length; i++) {
         if (path[i] != '/' && path[i] != '\0') {
@@ -318,7 +324,8 @@ static enum status folder_remove_at(const char *path, int depth, struct error *e
     }
     folder_list_close(&list);
     if (status == STATUS_OK && rmdir(path) != 0 && errno != ENOENT) {
-        status = error_set(error, STATUS_IO, "could not remove folder \"%s\": %s", path, strerror(errno));
+        status = error_set(error, STATUS_IO, "could not remove folder \"%s\": %s", path,
+                           strerror(errno));
     }
     return status;
 }
@@ -379,7 +386,8 @@ enum status folder_list_open(struct folder_list *list, const char *path, struct 
         if (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0) {
             continue;
         }
-        memory_reserve(&names, &capacity, (size_t)list->count + 1, sizeof *list->names, "folder list");
+        memory_reserve(&names, &capacity, (size_t)list->count + 1, sizeof *list->names,
+                       "folder list");
         ((char **)names)[list->count++] = memory_text(entry->d_name);
     }
     (void)closedir(folder);

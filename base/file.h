@@ -1,5 +1,6 @@
 /* Files and paths. errno stays in here: every message names the path and the system's reason.
- * "Durable" means: the content and the directory entry are on stable storage when the call returns. */
+ * "Durable" means: the content and the directory entry are on stable storage when the call returns.
+ */
 #ifndef SHARDLM_BASE_FILE_H
 #define SHARDLM_BASE_FILE_H
 
@@ -15,13 +16,14 @@ enum { PATH_BYTES = 4096 };
 /* "%s/%s" into `path`; STATUS_LIMIT if it does not fit. */
 MUST_CHECK enum status path_join(char path[PATH_BYTES], const char *folder, const char *name,
                                  struct error *error);
-const char *path_name(const char *path);                     /* what follows the last slash; borrows */
+const char *path_name(const char *path); /* what follows the last slash; borrows */
 void path_folder(const char *path, char folder[PATH_BYTES]); /* "." if there is no slash */
 /* `path` as seen from the folder of the file `from` (absolute paths stay as they are). */
-MUST_CHECK enum status path_relative_to_file(char out[PATH_BYTES], const char *from, const char *path,
-                                             struct error *error);
+MUST_CHECK enum status path_relative_to_file(char out[PATH_BYTES], const char *from,
+                                             const char *path, struct error *error);
 
-/* `path` from the root: behind the current folder unless it begins with a slash. Links and ".." stay; "." and a leading
+/* `path` from the root: behind the current folder unless it begins with a slash. Links and ".."
+ * stay; "." and a leading
  * "./" go. */
 MUST_CHECK enum status path_absolute(char out[PATH_BYTES], const char *path, struct error *error);
 
@@ -32,7 +34,8 @@ MUST_CHECK enum status file_size(const char *path, int64_t *size_bytes, struct e
  * STATUS_INPUT if it does not exist or is no regular file, STATUS_LIMIT above size_limit_bytes. */
 MUST_CHECK enum status file_read(const char *path, size_t size_limit_bytes, char **data,
                                  size_t *size_bytes, struct error *error);
-/* Writes PATH.tmp-PID, flushes it, renames it over `path`, flushes the folder. Durable; whole or not at all. */
+/* Writes PATH.tmp-PID, flushes it, renames it over `path`, flushes the folder. Durable; whole or
+ * not at all. */
 MUST_CHECK enum status file_write_durable(const char *path, const void *data, size_t size_bytes,
                                           struct error *error);
 /* The same for content that lies in several places. */
@@ -42,10 +45,13 @@ struct file_piece {
 };
 MUST_CHECK enum status file_write_durable_pieces(const char *path, const struct file_piece *pieces,
                                                  int64_t count, struct error *error);
-MUST_CHECK enum status file_flush(const char *path, struct error *error);   /* fsync of a closed file */
+MUST_CHECK enum status file_flush(const char *path,
+                                  struct error *error); /* fsync of a closed file */
 MUST_CHECK enum status folder_flush(const char *path, struct error *error); /* fsync of a folder */
-MUST_CHECK enum status folder_make(const char *path, struct error *error);  /* with parents; fine if there */
-MUST_CHECK enum status folder_remove(const char *path, struct error *error); /* with content; fine if absent */
+MUST_CHECK enum status folder_make(const char *path,
+                                   struct error *error); /* with parents; fine if there */
+MUST_CHECK enum status folder_remove(const char *path,
+                                     struct error *error); /* with content; fine if absent */
 MUST_CHECK enum status file_rename(const char *from, const char *to, struct error *error);
 MUST_CHECK enum status file_remove(const char *path, struct error *error); /* fine if absent */
 MUST_CHECK enum status file_digest(const char *path, struct digest *digest, int64_t *size_bytes,
@@ -56,7 +62,8 @@ struct folder_list {
     char **names;
     int64_t count;
 };
-MUST_CHECK enum status folder_list_open(struct folder_list *list, const char *path, struct error *error);
+MUST_CHECK enum status folder_list_open(struct folder_list *list, const char *path,
+                                        struct error *error);
 void folder_list_close(struct folder_list *list);
 
 /* Read-only memory map of a whole file. An empty file maps to data == NULL, size 0. */
@@ -85,7 +92,8 @@ void file_reader_close(struct file_reader *reader);
 struct line_file {
     int descriptor; /* -1 when closed */
 };
-MUST_CHECK enum status line_file_open(struct line_file *file, const char *path, struct error *error);
+MUST_CHECK enum status line_file_open(struct line_file *file, const char *path,
+                                      struct error *error);
 MUST_CHECK enum status line_file_append(struct line_file *file, const char *line, bool flush,
                                         struct error *error);
 void line_file_close(struct line_file *file);

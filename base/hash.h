@@ -1,5 +1,6 @@
 /* 128-bit XXH3 digests: fingerprints of state and integrity of files. Not for security.
- * Text form: 32 lower-case hexadecimal digits, high word first. The only file pair that sees xxHash. */
+ * Text form: 32 lower-case hexadecimal digits, high word first. The only file pair that sees
+ * xxHash. */
 #ifndef SHARDLM_BASE_HASH_H
 #define SHARDLM_BASE_HASH_H
 

@@ -10,7 +10,8 @@ enum status json_read_text(const char *what, const char *text, size_t size_bytes
                            struct error *error)
 {
     json_error_t reason;
-    json_t *const parsed = json_loadb(text, size_bytes, JSON_REJECT_DUPLICATES | JSON_ALLOW_NUL, &reason);
+    json_t *const parsed =
+        json_loadb(text, size_bytes, JSON_REJECT_DUPLICATES | JSON_ALLOW_NUL, &reason);
     if (parsed == NULL) {
         FAIL(error, STATUS_FORMAT, "could not parse JSON \"%s\", line %d, column %d: %s", what,
              reason.line, reason.column, reason.text);

@@ -1,5 +1,5 @@
-/* JSON, read and written by jansson; this pair only adds files, limits and messages that name the place.
- * Strings may hold U+0000: use json_string_length(). Duplicate keys are refused. */
+/* JSON, read and written by jansson; this pair only adds files, limits and messages that name the
+ * place. Strings may hold U+0000: use json_string_length(). Duplicate keys are refused. */
 #ifndef SHARDLM_BASE_JSON_H
 #define SHARDLM_BASE_JSON_H
 
@@ -26,6 +26,7 @@ MUST_CHECK enum status json_member_text(const json_t *object, const char *key, c
 MUST_CHECK enum status json_member_integer(const json_t *object, const char *key, const char *where,
                                            int64_t *value, struct error *error);
 MUST_CHECK enum status json_member_real(const json_t *object, const char *key, const char *where,
-                                        double *value, struct error *error); /* takes integers too */
+                                        double *value,
+                                        struct error *error); /* takes integers too */
 
 #endif

@@ -1,4 +1,5 @@
-/* See log.h. A line is put together first and written at once, so lines of several processes do not mix. */
+/* See log.h. A line is put together first and written at once, so lines of several processes do not
+ * mix. */
 #include "base/log.h"
 
 #include <stdio.h>

@@ -1,5 +1,5 @@
-/* One fact a line on standard error: `level where event key=value …`, units in keys. The sink (level and the name of
- * the process) is set once by main. Never called inside a loop over data. */
+/* One fact a line on standard error: `level where event key=value …`, units in keys. The sink
+ * (level and the name of the process) is set once by main. Never called inside a loop over data. */
 #ifndef SHARDLM_BASE_LOG_H
 #define SHARDLM_BASE_LOG_H
 

@@ -119,7 +119,8 @@ void *arena_take(struct arena *arena, size_t count, size_t element_bytes)
     const size_t bytes = memory_rounded(memory_product(count, element_bytes, arena->purpose));
     struct arena_chunk *chunk = arena->chunk;
     if (chunk == NULL || chunk->capacity_bytes - chunk->used_bytes < bytes) {
-        const size_t capacity = bytes > arena->chunk_bytes ? bytes : memory_rounded(arena->chunk_bytes);
+        const size_t capacity =
+            bytes > arena->chunk_bytes ? bytes : memory_rounded(arena->chunk_bytes);
         chunk = memory_take(1, sizeof *chunk, arena->purpose);
         chunk->data = memory_take(capacity, 1, arena->purpose);
         chunk->capacity_bytes = capacity;

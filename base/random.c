@@ -5,7 +5,8 @@
 
 enum { PHILOX_ROUNDS = 10, FEISTEL_ROUNDS = 8 };
 
-/* SplitMix64's finaliser (Steele, Lea, Flood 2014): spreads (seed, purpose, index) over the 64 key bits. */
+/* SplitMix64's finaliser (Steele, Lea, Flood 2014): spreads (seed, purpose, index) over the 64 key
+ * bits. */
 static uint64_t mix64(uint64_t value)
 {
     value ^= value >> 30;
@@ -89,7 +90,8 @@ uint64_t random_permute(struct random_key key, uint64_t count, uint64_t index)
     }
     const uint64_t mask = (UINT64_C(1) << half_bits) - 1;
     uint64_t place = index;
-    do { /* the domain is less than four times `count`: the walk takes under four turns on average */
+    do { /* the domain is less than four times `count`: the walk takes under four turns on average
+          */
         uint64_t left = place >> half_bits;
         uint64_t right = place & mask;
         for (uint64_t round = 0; round < FEISTEL_ROUNDS; round++) {

@@ -1,6 +1,6 @@
-/* Counter-based random numbers: Philox4x32-10 (Salmon, Moraes, Dror, Shaw: "Parallel random numbers: as easy as
- * 1, 2, 3", SC 2011). A value is a pure function of (key, counter); there is no generator state to store, so a
- * resumed run needs none. Not for cryptography. */
+/* Counter-based random numbers: Philox4x32-10 (Salmon, Moraes, Dror, Shaw: "Parallel random
+ * numbers: as easy as 1, 2, 3", SC 2011). A value is a pure function of (key, counter); there is no
+ * generator state to store, so a resumed run needs none. Not for cryptography. */
 #ifndef SHARDLM_BASE_RANDOM_H
 #define SHARDLM_BASE_RANDOM_H
 
@@ -32,12 +32,14 @@ struct random_key random_key_make(uint64_t seed, enum random_purpose purpose, ui
 /* The 128 random bits at `counter` (two 64-bit halves: high, low). */
 struct random_block random_at(struct random_key key, uint64_t high, uint64_t low);
 
-/* Uniform in [0, bound), bound >= 1, from 64 random bits (multiply-shift; bias below bound / 2^64). */
+/* Uniform in [0, bound), bound >= 1, from 64 random bits (multiply-shift; bias below bound / 2^64).
+ */
 uint64_t random_below(struct random_block block, uint64_t bound);
 /* Uniform in [0, 1) with 53 bits, from the first two words. */
 double random_unit(struct random_block block);
 
-/* A sequence of draws for code that needs "the next one": the position is explicit, still stateless in effect. */
+/* A sequence of draws for code that needs "the next one": the position is explicit, still stateless
+ * in effect. */
 struct random_stream {
     struct random_key key;
     uint64_t high;
@@ -47,8 +49,8 @@ struct random_stream random_stream_make(struct random_key key, uint64_t high);
 uint64_t random_stream_below(struct random_stream *stream, uint64_t bound);
 double random_stream_unit(struct random_stream *stream);
 
-/* Keyed permutation of [0, count): the place where `index` goes. A four-round-per-half Feistel network over the
- * next even power of two with cycle walking; O(1) time and memory. count >= 1. */
+/* Keyed permutation of [0, count): the place where `index` goes. A four-round-per-half Feistel
+ * network over the next even power of two with cycle walking; O(1) time and memory. count >= 1. */
 uint64_t random_permute(struct random_key key, uint64_t count, uint64_t index);
 
 #endif

@@ -15,15 +15,17 @@ enum status snapshot_open(struct snapshot *snapshot, const struct topology *topo
 {
     *snapshot = (struct snapshot){.topology = topology, .partition = partition};
     const struct parameter_table *const table = partition->table;
-    snapshot->offsets = memory_take((size_t)table->group_count, sizeof *snapshot->offsets, "snapshot");
+    snapshot->offsets =
+        memory_take((size_t)table->group_count, sizeof *snapshot->offsets, "snapshot");
     int64_t elements = 0;
     for (int64_t group = 0; group < table->group_count; group++) {
         const bool here = group_node(snapshot, group) == topology->node_index;
         snapshot->offsets[group] = here ? elements : -1;
         elements += here ? CHECKPOINT_ARRAY_COUNT * table->groups[group].count : 0;
     }
-    return window_open(&snapshot->window, topology->node, (size_t)elements * sizeof(float) + PARAMETER_BLOCK,
-                       "checkpoint snapshot", error);
+    return window_open(&snapshot->window, topology->node,
+                       (size_t)elements * sizeof(float) + PARAMETER_BLOCK, "checkpoint snapshot",
+                       error);
 }
 
 void snapshot_close(struct snapshot *snapshot)
@@ -40,8 +42,8 @@ static float *group_array(const struct snapshot *snapshot, int64_t group, int64_
     return elements + snapshot->offsets[group] + array * count;
 }
 
-/* This driver's slice of one array of one group, to the node that collects the group. `own` holds its elements from
- * `own_first` on. */
+/* This driver's slice of one array of one group, to the node that collects the group. `own` holds
+ * its elements from `own_first` on. */
 static enum status slice_collect(struct snapshot *snapshot, int64_t group, int64_t array,
                                  const float *own, int64_t *firsts, struct error *error)
 {
@@ -50,9 +52,9 @@ static enum status slice_collect(struct snapshot *snapshot, int64_t group, int64
     const int64_t root = group_node(snapshot, group);
     const bool here = root == topology->node_index;
     const struct partition_range slice = partition->slices[group];
-    float *const target =
-        here ? group_array(snapshot, group, array) + (slice.first - partition->table->groups[group].offset)
-             : NULL;
+    float *const target = here ? group_array(snapshot, group, array) +
+                                     (slice.first - partition->table->groups[group].offset)
+                               : NULL;
     if (topology->node_count == 1 || partition->stage == 0) {
         if (here) {
             memcpy(target, own, (size_t)slice.count * sizeof *own);
@@ -72,7 +74,8 @@ enum status snapshot_take(struct snapshot *snapshot, const struct node_state *no
         memory_take((size_t)partition->node_count + 1, sizeof *firsts, "snapshot pieces");
     enum status status = STATUS_OK;
     for (int64_t group = 0;
-         group < partition->table->group_count && partition->driver >= 0 && status == STATUS_OK; group++) {
+         group < partition->table->group_count && partition->driver >= 0 && status == STATUS_OK;
+         group++) {
         const int64_t owned = partition->owned_offset[group];
         const float *const arrays[CHECKPOINT_ARRAY_COUNT] = {
             node->weights + partition->owned[group].first, optimizer->first + owned,
@@ -83,8 +86,8 @@ enum status snapshot_take(struct snapshot *snapshot, const struct node_state *no
     }
     memory_release(firsts);
     TRY(fabric_agree(snapshot->topology->workers, status, error));
-    return window_barrier_wait(&node->header->barrier, snapshot->topology->local_count, limit_seconds,
-                               "snapshot", error);
+    return window_barrier_wait(&node->header->barrier, snapshot->topology->local_count,
+                               limit_seconds, "snapshot", error);
 }
 
 bool snapshot_writes(const struct snapshot *snapshot, int64_t group)

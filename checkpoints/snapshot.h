@@ -1,6 +1,6 @@
-/* A copy of the state at a step boundary, from which checkpoints are written while training goes on. The copy is in
- * memory that a node's workers share; each parameter group is collected on one node (group mod nodes), so a node holds
- * 12 bytes for each of its parameters. */
+/* A copy of the state at a step boundary, from which checkpoints are written while training goes
+ * on. The copy is in memory that a node's workers share; each parameter group is collected on one
+ * node (group mod nodes), so a node holds 12 bytes for each of its parameters. */
 #ifndef SHARDLM_CHECKPOINTS_SNAPSHOT_H
 #define SHARDLM_CHECKPOINTS_SNAPSHOT_H
 
@@ -11,14 +11,16 @@ struct snapshot {
     const struct topology *topology;
     const struct partition *partition;
     struct window window;
-    int64_t *offsets; /* (groups) of a group's three arrays in the window, elements; -1: collected on another node */
+    int64_t *offsets; /* (groups) of a group's three arrays in the window, elements; -1: collected
+                         on another node */
 };
 
 /* Keeps the pointers. Collective over workers. */
 MUST_CHECK enum status snapshot_open(struct snapshot *snapshot, const struct topology *topology,
                                      const struct partition *partition, struct error *error);
 void snapshot_close(struct snapshot *snapshot); /* Local; accepts a zeroed one. */
-/* Copies weights and moments as they stand. Nobody may update or read the snapshot meanwhile. Collective over workers. */
+/* Copies weights and moments as they stand. Nobody may update or read the snapshot meanwhile.
+ * Collective over workers. */
 MUST_CHECK enum status snapshot_take(struct snapshot *snapshot, const struct node_state *node,
                                      const struct optimizer *optimizer, double limit_seconds,
                                      struct error *error);

@@ -51,8 +51,8 @@ static void identity_make(char identity[IDENTITY_BYTES], int64_t worker, const c
 }
 
 /* Binds to a free port and reads back the full endpoint. */
-static enum status socket_bind(void *socket, const char *host, char endpoint[CHANNEL_ENDPOINT_BYTES],
-                               struct error *error)
+static enum status socket_bind(void *socket, const char *host,
+                               char endpoint[CHANNEL_ENDPOINT_BYTES], struct error *error)
 {
     char wanted[CHANNEL_ENDPOINT_BYTES];
     (void)snprintf(wanted, sizeof wanted, "tcp://%.100s:*", host);
@@ -115,7 +115,8 @@ void channel_server_close(struct channel_server *server)
     memory_release(server);
 }
 
-/* Reads one frame into `data`; returns its true size (may exceed the capacity), or -1 with errno. */
+/* Reads one frame into `data`; returns its true size (may exceed the capacity), or -1 with errno.
+ */
 static int frame_receive(void *socket, void *data, size_t capacity, bool *more)
 {
     const int size = zmq_recv(socket, data, capacity, 0);
@@ -126,8 +127,10 @@ static int frame_receive(void *socket, void *data, size_t capacity, bool *more)
     return size;
 }
 
-/* Waits for a record. A signal ends the wait early: the caller looks at its flags and comes back. */
-static enum status socket_wait(void *socket, int64_t timeout_ms, bool *readable, struct error *error)
+/* Waits for a record. A signal ends the wait early: the caller looks at its flags and comes back.
+ */
+static enum status socket_wait(void *socket, int64_t timeout_ms, bool *readable,
+                               struct error *error)
 {
     zmq_pollitem_t item = {.socket = socket, .events = ZMQ_POLLIN};
     const int count = zmq_poll(&item, 1, (long)timeout_ms);
@@ -157,7 +160,8 @@ enum status channel_server_receive(struct channel_server *server, int64_t timeou
         frames++;
     }
     if (size < 0) {
-        return zmq_errno() == EINTR ? STATUS_OK : zmq_failed("receiving on", "control channel", error);
+        return zmq_errno() == EINTR ? STATUS_OK
+                                    : zmq_failed("receiving on", "control channel", error);
     }
     if (frames != 2 || !message_valid(record, (size_t)size, server->worker_count)) {
         server->dropped++;
@@ -252,11 +256,12 @@ enum status channel_client_receive(struct channel_client *client, int64_t timeou
     bool more;
     const int size = frame_receive(client->dealer, record, sizeof record, &more);
     if (size < 0) {
-        return zmq_errno() == EINTR ? STATUS_OK : zmq_failed("receiving from", "coordinator", error);
+        return zmq_errno() == EINTR ? STATUS_OK
+                                    : zmq_failed("receiving from", "coordinator", error);
     }
     if (more || !message_valid(record, (size_t)size, INT32_MAX)) {
-        FAIL(error, STATUS_PEER, "received a record of %d bytes that is no message of version %d", size,
-             MESSAGE_VERSION);
+        FAIL(error, STATUS_PEER, "received a record of %d bytes that is no message of version %d",
+             size, MESSAGE_VERSION);
     }
     memcpy(message, record, sizeof *message);
     *received = true;

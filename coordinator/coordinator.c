@@ -19,13 +19,13 @@ struct coordinator {
     struct journal journal;
     struct lease_book leases;
     struct member *members;
-    int64_t step;            /* updates done */
-    int64_t evaluated_step;  /* -1: none */
-    int64_t saved_step;      /* a snapshot was taken; -1: none */
-    int64_t asked_step;      /* publication was asked for; -1: none */
-    int64_t published_step;  /* -1: none */
-    bool write_failed;       /* of saved_step */
-    int64_t command_ns;      /* when the command in hand was sent */
+    int64_t step;           /* updates done */
+    int64_t evaluated_step; /* -1: none */
+    int64_t saved_step;     /* a snapshot was taken; -1: none */
+    int64_t asked_step;     /* publication was asked for; -1: none */
+    int64_t published_step; /* -1: none */
+    bool write_failed;      /* of saved_step */
+    int64_t command_ns;     /* when the command in hand was sent */
 };
 
 static void event_tell(struct coordinator *coordinator, const char *text)
@@ -64,8 +64,8 @@ static enum status silence_report(const struct coordinator *coordinator, int64_t
     }
     char line[EVENT_BYTES / 2];
     member_text(&coordinator->members[silent], silent, now_ns, line, sizeof line);
-    FAIL(error, STATUS_TIMEOUT, "no sign of life for %.0f s: %s", coordinator->options->silence_seconds,
-         line);
+    FAIL(error, STATUS_TIMEOUT, "no sign of life for %.0f s: %s",
+         coordinator->options->silence_seconds, line);
 }
 
 static enum status silence_check(const struct coordinator *coordinator, struct error *error)
@@ -100,8 +100,8 @@ static void ready_take(struct coordinator *coordinator, struct member *member,
     if (failed >= 0 && failed == coordinator->saved_step && !coordinator->write_failed) {
         coordinator->write_failed = true;
         char text[EVENT_BYTES];
-        (void)snprintf(text, sizeof text, "checkpoint of step %" PRId64 " was not written: %s", failed,
-                       message->text);
+        (void)snprintf(text, sizeof text, "checkpoint of step %" PRId64 " was not written: %s",
+                       failed, message->text);
         log_line(LOG_LEVEL_ERROR, "%s; training goes on, older checkpoints stay", text);
         journal_event(coordinator, "warning", text);
         event_tell(coordinator, text);
@@ -111,8 +111,8 @@ static void ready_take(struct coordinator *coordinator, struct member *member,
         coordinator->published_step = published;
         char text[EVENT_BYTES];
         (void)snprintf(text, sizeof text, "checkpoint of step %" PRId64 " is written", published);
-        journal_note(coordinator, json_pack("{s:s, s:I}", "event", "checkpoint", "step",
-                                            (json_int_t)published));
+        journal_note(coordinator,
+                     json_pack("{s:s, s:I}", "event", "checkpoint", "step", (json_int_t)published));
         event_tell(coordinator, text);
     }
 }
@@ -204,7 +204,8 @@ static enum message_kind command_decide(const struct coordinator *coordinator)
 {
     const struct coordinator_options *const options = coordinator->options;
     const int64_t step = coordinator->step;
-    const bool stopping = step >= options->last_step || (options->stop != NULL && *options->stop != 0);
+    const bool stopping =
+        step >= options->last_step || (options->stop != NULL && *options->stop != 0);
     const bool worked = step > options->first_step;
     if (worked && options->evaluate_every > 0 && coordinator->evaluated_step != step &&
         (step % options->evaluate_every == 0 || step >= options->last_step)) {
@@ -255,7 +256,8 @@ static enum status command_send(struct coordinator *coordinator, enum message_ki
     return STATUS_OK;
 }
 
-/* Private memory of all workers, and on each host the most that one of its workers sees of the shared. */
+/* Private memory of all workers, and on each host the most that one of its workers sees of the
+ * shared. */
 static double memory_total(const struct coordinator *coordinator)
 {
     double sum = 0;
@@ -300,17 +302,18 @@ static void step_account(struct coordinator *coordinator)
         1.0 - compute / (record.seconds * (double)coordinator->options->worker_count);
     const double correct = (double)first->values[MESSAGE_VALUE_CORRECT];
     const double targets = record.targets > 0 ? (double)record.targets : 1.0;
-    journal_note(coordinator,
-                 json_pack("{s:I, s:f, s:f, s:f, s:I, s:I, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:s, s:s}", "step",
-                           (json_int_t)record.step, "loss", record.loss, "rate", record.rate, "norm",
-                           record.norm, "tokens", (json_int_t)record.tokens, "targets",
-                           (json_int_t)record.targets, "accuracy", correct / targets, "seconds",
-                           record.seconds, "tokens_per_second", (double)record.tokens / record.seconds,
-                           "gflops", record.flops / record.seconds * 1e-9, "peak_share",
-                           record.peak_flops > 0 ? record.flops / record.seconds / record.peak_flops : 0.0,
-                           "wait_share", record.wait_share, "memory_mb", record.memory_bytes * 1e-6,
-                           "leases", record.dynamic ? "dynamic" : "static",
-                           "fingerprint", first->fingerprint));
+    journal_note(
+        coordinator,
+        json_pack("{s:I, s:f, s:f, s:f, s:I, s:I, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:s, s:s}",
+                  "step", (json_int_t)record.step, "loss", record.loss, "rate", record.rate, "norm",
+                  record.norm, "tokens", (json_int_t)record.tokens, "targets",
+                  (json_int_t)record.targets, "accuracy", correct / targets, "seconds",
+                  record.seconds, "tokens_per_second", (double)record.tokens / record.seconds,
+                  "gflops", record.flops / record.seconds * 1e-9, "peak_share",
+                  record.peak_flops > 0 ? record.flops / record.seconds / record.peak_flops : 0.0,
+                  "wait_share", record.wait_share, "memory_mb", record.memory_bytes * 1e-6,
+                  "leases", record.dynamic ? "dynamic" : "static", "fingerprint",
+                  first->fingerprint));
     const struct coordinator_listener *const listener = &coordinator->options->listener;
     if (listener->step != NULL) {
         listener->step(listener->context, &record);
@@ -324,14 +327,15 @@ static void evaluation_account(struct coordinator *coordinator)
     const struct evaluation_record record = {
         .step = coordinator->step,
         .loss = first->reals[MESSAGE_REAL_LOSS],
-        .accuracy = (double)first->values[MESSAGE_VALUE_CORRECT] / (targets > 0 ? (double)targets : 1.0),
+        .accuracy =
+            (double)first->values[MESSAGE_VALUE_CORRECT] / (targets > 0 ? (double)targets : 1.0),
         .targets = targets,
     };
     coordinator->evaluated_step = coordinator->step;
-    journal_note(coordinator, json_pack("{s:s, s:I, s:f, s:f, s:I}", "event", "evaluation", "step",
-                                        (json_int_t)record.step, "held_out_loss", record.loss,
-                                        "accuracy", record.accuracy, "targets",
-                                        (json_int_t)record.targets));
+    journal_note(coordinator,
+                 json_pack("{s:s, s:I, s:f, s:f, s:I}", "event", "evaluation", "step",
+                           (json_int_t)record.step, "held_out_loss", record.loss, "accuracy",
+                           record.accuracy, "targets", (json_int_t)record.targets));
     const struct coordinator_listener *const listener = &coordinator->options->listener;
     if (listener->evaluation != NULL) {
         listener->evaluation(listener->context, &record);
@@ -350,7 +354,8 @@ static enum status coordinator_lead(struct coordinator *coordinator, struct erro
     TRY(ready_wait(coordinator, error));
     for (;;) {
         const enum message_kind kind = command_decide(coordinator);
-        /* A snapshot overwrites the buffer of the one being written: that one is drained and published first. */
+        /* A snapshot overwrites the buffer of the one being written: that one is drained and
+         * published first. */
         const bool busy = kind == MESSAGE_KIND_SAVE && !coordinator->write_failed &&
                           coordinator->saved_step > coordinator->published_step;
         const enum message_kind command = busy ? MESSAGE_KIND_DRAIN : kind;
@@ -370,7 +375,8 @@ static enum status coordinator_lead(struct coordinator *coordinator, struct erro
     }
 }
 
-enum status coordinator_run(struct channel_server *server, const struct coordinator_options *options,
+enum status coordinator_run(struct channel_server *server,
+                            const struct coordinator_options *options,
                             struct coordinator_result *result, struct error *error)
 {
     struct coordinator coordinator = {.options = options,
@@ -387,12 +393,13 @@ enum status coordinator_run(struct channel_server *server, const struct coordina
         coordinator.members[i].heard_ns = clock_now_ns();
         coordinator.members[i].written_step = -1;
     }
-    lease_book_init(&coordinator.leases, options->lease_policy, options->worker_count, options->slots);
-    journal_note(&coordinator,
-                 json_pack("{s:s, s:I, s:I, s:I}", "event", options->first_step > 0 ? "resume" : "start",
-                           "step", (json_int_t)options->first_step, "last_step",
-                           (json_int_t)options->last_step, "workers",
-                           (json_int_t)options->worker_count));
+    lease_book_init(&coordinator.leases, options->lease_policy, options->worker_count,
+                    options->slots);
+    journal_note(&coordinator, json_pack("{s:s, s:I, s:I, s:I}", "event",
+                                         options->first_step > 0 ? "resume" : "start", "step",
+                                         (json_int_t)options->first_step, "last_step",
+                                         (json_int_t)options->last_step, "workers",
+                                         (json_int_t)options->worker_count));
     enum status status = coordinator_lead(&coordinator, error);
     *result = (struct coordinator_result){.step = coordinator.step,
                                           .published_step = coordinator.published_step,
@@ -400,9 +407,11 @@ enum status coordinator_run(struct channel_server *server, const struct coordina
     journal_event(&coordinator, status == STATUS_OK ? "end" : "failure",
                   status == STATUS_OK ? (result->stopped ? "stopped by request" : "all steps done")
                                       : (error != NULL ? error->message : ""));
-    if (status == STATUS_OK && coordinator.write_failed && coordinator.saved_step == coordinator.step) {
-        status = error_set(error, STATUS_IO, "the last checkpoint, of step %" PRId64 ", was not written",
-                           coordinator.step);
+    if (status == STATUS_OK && coordinator.write_failed &&
+        coordinator.saved_step == coordinator.step) {
+        status =
+            error_set(error, STATUS_IO, "the last checkpoint, of step %" PRId64 ", was not written",
+                      coordinator.step);
     }
     memory_release(coordinator.members);
     journal_close(&coordinator.journal);

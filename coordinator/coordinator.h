@@ -1,14 +1,17 @@
-/* Rank 0: leads a run step by step. It sends one command at a time to all workers and waits for all to be ready,
- * meanwhile giving leases, watching heartbeats and keeping the journal. It computes nothing and sleeps in the kernel
- * between messages.
+/* Rank 0: leads a run step by step. It sends one command at a time to all workers and waits for all
+ * to be ready, meanwhile giving leases, watching heartbeats and keeping the journal. It computes
+ * nothing and sleeps in the kernel between messages.
  *
- *     gather ──▶ decide ──▶ STEP | EVALUATE | SAVE | DRAIN ──▶ wait for all READY ──▶ account ──▶ decide … ──▶ END
+ *     gather ──▶ decide ──▶ STEP | EVALUATE | SAVE | DRAIN ──▶ wait for all READY ──▶ account ──▶
+ * decide … ──▶ END
  *
- * decide, in this order: an evaluation that is due; a checkpoint that is due (every_steps, the last step, or a stop was
- * asked for); the next step; when stopping, drain until the checkpoint is published; end.
+ * decide, in this order: an evaluation that is due; a checkpoint that is due (every_steps, the last
+ * step, or a stop was asked for); the next step; when stopping, drain until the checkpoint is
+ * published; end.
  *
- * Journal: one JSON object a line, appended. {"event":"start"|"resume"|"checkpoint"|"evaluation"|"stop"|"warning"|"end", …}
- * and for each step {"step","loss","rate","norm","tokens","targets","accuracy","seconds","tokens_per_second",
+ * Journal: one JSON object a line, appended.
+ * {"event":"start"|"resume"|"checkpoint"|"evaluation"|"stop"|"warning"|"end", …} and for each step
+ * {"step","loss","rate","norm","tokens","targets","accuracy","seconds","tokens_per_second",
  * "gflops","peak_share","wait_share","memory_mb","leases","fingerprint"}. */
 #ifndef SHARDLM_COORDINATOR_COORDINATOR_H
 #define SHARDLM_COORDINATOR_COORDINATOR_H
@@ -21,16 +24,17 @@
 
 struct step_record {
     int64_t step;
-    int64_t last_step;    /* where this start of the run ends */
-    double loss;          /* nats per predicted token */
+    int64_t last_step; /* where this start of the run ends */
+    double loss;       /* nats per predicted token */
     double rate, norm;
-    int64_t tokens;       /* of this step */
+    int64_t tokens; /* of this step */
     int64_t targets;
-    double seconds;       /* wall clock of the step */
-    double flops;         /* useful floating-point operations of the step, all workers */
-    double peak_flops;    /* a second: matrix-multiply peak of all workers, measured at their start */
-    double wait_share;    /* share of the workers' time that was not compute */
-    double memory_bytes;  /* peak resident: private parts of all workers and shared memory once a node */
+    double seconds;    /* wall clock of the step */
+    double flops;      /* useful floating-point operations of the step, all workers */
+    double peak_flops; /* a second: matrix-multiply peak of all workers, measured at their start */
+    double wait_share; /* share of the workers' time that was not compute */
+    double memory_bytes; /* peak resident: private parts of all workers and shared memory once a
+                            node */
     bool dynamic;
     const char *fingerprint; /* borrowed */
 };
@@ -52,28 +56,29 @@ struct coordinator_listener {
 
 struct coordinator_options {
     int64_t worker_count;
-    int64_t slots;             /* in a step */
-    int64_t first_step;        /* updates already done */
-    int64_t last_step;         /* stop after this one */
-    int64_t checkpoint_every;  /* 0: only at the end */
+    int64_t slots;            /* in a step */
+    int64_t first_step;       /* updates already done */
+    int64_t last_step;        /* stop after this one */
+    int64_t checkpoint_every; /* 0: only at the end */
     bool checkpoint_at_end;
-    int64_t evaluate_every;    /* 0: never */
+    int64_t evaluate_every; /* 0: never */
     enum lease_policy lease_policy;
-    double silence_seconds;    /* a worker not heard of for so long ends the job */
-    const char *journal;       /* path, or NULL */
+    double silence_seconds;            /* a worker not heard of for so long ends the job */
+    const char *journal;               /* path, or NULL */
     const volatile sig_atomic_t *stop; /* set by a signal handler: checkpoint, then end */
     struct coordinator_listener listener;
 };
 
 /* How the run ended. */
 struct coordinator_result {
-    int64_t step;            /* updates done */
-    int64_t published_step;  /* newest checkpoint of this start, -1: none */
-    bool stopped;            /* by request, before last_step */
+    int64_t step;           /* updates done */
+    int64_t published_step; /* newest checkpoint of this start, -1: none */
+    bool stopped;           /* by request, before last_step */
 };
 
-/* Leads until the end. A failure (a worker failed, fell silent, or the channel broke) leaves the job unfinished: the
- * caller ends it. STATUS_TIMEOUT lists rank, host, phase, step, slot and silence of every worker. */
+/* Leads until the end. A failure (a worker failed, fell silent, or the channel broke) leaves the
+ * job unfinished: the caller ends it. STATUS_TIMEOUT lists rank, host, phase, step, slot and
+ * silence of every worker. */
 MUST_CHECK enum status coordinator_run(struct channel_server *server,
                                        const struct coordinator_options *options,
                                        struct coordinator_result *result, struct error *error);

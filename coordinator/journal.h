@@ -13,7 +13,8 @@ struct journal {
 /* `path` NULL: no file. */
 MUST_CHECK enum status journal_open(struct journal *journal, const char *path, struct error *error);
 void journal_close(struct journal *journal);
-/* Adds "time" (UTC), makes a line of `fields` (released here) and appends it. The line stays readable until the next. */
+/* Adds "time" (UTC), makes a line of `fields` (released here) and appends it. The line stays
+ * readable until the next. */
 MUST_CHECK enum status journal_add(struct journal *journal, json_t *fields, struct error *error);
 
 #endif

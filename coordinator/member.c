@@ -17,9 +17,10 @@ void member_text(const struct member *member, int64_t index, int64_t now_ns, cha
         (void)snprintf(text, size_bytes, "worker %lld: not heard of yet", (long long)index);
         return;
     }
-    (void)snprintf(text, size_bytes,
-                   "worker %lld (host %s, process %lld): %s, step %lld, slot %lld, silent for %.0f s",
-                   (long long)index, member->host, (long long)member->process,
-                   message_phase_name(member->phase), (long long)member->step,
-                   (long long)member->slot, silent);
+    (void)snprintf(
+        text, size_bytes,
+        "worker %lld (host %s, process %lld): %s, step %lld, slot %lld, silent for %.0f s",
+        (long long)index, member->host, (long long)member->process,
+        message_phase_name(member->phase), (long long)member->step, (long long)member->slot,
+        silent);
 }

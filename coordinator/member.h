@@ -16,12 +16,12 @@ struct member {
     enum member_state state;
     char host[MEMBER_HOST_BYTES];
     int64_t process;
-    double peak_flops;      /* a second, of matrix products, measured at start */
-    int64_t heard_ns;       /* when anything came from it last */
-    int32_t phase;          /* from its heartbeats */
+    double peak_flops; /* a second, of matrix products, measured at start */
+    int64_t heard_ns;  /* when anything came from it last */
+    int32_t phase;     /* from its heartbeats */
     int64_t step, slot;
-    struct message ready;   /* its last READY */
-    int64_t written_step;   /* newest step whose parts it has written; -1 */
+    struct message ready; /* its last READY */
+    int64_t written_step; /* newest step whose parts it has written; -1 */
 };
 
 /* Mean seconds a slot took it in its last step; 0 if it had none. */

@@ -1,6 +1,6 @@
-/* What coordinator and workers say to each other: one fixed-size record, version and kind first. Little-endian hosts only
- * (checked at build). A record of another size, version or kind, or with fields out of range, is dropped and counted by the
- * receiver, never trusted. */
+/* What coordinator and workers say to each other: one fixed-size record, version and kind first.
+ * Little-endian hosts only (checked at build). A record of another size, version or kind, or with
+ * fields out of range, is dropped and counted by the receiver, never trusted. */
 #ifndef SHARDLM_COORDINATOR_MESSAGE_H
 #define SHARDLM_COORDINATOR_MESSAGE_H
 
@@ -13,11 +13,12 @@ enum { MESSAGE_VALUES = 10, MESSAGE_REALS = 6, MESSAGE_FINGERPRINT_BYTES = 40 };
 
 enum message_kind {
     /* worker to coordinator */
-    MESSAGE_KIND_HELLO = 1, /* text: host; values[0]: process id; reals[0]: matrix-multiply peak, flop/s */
+    MESSAGE_KIND_HELLO =
+        1, /* text: host; values[0]: process id; reals[0]: matrix-multiply peak, flop/s */
     MESSAGE_KIND_HEARTBEAT, /* phase, step, slot */
     MESSAGE_KIND_ASK,       /* one more slot of `step`, please */
-    MESSAGE_KIND_READY,     /* the last command is done; fields by enum message_value, message_real */
-    MESSAGE_KIND_FAILED,    /* text: why; values[0]: enum status. The job ends. */
+    MESSAGE_KIND_READY,  /* the last command is done; fields by enum message_value, message_real */
+    MESSAGE_KIND_FAILED, /* text: why; values[0]: enum status. The job ends. */
     /* coordinator to worker */
     MESSAGE_KIND_STEP,     /* compute step `step`; values[0]: leases are dynamic */
     MESSAGE_KIND_LEASE,    /* slot `slot` of `step` is yours; -1: no more */
@@ -43,13 +44,15 @@ enum message_phase {
 };
 const char *message_phase_name(int32_t phase); /* "compute"; "unknown" outside the range */
 
-/* Fields of READY. Totals and the fingerprint come from worker 0 alone; the rest from each worker. */
+/* Fields of READY. Totals and the fingerprint come from worker 0 alone; the rest from each worker.
+ */
 enum message_value {
-    MESSAGE_VALUE_WRITTEN,   /* step whose parts this worker has written completely; -1: none */
-    MESSAGE_VALUE_PUBLISHED, /* step that worker 0 published last; -1: none */
-    MESSAGE_VALUE_WRITE_FAILED, /* step whose writing failed here; -1: none (text says why, kind SAVE/DRAIN replies) */
-    MESSAGE_VALUE_SLOTS,     /* slots computed here in this step */
-    MESSAGE_VALUE_TARGETS,   /* predicted tokens of the step or evaluation */
+    MESSAGE_VALUE_WRITTEN,      /* step whose parts this worker has written completely; -1: none */
+    MESSAGE_VALUE_PUBLISHED,    /* step that worker 0 published last; -1: none */
+    MESSAGE_VALUE_WRITE_FAILED, /* step whose writing failed here; -1: none (text says why, kind
+                                   SAVE/DRAIN replies) */
+    MESSAGE_VALUE_SLOTS,        /* slots computed here in this step */
+    MESSAGE_VALUE_TARGETS,      /* predicted tokens of the step or evaluation */
     MESSAGE_VALUE_CORRECT,
     MESSAGE_VALUE_TOKENS,
     MESSAGE_VALUE_PRIVATE, /* bytes: peak resident memory of this worker without what is shared */
@@ -75,7 +78,8 @@ struct message {
     int64_t publish_step; /* commands: worker 0 publishes this step's checkpoint now; -1: none */
     int64_t values[MESSAGE_VALUES];
     double reals[MESSAGE_REALS];
-    char fingerprint[MESSAGE_FINGERPRINT_BYTES]; /* zero-terminated; state after the step, from worker 0 */
+    char fingerprint[MESSAGE_FINGERPRINT_BYTES]; /* zero-terminated; state after the step, from
+                                                    worker 0 */
     char text[MESSAGE_TEXT_BYTES];               /* zero-terminated */
 };
 

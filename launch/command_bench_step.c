@@ -4,10 +4,11 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#include "base/json.h"
 #include "base/memory.h"
 #include "launch/commands.h"
 #include "launch/job.h"
+#include "launch/print.h"
+#include "launch/run_folder.h"
 #include "launch/supervise.h"
 
 enum { BENCH_STEPS_MAX = 1000, SETS_MAX = 256, WORKERS_MAX = 65536 };
@@ -47,6 +48,7 @@ static enum status bench_prepare(void *context, struct job_options *options, str
         sets[count++] = set;
     }
     TRY(config_read(bench->line->arguments[0], sets, count, &bench->config, error));
+    TRY(run_config_resolve(&bench->config, error));
     int64_t steps;
     TRY(command_line_integer(bench->line, "steps", 2, BENCH_STEPS_MAX, 6, &steps, error));
     *options = (struct job_options){
@@ -71,18 +73,14 @@ static void bench_print(struct bench *bench)
     const double median = bench->seconds[bench->count / 2];
     const struct model_options *const model = &bench->config.model;
     json_t *const line = json_pack(
-        "{s:I, s:I, s:I, s:I, s:I, s:I, s:f, s:f, s:f, s:f, s:f, s:f}", "L", (json_int_t)model->layers,
-        "H", (json_int_t)model->hidden, "V", (json_int_t)model->vocabulary, "T",
-        (json_int_t)bench->config.data.sequence_tokens, "tokens", (json_int_t)bench->tokens, "workers",
-        (json_int_t)(job_world() - 1), "tok_s", (double)bench->tokens / best, "tok_s_med",
-        (double)bench->tokens / median, "gfs", bench->flops / best * 1e-9, "gfs_med",
-        bench->flops / median * 1e-9, "peak_gfs", bench->peak_flops * 1e-9, "peak_mb",
-        bench->memory_bytes * 1e-6);
-    char *const text = json_dumps(line, JSON_COMPACT | JSON_REAL_PRECISION(6));
-    INVARIANT(text != NULL);
-    (void)printf("%s\n", text);
-    free(text);
-    json_decref(line);
+        "{s:I, s:I, s:I, s:I, s:I, s:I, s:f, s:f, s:f, s:f, s:f, s:f}", "L",
+        (json_int_t)model->layers, "H", (json_int_t)model->hidden, "V",
+        (json_int_t)model->vocabulary, "T", (json_int_t)bench->config.data.sequence_tokens,
+        "tokens", (json_int_t)bench->tokens, "workers", (json_int_t)(job_world() - 1), "tok_s",
+        (double)bench->tokens / best, "tok_s_med", (double)bench->tokens / median, "gfs",
+        bench->flops / best * 1e-9, "gfs_med", bench->flops / median * 1e-9, "peak_gfs",
+        bench->peak_flops * 1e-9, "peak_mb", bench->memory_bytes * 1e-6);
+    print_json(line);
 }
 
 static enum status bench_as_rank(struct bench *bench, struct error *error)
@@ -113,7 +111,8 @@ static enum status bench_step_run(const struct command_line *line, struct error 
             status = command_line_integer(line, "workers", 1, WORKERS_MAX, 0, &workers, error);
         }
         if (status == STATUS_OK) {
-            status = supervise_again(line, workers, command_line_text(line, "hostfile"), NULL, error);
+            status =
+                supervise_again(line, workers, command_line_text(line, "hostfile"), NULL, error);
         }
     }
     memory_release(bench);
@@ -123,7 +122,10 @@ static enum status bench_step_run(const struct command_line *line, struct error 
 static const struct command_option bench_step_options[] = {
     {.name = "workers", .argument = "N", .help = "workers to start; one for each core by default"},
     {.name = "steps", .argument = "N", .help = "steps to run, the first not counted; 6 by default"},
-    {.name = "set", .argument = "KEY=VALUE", .help = "change a key of the configuration", .repeats = true},
+    {.name = "set",
+     .argument = "KEY=VALUE",
+     .help = "change a key of the configuration",
+     .repeats = true},
     {.name = "hostfile", .argument = "FILE", .help = "mpirun's list of hosts"},
 };
 
@@ -133,9 +135,12 @@ const struct command command_bench_step = {
     .argument_min = 1,
     .argument_max = 1,
     .summary = "measure training steps",
-    .detail = "Prints one JSON line: tok_s (best step), tok_s_med (median), gfs (useful GFLOP/s of the best "
-              "step), peak_gfs (matrix products of all workers), peak_mb (resident memory of all workers, "
-              "shared memory counted once). With data.corpus: synthetic and model.vocabulary: N no files are "
+    .detail = "Prints one JSON line: tok_s (best step), tok_s_med (median), gfs (useful GFLOP/s of "
+              "the best "
+              "step), peak_gfs (matrix products of all workers), peak_mb (resident memory of all "
+              "workers, "
+              "shared memory counted once). With data.corpus: synthetic and model.vocabulary: N no "
+              "files are "
               "needed.",
     .options = bench_step_options,
     .option_count = ARRAY_LENGTH(bench_step_options),

@@ -48,6 +48,7 @@ static enum status plan_make(struct run_plan *plan, struct error *error)
         plan->run = command_line_text(line, "run");
         TRY(config_read(line->arguments[0], sets, set_count, &plan->config, error));
         TRY(run_folder_vacant(plan->run, error));
+        TRY(run_config_resolve(&plan->config, error));
     }
     return command_line_integer(line, "steps", 0, INT64_MAX / 2, plan->config.optimizer.total_steps,
                                 &plan->last_step, error);
@@ -68,8 +69,8 @@ static enum status checkpoint_find(struct run_plan *plan, struct error *error)
     TRY(catalog_newest_good(root, plan->resume_path, &plan->first_step, error));
     if (plan->first_step > plan->last_step) {
         FAIL(error, STATUS_INPUT,
-             "run \"%s\" is at step %" PRId64 " already; --steps counts from the run's beginning", plan->run,
-             plan->first_step);
+             "run \"%s\" is at step %" PRId64 " already; --steps counts from the run's beginning",
+             plan->run, plan->first_step);
     }
     return STATUS_OK;
 }
@@ -120,11 +121,13 @@ static enum status run_as_rank(struct run_plan *plan, struct error *error)
     }
     if (status == STATUS_OK) {
         run_view_end(&plan->view);
-        (void)fprintf(stderr, "step %" PRId64 " is done; checkpoints are in %s/checkpoints\n", result.step,
-                      plan->run);
+        (void)fprintf(stderr, "step %" PRId64 " is done; checkpoints are in %s/checkpoints\n",
+                      result.step, plan->run);
         if (result.stopped) {
-            status = error_set(error, STATUS_INTERRUPTED, "stopped by request at step %" PRId64
-                               "; go on with: shardlm resume %s", result.step, plan->run);
+            status =
+                error_set(error, STATUS_INTERRUPTED,
+                          "stopped by request at step %" PRId64 "; go on with: shardlm resume %s",
+                          result.step, plan->run);
         }
     }
     return status;
@@ -147,7 +150,8 @@ static enum status run_command(const struct command_line *line, bool resumes, st
         if (status == STATUS_OK) {
             char advice[ERROR_MESSAGE_BYTES];
             (void)snprintf(advice, sizeof advice, "go on with: shardlm resume %.500s", plan->run);
-            status = supervise_again(line, workers, command_line_text(line, "hostfile"), advice, error);
+            status =
+                supervise_again(line, workers, command_line_text(line, "hostfile"), advice, error);
         }
     }
     memory_release(plan);
@@ -167,8 +171,13 @@ static enum status resume_run(const struct command_line *line, struct error *err
 static const struct command_option train_options[] = {
     {.name = "run", .argument = "RUN", .help = "folder to keep the run in", .required = true},
     {.name = "workers", .argument = "N", .help = "workers to start; one for each core by default"},
-    {.name = "steps", .argument = "N", .help = "stop after step N; optimizer.total_steps by default"},
-    {.name = "set", .argument = "KEY=VALUE", .help = "change a key of the configuration", .repeats = true},
+    {.name = "steps",
+     .argument = "N",
+     .help = "stop after step N; optimizer.total_steps by default"},
+    {.name = "set",
+     .argument = "KEY=VALUE",
+     .help = "change a key of the configuration",
+     .repeats = true},
     {.name = "hostfile", .argument = "FILE", .help = "mpirun's list of hosts"},
     {.name = "accept-profile-change", .help = "go on although the numeric profile changed"},
 };
@@ -179,20 +188,26 @@ const struct command command_train = {
     .argument_min = 1,
     .argument_max = 1,
     .summary = "pretrain a model",
-    .detail = "Starts mpirun with one coordinator and the workers, and shows the progress. Run under mpirun "
-              "by hand (mpirun -n WORKERS+1 shardlm train …) it takes its rank instead. Ctrl-C writes a "
-              "checkpoint and stops (exit code 75); a second Ctrl-C ends the job at once. The weights do not "
-              "depend on the number of workers.",
+    .detail =
+        "Starts mpirun with one coordinator and the workers, and shows the progress. Run under "
+        "mpirun "
+        "by hand (mpirun -n WORKERS+1 shardlm train …) it takes its rank instead. Ctrl-C writes a "
+        "checkpoint and stops (exit code 75); a second Ctrl-C ends the job at once. The weights do "
+        "not "
+        "depend on the number of workers.",
     .options = train_options,
     .option_count = ARRAY_LENGTH(train_options),
     .run = train_run,
 };
 
 static const struct command_option resume_options[] = {
-    {.name = "workers", .argument = "M", .help = "workers to start, any number; one for each core by default"},
+    {.name = "workers",
+     .argument = "M",
+     .help = "workers to start, any number; one for each core by default"},
     {.name = "steps",
      .argument = "N",
-     .help = "stop after step N, counted from the run's beginning; optimizer.total_steps by default"},
+     .help =
+         "stop after step N, counted from the run's beginning; optimizer.total_steps by default"},
     {.name = "set",
      .argument = "KEY=VALUE",
      .help = "change a shard., lease., checkpoint. or evaluation. key",
@@ -207,8 +222,9 @@ const struct command command_resume = {
     .argument_min = 1,
     .argument_max = 1,
     .summary = "go on with a run from its newest good checkpoint",
-    .detail = "On any number of workers, with the same bits as if the run had never stopped. A damaged "
-              "checkpoint is passed over and named.",
+    .detail =
+        "On any number of workers, with the same bits as if the run had never stopped. A damaged "
+        "checkpoint is passed over and named.",
     .options = resume_options,
     .option_count = ARRAY_LENGTH(resume_options),
     .run = resume_run,

@@ -45,7 +45,8 @@ static void stop_ask(int signal_number)
     stop_asked = 1;
 }
 
-/* Rank 0 stops in order; workers leave the deciding to it. A process whose launcher dies goes with it. */
+/* Rank 0 stops in order; workers leave the deciding to it. A process whose launcher dies goes with
+ * it. */
 static void signals_set(bool coordinator)
 {
     struct sigaction action = {.sa_handler = stop_ask};
@@ -87,20 +88,24 @@ static enum status briefing_fill(struct job *job, struct error *error)
     const int length = snprintf(briefing->config, sizeof briefing->config, "%s", text.data);
     text_deinit(&text);
     if (length >= JOB_TEXT_BYTES) {
-        FAIL(error, STATUS_LIMIT, "the resolved configuration is longer than %d bytes", JOB_TEXT_BYTES);
+        FAIL(error, STATUS_LIMIT, "the resolved configuration is longer than %d bytes",
+             JOB_TEXT_BYTES);
     }
     briefing->last_step = job->options.last_step;
     briefing->accept_profile_change = job->options.accept_profile_change;
     briefing->writes = job->options.run != NULL;
     briefing->resumes = job->options.resume_path != NULL;
-    (void)snprintf(briefing->run, sizeof briefing->run, "%s", briefing->writes ? job->options.run : "");
+    (void)snprintf(briefing->run, sizeof briefing->run, "%s",
+                   briefing->writes ? job->options.run : "");
     (void)snprintf(briefing->resume_path, sizeof briefing->resume_path, "%s",
                    briefing->resumes ? job->options.resume_path : "");
     return STATUS_OK;
 }
 
-/* Do all ranks share rank 0's host? Then the control plane stays on the loopback address. Collective. */
-static enum status address_choose(struct job *job, char host[FABRIC_HOST_BYTES], struct error *error)
+/* Do all ranks share rank 0's host? Then the control plane stays on the loopback address.
+ * Collective. */
+static enum status address_choose(struct job *job, char host[FABRIC_HOST_BYTES],
+                                  struct error *error)
 {
     (void)snprintf(host, FABRIC_HOST_BYTES, "%s", fabric_host(job->fabric));
     TRY(fabric_broadcast(job->world, 0, host, FABRIC_HOST_BYTES, error));
@@ -113,13 +118,15 @@ static enum status address_choose(struct job *job, char host[FABRIC_HOST_BYTES],
 }
 
 /* Rank 0 prepares and opens the channel; everybody learns what it says. Collective. */
-static enum status job_brief(struct job *job, job_prepare prepare, void *context, struct error *error)
+static enum status job_brief(struct job *job, job_prepare prepare, void *context,
+                             struct error *error)
 {
     const bool coordinator = fabric_rank(job->world) == 0;
     enum status status = STATUS_OK;
     if (fabric_count(job->world) < 2) {
         FAIL(error, STATUS_INPUT,
-             "mpirun started %lld process: rank 0 coordinates, so a job needs at least 2 (-n workers + 1)",
+             "mpirun started %lld process: rank 0 coordinates, so a job needs at least 2 (-n "
+             "workers + 1)",
              (long long)fabric_count(job->world));
     }
     if (coordinator) {
@@ -179,7 +186,8 @@ static enum status job_work(struct job *job, struct error *error)
     if (status == STATUS_OK) {
         status = worker_run(job->worker, &briefing->address, error);
         if (status != STATUS_OK) {
-            /* The coordinator has had its time to report and end the job; this is for the case that it is gone too. */
+            /* The coordinator has had its time to report and end the job; this is for the case that
+             * it is gone too. */
             log_line(LOG_LEVEL_ERROR, "worker leaves: %s", error->message);
             fabric_abort(job->fabric, status_exit_code(status));
         }

@@ -12,19 +12,20 @@ struct job_options {
     int64_t last_step;           /* as rank 0 says */
     bool accept_profile_change;  /* as rank 0 says */
     bool checkpoint_at_end;
-    /* Called on rank 0 once all workers have opened everything, before the first step: the place to make the run folder, so that
-     * bad input leaves nothing behind. May be NULL. */
+    /* Called on rank 0 once all workers have opened everything, before the first step: the place to
+     * make the run folder, so that bad input leaves nothing behind. May be NULL. */
     enum status (*begin)(void *context, struct error *error);
     void *context;                        /* of begin */
     struct coordinator_listener listener; /* rank 0 */
 };
 
-bool job_is_child(void);      /* was this process started by mpirun? */
-int64_t job_rank(void);       /* its rank, before anything is opened */
-int64_t job_world(void);      /* ranks in the job, before anything is opened */
+bool job_is_child(void); /* was this process started by mpirun? */
+int64_t job_rank(void);  /* its rank, before anything is opened */
+int64_t job_world(void); /* ranks in the job, before anything is opened */
 
-/* `prepare` is rank 0's chance to read files and fill the options; its failure is every rank's failure. Does not return on a
- * failure in mid-run: then the whole job ends with the message printed once by rank 0. Collective. */
+/* `prepare` is rank 0's chance to read files and fill the options; its failure is every rank's
+ * failure. Does not return on a failure in mid-run: then the whole job ends with the message
+ * printed once by rank 0. Collective. */
 typedef enum status (*job_prepare)(void *context, struct job_options *options, struct error *error);
 MUST_CHECK enum status job_run(job_prepare prepare, void *context,
                                struct coordinator_result *result /* rank 0 */, struct error *error);

@@ -7,12 +7,29 @@
 #include <sys/file.h>
 #include <unistd.h>
 
+#include "data_pipeline/corpus_manifest.h"
+
+enum status run_config_resolve(struct config *config, struct error *error)
+{
+    if (strcmp(config->data.corpus, "synthetic") == 0) {
+        return STATUS_OK;
+    }
+    struct corpus_manifest manifest = {0};
+    TRY(corpus_manifest_read(&manifest, config->data.corpus, error));
+    if (config->model.vocabulary == 0) {
+        config->model.vocabulary = manifest.facts.vocabulary;
+    }
+    corpus_manifest_deinit(&manifest);
+    return STATUS_OK;
+}
+
 enum status run_folder_vacant(const char *run, struct error *error)
 {
     char path[PATH_BYTES];
     TRY(path_join(path, run, "config.yaml", error));
     if (file_exists(path)) {
-        FAIL(error, STATUS_INPUT, "\"%s\" holds a run already: go on with: shardlm resume %s", run, run);
+        FAIL(error, STATUS_INPUT, "\"%s\" holds a run already: go on with: shardlm resume %s", run,
+             run);
     }
     return STATUS_OK;
 }
@@ -39,7 +56,8 @@ static enum status set_allowed(const char *set, struct error *error)
         }
     }
     FAIL(error, STATUS_INPUT,
-         "--set %s: a resumed run keeps its results, so only shard., lease., checkpoint. and evaluation. "
+         "--set %s: a resumed run keeps its results, so only shard., lease., checkpoint. and "
+         "evaluation. "
          "keys may change",
          set);
 }
@@ -70,5 +88,6 @@ enum status run_folder_lock(const char *run, struct error *error)
         (void)close(descriptor);
         FAIL(error, STATUS_INPUT, "another job works on run \"%s\" (it holds \"%s\")", run, path);
     }
-    return STATUS_OK; /* the descriptor stays open: the lock goes with the process, however it ends */
+    return STATUS_OK; /* the descriptor stays open: the lock goes with the process, however it ends
+                       */
 }

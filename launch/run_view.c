@@ -29,11 +29,12 @@ static void step_note(const struct step_record *record, char note[NOTE_BYTES])
     const double flops = record->flops / record->seconds;
     char share[32] = "";
     if (record->peak_flops > 0) {
-        (void)snprintf(share, sizeof share, " (%.0f %% of peak)", 100.0 * flops / record->peak_flops);
+        (void)snprintf(share, sizeof share, " (%.0f %% of peak)",
+                       100.0 * flops / record->peak_flops);
     }
     (void)snprintf(note, NOTE_BYTES, "loss %.4f  rate %.2e  norm %.2f  %.0f tok/s  %.1f GF/s%s",
-                   record->loss, record->rate, record->norm, (double)record->tokens / record->seconds,
-                   flops * 1e-9, share);
+                   record->loss, record->rate, record->norm,
+                   (double)record->tokens / record->seconds, flops * 1e-9, share);
 }
 
 static void step_show(void *context, const struct step_record *record)
@@ -59,8 +60,8 @@ static void step_show(void *context, const struct step_record *record)
     }
     view->shown_ns = clock_now_ns();
     char left[CLOCK_TEXT_BYTES];
-    clock_duration_text(view->seconds / (double)view->steps * (double)(record->last_step - record->step),
-                        left);
+    clock_duration_text(
+        view->seconds / (double)view->steps * (double)(record->last_step - record->step), left);
     (void)fprintf(stderr, "step %" PRId64 "/%" PRId64 "  %s  %s left\n", record->step,
                   record->last_step, note, left);
 }
@@ -74,7 +75,8 @@ static void evaluation_show(void *context, const struct evaluation_record *recor
 {
     char text[NOTE_BYTES];
     (void)snprintf(text, sizeof text,
-                   "step %" PRId64 ": held-out loss %.4f, accuracy %.1f %%, %" PRId64 " predictions",
+                   "step %" PRId64 ": held-out loss %.4f, accuracy %.1f %%, %" PRId64
+                   " predictions",
                    record->step, record->loss, 100.0 * record->accuracy, record->targets);
     line_show(context, text);
 }

@@ -1,4 +1,5 @@
-/* What a person sees of a run: a bar with the newest step on a terminal; elsewhere a line a step, at most one a second. */
+/* What a person sees of a run: a bar with the newest step on a terminal; elsewhere a line a step,
+ * at most one a second. */
 #ifndef SHARDLM_LAUNCH_RUN_VIEW_H
 #define SHARDLM_LAUNCH_RUN_VIEW_H
 
@@ -10,8 +11,8 @@ struct run_view {
     bool begun;
     bool terminal;
     int64_t shown_ns;
-    double seconds;      /* of steps so far */
-    int64_t steps;       /* seen */
+    double seconds; /* of steps so far */
+    int64_t steps;  /* seen */
 };
 
 void run_view_init(struct run_view *view);

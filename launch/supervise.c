@@ -1,4 +1,5 @@
-/* See supervise.h. The job runs in a process group of its own, so that a terminal's Ctrl-C reaches us alone. */
+/* See supervise.h. The job runs in a process group of its own, so that a terminal's Ctrl-C reaches
+ * us alone. */
 #include "launch/supervise.h"
 
 #include <errno.h>
@@ -28,7 +29,8 @@ static void stop_forward(int signal_number)
     }
 }
 
-/* mpirun's words, then the program, the command's name and its words. The list ends with NULL; entries are copies. */
+/* mpirun's words, then the program, the command's name and its words. The list ends with NULL;
+ * entries are copies. */
 struct word_list {
     char **words;
     int64_t count;
@@ -42,13 +44,16 @@ static void word_add(struct word_list *list, const char *word)
 static void word_list_init(struct word_list *list, const struct command_line *line,
                            const char *program, int64_t ranks, const char *hostfile)
 {
-    /* --stdin none: a job must not read the terminal. vader's single copy needs a system call that containers refuse.
-     * Waiting ranks give their core away. */
+    /* --stdin none: a job must not read the terminal. vader's single copy needs a system call that
+     * containers refuse. Waiting ranks give their core away. */
     static const char *const fixed[] = {
-        "mpirun", "--quiet", "--stdin", "none", "--oversubscribe", "--bind-to", "none", "--mca",
-        "mpi_yield_when_idle", "1", "--mca", "btl_vader_single_copy_mechanism", "none"};
-    *list = (struct word_list){
-        .words = memory_take(FIXED_WORDS_MAX + (size_t)line->word_count, sizeof *list->words, "mpirun's words")};
+        "mpirun", "--quiet",         "--stdin",
+        "none",   "--oversubscribe", "--bind-to",
+        "none",   "--mca",           "mpi_yield_when_idle",
+        "1",      "--mca",           "btl_vader_single_copy_mechanism",
+        "none"};
+    *list = (struct word_list){.words = memory_take(FIXED_WORDS_MAX + (size_t)line->word_count,
+                                                    sizeof *list->words, "mpirun's words")};
     for (int64_t i = 0; i < ARRAY_LENGTH(fixed); i++) {
         word_add(list, fixed[i]);
     }
@@ -96,7 +101,8 @@ __attribute__((noreturn)) static void job_become(char **words)
     (void)signal(SIGTERM, SIG_DFL);
     (void)setenv("SHARDLM_TERMINAL", isatty(STDERR_FILENO) ? "1" : "0", 1);
     (void)execvp(words[0], words);
-    (void)fprintf(stderr, "shardlm: could not start mpirun: %s (package openmpi-bin)\n", strerror(errno));
+    (void)fprintf(stderr, "shardlm: could not start mpirun: %s (package openmpi-bin)\n",
+                  strerror(errno));
     _exit(127);
 }
 
@@ -141,7 +147,8 @@ enum status supervise_again(const struct command_line *line, int64_t workers, co
     char program[PATH_BYTES];
     TRY(process_program(program, error));
     struct word_list list;
-    word_list_init(&list, line, program, (workers > 0 ? workers : process_core_count()) + 1, hostfile);
+    word_list_init(&list, line, program, (workers > 0 ? workers : process_core_count()) + 1,
+                   hostfile);
     (void)fflush(NULL);
     const pid_t process = fork();
     if (process == 0) {

@@ -8,7 +8,11 @@
 #include "base/clock.h"
 #include "base/memory.h"
 
-enum { CHUNK_ELEMENTS = NODE_STATE_LOCK_BLOCKS * PARAMETER_BLOCK, WAIT_SLEEP_NS = 50000, WAIT_YIELDS = 32 };
+enum {
+    CHUNK_ELEMENTS = NODE_STATE_LOCK_BLOCKS * PARAMETER_BLOCK,
+    WAIT_SLEEP_NS = 50000,
+    WAIT_YIELDS = 32
+};
 
 enum status accumulator_init(struct accumulator *accumulator, const struct kernels *kernels,
                              const struct topology *topology, const struct partition *partition,
@@ -20,7 +24,9 @@ enum status accumulator_init(struct accumulator *accumulator, const struct kerne
         slot_bits++;
     }
     const int limit_bits = ACCUMULATOR_TOTAL_BITS - ACCUMULATOR_FRACTION_BITS - slot_bits;
-    enum { LIMIT_BITS_LEAST = -8 }; /* 2^16 slots: gradients of a slot below 1/256 of the mean's scale */
+    enum {
+        LIMIT_BITS_LEAST = -8
+    }; /* 2^16 slots: gradients of a slot below 1/256 of the mean's scale */
     if (limit_bits < LIMIT_BITS_LEAST) {
         FAIL(error, STATUS_INPUT, "a step of %lld slots is more than exact sums allow (%lld)",
              (long long)slots,
@@ -94,14 +100,16 @@ static bool chunk_try(struct accumulator *accumulator, const struct parameter_gr
     return true;
 }
 
-/* Workers begin at different chunks and pass over one that is held, so they rarely wait for each other. */
+/* Workers begin at different chunks and pass over one that is held, so they rarely wait for each
+ * other. */
 enum status accumulator_add(struct accumulator *accumulator, int64_t slot, int64_t group,
                             const float *gradient, struct error *error)
 {
     const struct parameter_group *const row = &accumulator->partition->table->groups[group];
     const int64_t first = row->offset / CHUNK_ELEMENTS;
     const int64_t count = (row->offset + row->count - 1) / CHUNK_ELEMENTS - first + 1;
-    const int64_t start = count * accumulator->topology->local_index / accumulator->topology->local_count;
+    const int64_t start =
+        count * accumulator->topology->local_index / accumulator->topology->local_count;
     bool *const done = accumulator->chunk_done;
     for (int64_t i = 0; i < count; i++) {
         done[i] = false;
@@ -121,7 +129,8 @@ enum status accumulator_add(struct accumulator *accumulator, int64_t slot, int64
             (void)sched_yield();
             if (clock_seconds_since(start_ns) > accumulator->limit_seconds) {
                 FAIL(error, STATUS_TIMEOUT,
-                     "waited %.0f s for a worker of this node that holds a part of the gradient sums",
+                     "waited %.0f s for a worker of this node that holds a part of the gradient "
+                     "sums",
                      clock_seconds_since(start_ns));
             }
         }
@@ -144,10 +153,12 @@ static bool group_complete(const struct accumulator *accumulator, int64_t group)
 {
     const struct node_header *const header = accumulator->node->header;
     return atomic_load(&header->workers_final) == accumulator->topology->local_count &&
-           atomic_load(&accumulator->node->slots_added[group]) == atomic_load(&header->slots_expected);
+           atomic_load(&accumulator->node->slots_added[group]) ==
+               atomic_load(&header->slots_expected);
 }
 
-/* Groups are handed over, and their sums begun, from the last (head) to the first (embeddings): on every rank alike. */
+/* Groups are handed over, and their sums begun, from the last (head) to the first (embeddings): on
+ * every rank alike. */
 static int64_t group_in_order(const struct accumulator *accumulator, int64_t place)
 {
     return accumulator->partition->table->group_count - 1 - place;
@@ -204,7 +215,8 @@ enum status accumulator_finish(struct accumulator *accumulator, struct error *er
         }
         if (clock_seconds_since(start_ns) > accumulator->limit_seconds) {
             FAIL(error, STATUS_TIMEOUT,
-                 "waited %.0f s for the slots of this node's other workers (%lld of %lld workers know "
+                 "waited %.0f s for the slots of this node's other workers (%lld of %lld workers "
+                 "know "
                  "their last slot)",
                  clock_seconds_since(start_ns),
                  (long long)atomic_load(&accumulator->node->header->workers_final),
@@ -222,9 +234,8 @@ enum status accumulator_finish(struct accumulator *accumulator, struct error *er
 const int64_t *accumulator_owned(const struct accumulator *accumulator, int64_t group)
 {
     const struct partition *const partition = accumulator->partition;
-    return accumulator->received == NULL
-               ? accumulator->node->sums + partition->owned[group].first
-               : accumulator->received + partition->owned_offset[group];
+    return accumulator->received == NULL ? accumulator->node->sums + partition->owned[group].first
+                                         : accumulator->received + partition->owned_offset[group];
 }
 
 void accumulator_clear(struct accumulator *accumulator)

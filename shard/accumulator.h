@@ -1,11 +1,13 @@
-/* Exact sums of gradients. A slot's fp32 gradient becomes, element by element, an integer multiple of
- * 2^-ACCUMULATOR_FRACTION_BITS and is added into the node's sums; integer addition has no order, so any worker may add
- * any slot at any time. Then the sums of all nodes are added, group by group as they become complete, while the last
- * slots are still in backward. docs/exactness.md has the bounds.
+/* Exact sums of gradients. A slot's fp32 gradient becomes, element by element, an integer multiple
+ * of 2^-ACCUMULATOR_FRACTION_BITS and is added into the node's sums; integer addition has no order,
+ * so any worker may add any slot at any time. Then the sums of all nodes are added, group by group
+ * as they become complete, while the last slots are still in backward. docs/exactness.md has the
+ * bounds.
  *
- * The slot's loss is scaled by 2^-k (accumulator_loss_scale) so that gradients are about those of the mean loss: elements
- * of 1e-9 keep all 24 bits. A slot's element must stay below 2^8 / slots in the step; beyond, or not finite, the
- * slot is bad and the step is refused by every worker alike. */
+ * The slot's loss is scaled by 2^-k (accumulator_loss_scale) so that gradients are about those of
+ * the mean loss: elements of 1e-9 keep all 24 bits. A slot's element must stay below 2^8 / slots in
+ * the step; beyond, or not finite, the slot is bad and the step is refused by every worker alike.
+ */
 #ifndef SHARDLM_SHARD_ACCUMULATOR_H
 #define SHARDLM_SHARD_ACCUMULATOR_H
 
@@ -20,13 +22,13 @@ struct accumulator {
     const struct topology *topology;
     const struct partition *partition;
     struct node_state *node;
-    int limit_bits;           /* a slot's |element| < 2^limit_bits */
-    double limit_seconds;     /* of any wait */
+    int limit_bits;                  /* a slot's |element| < 2^limit_bits */
+    double limit_seconds;            /* of any wait */
     struct fabric_request *requests; /* (groups) sums between nodes under way */
-    int64_t *received;        /* (owned) this worker's pieces, when cut over several nodes */
-    int64_t *firsts;          /* scratch: (nodes + 1) */
-    int64_t begun_count;      /* groups, in hand-over order, whose sum between nodes has begun */
-    bool *chunk_done;         /* scratch of accumulator_add: (locks) */
+    int64_t *received;               /* (owned) this worker's pieces, when cut over several nodes */
+    int64_t *firsts;                 /* scratch: (nodes + 1) */
+    int64_t begun_count; /* groups, in hand-over order, whose sum between nodes has begun */
+    bool *chunk_done;    /* scratch of accumulator_add: (locks) */
 };
 
 /* Keeps all pointers. `slots`: slots in a step. */
@@ -40,15 +42,19 @@ void accumulator_deinit(struct accumulator *accumulator);
 /* Power of two 2^-k with 2^k >= targets_max, the most predictions that a step can hold. */
 double accumulator_loss_scale(int64_t targets_max);
 
-/* Adds a slot's gradient of one group. Local; safe beside other workers. `slot` is noted if the gradient is bad. */
+/* Adds a slot's gradient of one group. Local; safe beside other workers. `slot` is noted if the
+ * gradient is bad. */
 MUST_CHECK enum status accumulator_add(struct accumulator *accumulator, int64_t slot, int64_t group,
                                        const float *gradient /* (group count) */,
                                        struct error *error);
-/* Tells the node that this worker knows its last slot: it computes `slot_count` in this step. Local, once a step. */
+/* Tells the node that this worker knows its last slot: it computes `slot_count` in this step.
+ * Local, once a step. */
 void accumulator_final(struct accumulator *accumulator, int64_t slot_count);
-/* Begins the sums between nodes of groups that have become complete on this node, and lets data move. Local; call often. */
+/* Begins the sums between nodes of groups that have become complete on this node, and lets data
+ * move. Local; call often. */
 MUST_CHECK enum status accumulator_poll(struct accumulator *accumulator, struct error *error);
-/* Waits until this worker's pieces of all groups are complete over all slots and nodes. Collective. */
+/* Waits until this worker's pieces of all groups are complete over all slots and nodes. Collective.
+ */
 MUST_CHECK enum status accumulator_finish(struct accumulator *accumulator, struct error *error);
 /* The complete sums of what this worker owns of a group; valid from finish until clear. */
 const int64_t *accumulator_owned(const struct accumulator *accumulator, int64_t group);

@@ -1,7 +1,8 @@
-/* The data plane between ranks: groups of ranks and the few collectives that the program needs. Only fabric_mpi.c
- * knows MPI. Sums are of 64-bit integers alone: whatever algorithm the library picks, the result is the same.
- * Every call says whether it is collective. Every wait has a limit (fabric_limit_set) and ends in STATUS_TIMEOUT that
- * names the call, the group and how long; a rank that fails alone ends the job through fabric_abort. */
+/* The data plane between ranks: groups of ranks and the few collectives that the program needs.
+ * Only fabric_mpi.c knows MPI. Sums are of 64-bit integers alone: whatever algorithm the library
+ * picks, the result is the same. Every call says whether it is collective. Every wait has a limit
+ * (fabric_limit_set) and ends in STATUS_TIMEOUT that names the call, the group and how long; a rank
+ * that fails alone ends the job through fabric_abort. */
 #ifndef SHARDLM_SHARD_FABRIC_H
 #define SHARDLM_SHARD_FABRIC_H
 
@@ -13,7 +14,7 @@
 
 enum { FABRIC_HOST_BYTES = 64, FABRIC_REQUEST_BYTES = 16 };
 
-struct fabric; /* the job as this process sees it */
+struct fabric;       /* the job as this process sees it */
 struct fabric_group; /* an ordered set of ranks; owned by the fabric, released with it */
 
 /* Joins the job that mpirun started (one thread calls in here). One fabric per process. */
@@ -31,8 +32,8 @@ struct fabric_group *fabric_world(struct fabric *fabric);
 int64_t fabric_rank(const struct fabric_group *group);  /* this process in the group, from 0 */
 int64_t fabric_count(const struct fabric_group *group); /* ranks in it */
 
-/* Members with equal `colour` (>= 0) form a group, ordered by `order`, then old rank; colour -1 gets NULL.
- * Collective over `group`. `name` is borrowed for messages. */
+/* Members with equal `colour` (>= 0) form a group, ordered by `order`, then old rank; colour -1
+ * gets NULL. Collective over `group`. `name` is borrowed for messages. */
 MUST_CHECK enum status fabric_split(struct fabric_group *group, int64_t colour, int64_t order,
                                     const char *name, struct fabric_group **part,
                                     struct error *error);
@@ -43,7 +44,8 @@ MUST_CHECK enum status fabric_split_hosts(struct fabric_group *group, const char
 /* Makes the lowest failing rank's status and message everybody's. Collective. */
 MUST_CHECK enum status fabric_agree(struct fabric_group *group, enum status status,
                                     struct error *error);
-MUST_CHECK enum status fabric_barrier(struct fabric_group *group, struct error *error); /* Collective. */
+MUST_CHECK enum status fabric_barrier(struct fabric_group *group,
+                                      struct error *error); /* Collective. */
 MUST_CHECK enum status fabric_broadcast(struct fabric_group *group, int64_t root, void *data,
                                         size_t size_bytes, struct error *error); /* Collective. */
 /* all[r·size …] = data of rank r. Collective. */
@@ -58,7 +60,8 @@ MUST_CHECK enum status fabric_least(struct fabric_group *group, int64_t *values,
 MUST_CHECK enum status fabric_gather_ranges(struct fabric_group *group, float *values,
                                             const int64_t *firsts /* (ranks + 1) */,
                                             struct error *error);
-/* Like it, but only `root` gets all, in `all` (indexed from firsts[0]); others pass their own part. Collective. */
+/* Like it, but only `root` gets all, in `all` (indexed from firsts[0]); others pass their own part.
+ * Collective. */
 MUST_CHECK enum status fabric_collect_ranges(struct fabric_group *group, int64_t root,
                                              const float *own, float *all, const int64_t *firsts,
                                              struct error *error);
@@ -70,10 +73,12 @@ struct fabric_request {
     int *counts; /* owned until complete: the library may read them till then */
     bool active;
 };
-/* In place over `count` elements. Collective: every member begins the same sums in the same order. */
+/* In place over `count` elements. Collective: every member begins the same sums in the same order.
+ */
 MUST_CHECK enum status fabric_sum_begin(struct fabric_group *group, int64_t *values, int64_t count,
                                         struct fabric_request *request, struct error *error);
-/* own = the sum's elements [firsts[rank], firsts[rank + 1]) of `values` (indexed from firsts[0]). Collective likewise. */
+/* own = the sum's elements [firsts[rank], firsts[rank + 1]) of `values` (indexed from firsts[0]).
+ * Collective likewise. */
 MUST_CHECK enum status fabric_sum_scatter_begin(struct fabric_group *group, const int64_t *values,
                                                 int64_t *own, const int64_t *firsts,
                                                 struct fabric_request *request,

@@ -1,5 +1,6 @@
-/* See fabric.h. Every collective is begun without blocking and then polled, so that each wait has a limit and an idle
- * rank gives its core away: with more workers than cores a spinning wait would starve those who compute. */
+/* See fabric.h. Every collective is begun without blocking and then polled, so that each wait has a
+ * limit and an idle rank gives its core away: with more workers than cores a spinning wait would
+ * starve those who compute. */
 #include <assert.h>
 #include <mpi.h>
 #include <sched.h>
@@ -12,7 +13,12 @@
 #include "base/memory.h"
 #include "shard/fabric.h"
 
-enum { GROUP_COUNT_MAX = 64, POLL_YIELDS = 64, POLL_SLEEP_NS = 50000, AGREE_MESSAGE_BYTES = ERROR_MESSAGE_BYTES };
+enum {
+    GROUP_COUNT_MAX = 64,
+    POLL_YIELDS = 64,
+    POLL_SLEEP_NS = 50000,
+    AGREE_MESSAGE_BYTES = ERROR_MESSAGE_BYTES
+};
 
 struct fabric_group {
     struct fabric *fabric;
@@ -45,14 +51,16 @@ static enum status mpi_check(int code, const struct fabric_group *group, const c
          group->rank, group->count, reason);
 }
 
-/* MPI counts are int; more than that in one call is a bug of the caller, which cuts its work into groups. */
+/* MPI counts are int; more than that in one call is a bug of the caller, which cuts its work into
+ * groups. */
 static int mpi_count(int64_t count)
 {
     INVARIANT(count >= 0 && count <= INT32_MAX);
     return (int)count;
 }
 
-static struct fabric_group *group_add(struct fabric *fabric, MPI_Comm communicator, const char *name)
+static struct fabric_group *group_add(struct fabric *fabric, MPI_Comm communicator,
+                                      const char *name)
 {
     INVARIANT(fabric->group_count < GROUP_COUNT_MAX);
     struct fabric_group *const group = &fabric->groups[fabric->group_count++];
@@ -159,8 +167,8 @@ static enum status request_wait(const struct fabric_group *group, MPI_Request *r
     }
 }
 
-enum status fabric_split(struct fabric_group *group, int64_t colour, int64_t order, const char *name,
-                         struct fabric_group **part, struct error *error)
+enum status fabric_split(struct fabric_group *group, int64_t colour, int64_t order,
+                         const char *name, struct fabric_group **part, struct error *error)
 {
     MPI_Comm communicator = MPI_COMM_NULL;
     const int key = colour < 0 ? MPI_UNDEFINED : mpi_count(colour);
@@ -223,9 +231,9 @@ enum status fabric_gather_all(struct fabric_group *group, const void *data, void
 {
     MPI_Request request;
     const int bytes = mpi_count((int64_t)size_bytes);
-    TRY(mpi_check(MPI_Iallgather(data, bytes, MPI_BYTE, all, bytes, MPI_BYTE, group->communicator,
-                                 &request),
-                  group, "gather", error));
+    TRY(mpi_check(
+        MPI_Iallgather(data, bytes, MPI_BYTE, all, bytes, MPI_BYTE, group->communicator, &request),
+        group, "gather", error));
     return request_wait(group, &request, "gather", error);
 }
 
@@ -283,11 +291,10 @@ enum status fabric_collect_ranges(struct fabric_group *group, int64_t root, cons
 {
     int *const counts = ranges_as_int(group, firsts);
     MPI_Request request;
-    enum status status =
-        mpi_check(MPI_Igatherv(own, counts[group->rank], MPI_FLOAT, all, counts,
-                               counts + group->count, MPI_FLOAT, mpi_count(root),
-                               group->communicator, &request),
-                  group, "collection of state", error);
+    enum status status = mpi_check(MPI_Igatherv(own, counts[group->rank], MPI_FLOAT, all, counts,
+                                                counts + group->count, MPI_FLOAT, mpi_count(root),
+                                                group->communicator, &request),
+                                   group, "collection of state", error);
     if (status == STATUS_OK) {
         status = request_wait(group, &request, "collection of state", error);
     }
@@ -348,8 +355,8 @@ enum status fabric_test(struct fabric_request *request, bool *done, struct error
     MPI_Request handle;
     memcpy(&handle, request->opaque, sizeof handle);
     int complete = 0;
-    TRY(mpi_check(MPI_Test(&handle, &complete, MPI_STATUS_IGNORE), request->group, "sum of gradients",
-                  error));
+    TRY(mpi_check(MPI_Test(&handle, &complete, MPI_STATUS_IGNORE), request->group,
+                  "sum of gradients", error));
     memcpy(request->opaque, &handle, sizeof handle);
     *done = complete != 0;
     if (*done) {

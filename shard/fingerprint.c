@@ -6,7 +6,8 @@
 void fingerprint_blocks(struct digest *digests, const float *values, int64_t count)
 {
     for (int64_t block = 0; block < count / PARAMETER_BLOCK; block++) {
-        digests[block] = digest_bytes(values + block * PARAMETER_BLOCK, PARAMETER_BLOCK * sizeof *values);
+        digests[block] =
+            digest_bytes(values + block * PARAMETER_BLOCK, PARAMETER_BLOCK * sizeof *values);
     }
 }
 
@@ -14,7 +15,8 @@ struct digest fingerprint_combine(const struct digest *digests, int64_t block_co
 {
     struct digest_stream stream;
     digest_stream_init(&stream);
-    digest_stream_add(&stream, digests, (size_t)(FINGERPRINT_ARRAYS * block_count) * sizeof *digests);
+    digest_stream_add(&stream, digests,
+                      (size_t)(FINGERPRINT_ARRAYS * block_count) * sizeof *digests);
     digest_stream_add(&stream, &step, sizeof step);
     const struct digest fingerprint = digest_stream_value(&stream);
     digest_stream_deinit(&stream);

@@ -1,6 +1,7 @@
-/* The fingerprint of a run's state: XXH3-128 of (weights, first moments, second moments) by blocks of the flat parameter
- * space, then of the list of block digests, arrays one after another, then of the step. It depends on the logical
- * state alone, never on who holds it. Equal fingerprints mean equal bits. */
+/* The fingerprint of a run's state: XXH3-128 of (weights, first moments, second moments) by blocks
+ * of the flat parameter space, then of the list of block digests, arrays one after another, then of
+ * the step. It depends on the logical state alone, never on who holds it. Equal fingerprints mean
+ * equal bits. */
 #ifndef SHARDLM_SHARD_FINGERPRINT_H
 #define SHARDLM_SHARD_FINGERPRINT_H
 

@@ -4,7 +4,8 @@
 enum { NODE_STATE_ALIGNMENT = 4096 };
 
 /* Takes the next aligned part of a layout; with base NULL it only counts. */
-static void *layout_take(unsigned char *base, size_t *used_bytes, int64_t count, size_t element_bytes)
+static void *layout_take(unsigned char *base, size_t *used_bytes, int64_t count,
+                         size_t element_bytes)
 {
     void *const place = base == NULL ? NULL : base + *used_bytes;
     const size_t bytes = (size_t)count * element_bytes;

@@ -66,19 +66,21 @@ static struct kernels_adamw adamw_settings(const struct optimizer_options *optio
                               : 1.0;
     const double t = (double)step->step;
     return (struct kernels_adamw){
-        .rate = (float)step->rate,
-        .beta1 = (float)options->betas[0],
-        .beta2 = (float)options->betas[1],
-        .epsilon = (float)options->epsilon,
-        .correction1 = (float)(1.0 / (1.0 - pow(options->betas[0], t))),
-        .correction2 = (float)(1.0 / (1.0 - pow(options->betas[1], t))),
-        .gradient_scale = (float)(mean * factor),
+        .rate = step->rate,
+        .beta1 = options->betas[0],
+        .beta2 = options->betas[1],
+        .epsilon = options->epsilon,
+        .correction1 = 1.0 / (1.0 - pow(options->betas[0], t)),
+        .correction2 = 1.0 / (1.0 - pow(options->betas[1], t)),
+        .gradient_scale = mean * factor,
     };
 }
 
-/* One block: cut where tensors begin and end, since weight decay depends on the tensor. `row` walks the table. */
+/* One block: cut where tensors begin and end, since weight decay depends on the tensor. `row` walks
+ * the table. */
 static void block_update(struct optimizer *optimizer, struct node_state *node,
-                         struct kernels_adamw *settings, int64_t first, int64_t offset, int64_t *row)
+                         struct kernels_adamw *settings, int64_t first, int64_t offset,
+                         int64_t *row)
 {
     const struct parameter_table *const table = optimizer->partition->table;
     while (*row < table->row_count && table->rows[*row].offset + table->rows[*row].count <= first) {
@@ -90,7 +92,7 @@ static void block_update(struct optimizer *optimizer, struct node_state *node,
         const int64_t from = tensor->offset > first ? tensor->offset : first;
         const int64_t tensor_end = tensor->offset + tensor->count;
         const int64_t to = tensor_end < end ? tensor_end : end;
-        settings->weight_decay = tensor->decays ? (float)optimizer->options->weight_decay : 0.0F;
+        settings->weight_decay = tensor->decays ? optimizer->options->weight_decay : 0.0;
         const int64_t moment = offset + (from - first);
         optimizer->kernels->adamw(node->weights + from, optimizer->first + moment,
                                   optimizer->second + moment, optimizer->gradient + (from - first),
@@ -105,7 +107,8 @@ static void block_digests(const struct optimizer *optimizer, struct node_state *
     const int64_t count = node->block_count;
     fingerprint_blocks(node->digests + block, node->weights + first, PARAMETER_BLOCK);
     fingerprint_blocks(node->digests + count + block, optimizer->first + offset, PARAMETER_BLOCK);
-    fingerprint_blocks(node->digests + 2 * count + block, optimizer->second + offset, PARAMETER_BLOCK);
+    fingerprint_blocks(node->digests + 2 * count + block, optimizer->second + offset,
+                       PARAMETER_BLOCK);
 }
 
 void optimizer_update(struct optimizer *optimizer, const struct accumulator *accumulator,

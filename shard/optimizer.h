@@ -1,9 +1,10 @@
-/* The sharded optimizer: each owner turns its exact sums into a gradient, takes part in the global norm and updates its
- * weights in the node's one copy. Everything is per block of the flat space or per element, so who owns what cannot
- * change a bit.
+/* The sharded optimizer: each owner turns its exact sums into a gradient, takes part in the global
+ * norm and updates its weights in the node's one copy. Everything is per block of the flat space or
+ * per element, so who owns what cannot change a bit.
  *
  * gradient = sums · 2^-54 / (loss_scale · targets): the mean over the step's predicted tokens.
- * Clipping as torch's clip_grad_norm_: factor min(1, clip_norm / (norm + 1e-6)). AdamW: kernels/kernels.h. */
+ * Clipping as torch's clip_grad_norm_: factor min(1, clip_norm / (norm + 1e-6)). AdamW:
+ * kernels/kernels.h. */
 #ifndef SHARDLM_SHARD_OPTIMIZER_H
 #define SHARDLM_SHARD_OPTIMIZER_H
 
@@ -21,11 +22,11 @@ struct optimizer {
 
 /* What one update was made with; for the journal. */
 struct optimizer_step {
-    int64_t step;        /* from 1: bias correction and schedule */
-    double loss_scale;   /* of the accumulator */
-    int64_t targets;     /* predicted tokens of the whole step */
-    double rate;         /* out */
-    double norm;         /* out: of the mean gradient, before clipping */
+    int64_t step;      /* from 1: bias correction and schedule */
+    double loss_scale; /* of the accumulator */
+    int64_t targets;   /* predicted tokens of the whole step */
+    double rate;       /* out */
+    double norm;       /* out: of the mean gradient, before clipping */
 };
 
 /* Keeps all pointers; moments are zero. */
@@ -36,8 +37,8 @@ void optimizer_deinit(struct optimizer *optimizer);
 /* Writes node->block_norms of the blocks owned here. Local. */
 void optimizer_norms(struct optimizer *optimizer, const struct accumulator *accumulator,
                      struct node_state *node);
-/* Updates owned weights and moments; writes their block digests if `digests`. node->block_norms must be complete for all
- * blocks. Fills rate and norm. Local. */
+/* Updates owned weights and moments; writes their block digests if `digests`. node->block_norms
+ * must be complete for all blocks. Fills rate and norm. Local. */
 void optimizer_update(struct optimizer *optimizer, const struct accumulator *accumulator,
                       struct node_state *node, struct optimizer_step *step, bool digests);
 /* Digests of owned blocks as they stand (after a resume, say). Local. */

@@ -35,12 +35,13 @@ void partition_init(struct partition *partition, const struct parameter_table *t
                     const struct topology *topology, int64_t stage)
 {
     const size_t groups = (size_t)table->group_count;
-    *partition = (struct partition){.table = table,
-                                    .stage = stage,
-                                    .driver_count = topology->driver_count,
-                                    .node_count = topology->node_count,
-                                    .driver = topology_is_driver(topology) ? topology->local_index : -1,
-                                    .node = topology->node_index};
+    *partition =
+        (struct partition){.table = table,
+                           .stage = stage,
+                           .driver_count = topology->driver_count,
+                           .node_count = topology->node_count,
+                           .driver = topology_is_driver(topology) ? topology->local_index : -1,
+                           .node = topology->node_index};
     partition->slices = memory_take(groups, sizeof *partition->slices, "partition");
     partition->owned = memory_take(groups, sizeof *partition->owned, "partition");
     partition->owned_offset = memory_take(groups, sizeof *partition->owned_offset, "partition");
@@ -50,7 +51,8 @@ void partition_init(struct partition *partition, const struct parameter_table *t
             slice = partition_slice(partition, g, partition->driver);
         }
         partition->slices[g] = slice;
-        partition->owned[g] = stage == 0 ? slice : range_part(slice, partition->node, partition->node_count);
+        partition->owned[g] =
+            stage == 0 ? slice : range_part(slice, partition->node, partition->node_count);
         partition->owned_offset[g] = partition->owned_count;
         partition->owned_count += partition->owned[g].count;
     }

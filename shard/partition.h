@@ -1,6 +1,7 @@
-/* Who owns which part of the flat parameter space. Each group is cut at block boundaries into one slice per driver;
- * under stage 1 and above each slice is cut again into one piece per node. Owning means: holding the optimizer state
- * and computing the update. Cuts are pure arithmetic; they move work, never results. */
+/* Who owns which part of the flat parameter space. Each group is cut at block boundaries into one
+ * slice per driver; under stage 1 and above each slice is cut again into one piece per node. Owning
+ * means: holding the optimizer state and computing the update. Cuts are pure arithmetic; they move
+ * work, never results. */
 #ifndef SHARDLM_SHARD_PARTITION_H
 #define SHARDLM_SHARD_PARTITION_H
 
@@ -16,18 +17,19 @@ struct partition {
     const struct parameter_table *table; /* kept */
     int64_t stage;
     int64_t driver_count, node_count;
-    int64_t driver, node;                /* this worker; driver == -1: owns nothing */
-    struct partition_range *slices;      /* (groups) this driver's slice of each group */
-    struct partition_range *owned;       /* (groups) what this worker owns of it */
-    int64_t *owned_offset;               /* (groups) where it stands in arrays of owned elements */
-    int64_t owned_count;                 /* elements owned in all */
+    int64_t driver, node;           /* this worker; driver == -1: owns nothing */
+    struct partition_range *slices; /* (groups) this driver's slice of each group */
+    struct partition_range *owned;  /* (groups) what this worker owns of it */
+    int64_t *owned_offset;          /* (groups) where it stands in arrays of owned elements */
+    int64_t owned_count;            /* elements owned in all */
 };
 
 void partition_init(struct partition *partition, const struct parameter_table *table,
                     const struct topology *topology, int64_t stage);
 void partition_deinit(struct partition *partition);
 
-/* Slice of driver `driver`, and the pieces of it by node: firsts (node_count + 1), absolute elements. */
+/* Slice of driver `driver`, and the pieces of it by node: firsts (node_count + 1), absolute
+ * elements. */
 struct partition_range partition_slice(const struct partition *partition, int64_t group,
                                        int64_t driver);
 void partition_pieces(const struct partition *partition, int64_t group, int64_t driver,

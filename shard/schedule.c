@@ -3,7 +3,8 @@
 
 #include <math.h>
 
-static const double inverse_square_root_timescale = 10000.0; /* transformers' default without warm-up */
+static const double inverse_square_root_timescale =
+    10000.0; /* transformers' default without warm-up */
 
 double schedule_factor(const struct optimizer_options *options, int64_t s)
 {

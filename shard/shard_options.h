@@ -5,8 +5,10 @@
 #include <stdint.h>
 
 struct shard_options {
-    int64_t stage;          /* 0: every node updates all parameters; 1: each owner updates and keeps its part */
-    int64_t simulate_nodes; /* treat this machine as so many nodes: separate memory, only MPI between; 0: real */
+    int64_t
+        stage; /* 0: every node updates all parameters; 1: each owner updates and keeps its part */
+    int64_t simulate_nodes; /* treat this machine as so many nodes: separate memory, only MPI
+                               between; 0: real */
 };
 
 #endif

@@ -29,7 +29,8 @@ enum status topology_init(struct topology *topology, struct fabric_group *worker
                                   .worker_index = fabric_rank(workers),
                                   .worker_count = fabric_count(workers)};
     if (simulate_nodes > topology->worker_count) {
-        FAIL(error, STATUS_INPUT, "could not simulate %lld nodes with %lld workers: a node needs one",
+        FAIL(error, STATUS_INPUT,
+             "could not simulate %lld nodes with %lld workers: a node needs one",
              (long long)simulate_nodes, (long long)topology->worker_count);
     }
     if (simulate_nodes > 0) {

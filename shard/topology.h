@@ -1,6 +1,7 @@
-/* Where the workers of a job are: nodes, places within a node, and the groups that follow. On a node all workers share
- * one memory; between nodes worker i of every node ("driver" i) moves slice i. Nodes may hold different numbers of
- * workers: there are as many drivers as the smallest node has workers; others compute but own nothing. */
+/* Where the workers of a job are: nodes, places within a node, and the groups that follow. On a
+ * node all workers share one memory; between nodes worker i of every node ("driver" i) moves slice
+ * i. Nodes may hold different numbers of workers: there are as many drivers as the smallest node
+ * has workers; others compute but own nothing. */
 #ifndef SHARDLM_SHARD_TOPOLOGY_H
 #define SHARDLM_SHARD_TOPOLOGY_H
 
@@ -9,14 +10,16 @@
 struct topology {
     struct fabric_group *workers; /* all workers */
     struct fabric_group *node;    /* workers of this node */
-    struct fabric_group *slice;   /* drivers with this one's local index, ordered by node; NULL if no driver */
+    struct fabric_group
+        *slice; /* drivers with this one's local index, ordered by node; NULL if no driver */
     int64_t worker_index, worker_count;
     int64_t node_index, node_count;
     int64_t local_index, local_count;
     int64_t driver_count; /* per node */
 };
 
-/* `simulate_nodes` > 0 cuts the workers into so many nodes regardless of hosts. Collective over `workers`. */
+/* `simulate_nodes` > 0 cuts the workers into so many nodes regardless of hosts. Collective over
+ * `workers`. */
 MUST_CHECK enum status topology_init(struct topology *topology, struct fabric_group *workers,
                                      int64_t simulate_nodes, struct error *error);
 bool topology_is_driver(const struct topology *topology);

@@ -15,7 +15,8 @@
 
 enum { WINDOW_NAME_BYTES = 64 };
 
-/* Makes the segment and takes its pages now, so that a lack of memory is an error here and not a SIGBUS later. */
+/* Makes the segment and takes its pages now, so that a lack of memory is an error here and not a
+ * SIGBUS later. */
 static enum status segment_make(const char *name, size_t size_bytes, const char *purpose,
                                 int *descriptor, struct error *error)
 {
@@ -102,7 +103,8 @@ enum status window_barrier_wait(struct window_barrier *barrier, int64_t count, d
         (void)syscall(SYS_futex, &barrier->generation, FUTEX_WAIT, generation, &second, NULL, 0);
         if (clock_seconds_since(start_ns) > limit_seconds &&
             atomic_load(&barrier->generation) == generation) {
-            FAIL(error, STATUS_TIMEOUT, "waited %.0f s for workers of this node at \"%s\": %u of %lld came",
+            FAIL(error, STATUS_TIMEOUT,
+                 "waited %.0f s for workers of this node at \"%s\": %u of %lld came",
                  clock_seconds_since(start_ns), what, atomic_load(&barrier->arrived),
                  (long long)count);
         }

@@ -23,7 +23,8 @@ struct heart {
 
 static void heart_beat(struct heart *heart)
 {
-    struct message beat = message_make(MESSAGE_KIND_HEARTBEAT, heart->worker, atomic_load(&heart->step));
+    struct message beat =
+        message_make(MESSAGE_KIND_HEARTBEAT, heart->worker, atomic_load(&heart->step));
     beat.phase = atomic_load(&heart->phase);
     beat.slot = atomic_load(&heart->slot);
     struct error error;
@@ -40,7 +41,8 @@ static void *heart_main(void *context)
         heart_beat(heart);
         struct timespec next;
         (void)clock_gettime(CLOCK_MONOTONIC, &next);
-        const int64_t nanoseconds = (int64_t)(heart->interval_seconds * 1e9) + (int64_t)next.tv_nsec;
+        const int64_t nanoseconds =
+            (int64_t)(heart->interval_seconds * 1e9) + (int64_t)next.tv_nsec;
         next.tv_sec += (time_t)(nanoseconds / 1000000000);
         next.tv_nsec = (long)(nanoseconds % 1000000000);
         (void)pthread_cond_timedwait(&heart->leave, &heart->lock, &next);
@@ -55,7 +57,8 @@ enum status heart_open(struct heart **heart, const struct channel_address *addre
     struct heart *const opened = memory_take(1, sizeof *opened, "heartbeat");
     opened->worker = worker;
     opened->interval_seconds = interval_seconds;
-    const enum status status = channel_client_open(&opened->channel, address, worker, "heart", error);
+    const enum status status =
+        channel_client_open(&opened->channel, address, worker, "heart", error);
     if (status != STATUS_OK) {
         memory_release(opened);
         return status;

@@ -1,5 +1,6 @@
-/* Tells the coordinator that this worker lives and what it is doing, from a thread of its own, so that a long slot is
- * not taken for a death. If the coordinator's host is gone the job's launcher ends us; the thread never waits. */
+/* Tells the coordinator that this worker lives and what it is doing, from a thread of its own, so
+ * that a long slot is not taken for a death. If the coordinator's host is gone the job's launcher
+ * ends us; the thread never waits. */
 #ifndef SHARDLM_WORKER_HEART_H
 #define SHARDLM_WORKER_HEART_H
 

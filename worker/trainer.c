@@ -1,6 +1,7 @@
-/* See trainer.h. Three node barriers a step: sums and norms complete, totals of all nodes known, weights and digests
- * written. Between a worker's READY and the next command the coordinator has heard from all, so that wait is a barrier too:
- * counters reset by the node's first worker before its READY are clean when the next step begins. */
+/* See trainer.h. Three node barriers a step: sums and norms complete, totals of all nodes known,
+ * weights and digests written. Between a worker's READY and the next command the coordinator has
+ * heard from all, so that wait is a barrier too: counters reset by the node's first worker before
+ * its READY are clean when the next step begins. */
 #include "worker/trainer.h"
 
 #include <inttypes.h>
@@ -46,8 +47,8 @@ static enum status slot_compute(struct trainer *trainer, struct trainer_report *
     int64_t slot;
     const struct batch *batch;
     heart_phase(trainer->heart, MESSAGE_PHASE_DATA, trainer->prepared_step, -1);
-    TRY(prefetch_take(trainer->prefetch, (int64_t)(trainer->limit_seconds * 1e3), &step, &slot, &batch,
-                      error));
+    TRY(prefetch_take(trainer->prefetch, (int64_t)(trainer->limit_seconds * 1e3), &step, &slot,
+                      &batch, error));
     heart_phase(trainer->heart, MESSAGE_PHASE_COMPUTE, step, slot);
     const int64_t start_ns = clock_now_ns();
     struct slot_sink sink = {trainer, slot};
@@ -76,7 +77,8 @@ static enum status lease_receive(struct trainer *trainer, int64_t step, int64_t 
             return STATUS_OK;
         }
         if (clock_seconds_since(start_ns) > trainer->limit_seconds) {
-            FAIL(error, STATUS_TIMEOUT, "waited %.0f s for the coordinator's lease of step %" PRId64,
+            FAIL(error, STATUS_TIMEOUT,
+                 "waited %.0f s for the coordinator's lease of step %" PRId64,
                  clock_seconds_since(start_ns), step);
         }
     }
@@ -103,13 +105,15 @@ static enum status slots_compute_static(struct trainer *trainer, int64_t step, i
     return STATUS_OK;
 }
 
-/* One lease is always asked for ahead, so its data is prepared while the slot before it is computed. */
+/* One lease is always asked for ahead, so its data is prepared while the slot before it is
+ * computed. */
 static enum status slots_compute_dynamic(struct trainer *trainer, int64_t step, int64_t first,
                                          struct trainer_report *report, struct error *error)
 {
     int64_t leased = first >= 0 ? 1 : 0;
     for (bool more = first >= 0; more;) {
-        const struct message ask = message_make(MESSAGE_KIND_ASK, trainer->topology->worker_index, step);
+        const struct message ask =
+            message_make(MESSAGE_KIND_ASK, trainer->topology->worker_index, step);
         TRY(channel_client_send(trainer->channel, &ask, error));
         int64_t next = -1;
         TRY(lease_receive(trainer, step, &next, error));
@@ -149,14 +153,15 @@ static enum status slots_compute(struct trainer *trainer, int64_t step, bool dyn
     return STATUS_OK;
 }
 
-static enum status node_barrier(const struct trainer *trainer, const char *what, struct error *error)
+static enum status node_barrier(const struct trainer *trainer, const char *what,
+                                struct error *error)
 {
     return window_barrier_wait(&trainer->node->header->barrier, trainer->topology->local_count,
                                trainer->limit_seconds, what, error);
 }
 
-/* Every element is written by the one node that owns it and zero elsewhere, so adding the bit patterns of all nodes puts the
- * parts together. */
+/* Every element is written by the one node that owns it and zero elsewhere, so adding the bit
+ * patterns of all nodes puts the parts together. */
 static enum status nodes_unite(const struct trainer *trainer, void *data, int64_t word_count,
                                struct error *error)
 {
@@ -176,7 +181,8 @@ static enum status totals_unite(struct trainer *trainer, bool norms, struct erro
         if (topology->node_count > 1) {
             TRY(fabric_sum(topology->slice, header->job_totals, NODE_TOTAL_COUNT, error));
             if (norms && trainer->partition->stage > 0) {
-                TRY(nodes_unite(trainer, trainer->node->block_norms, trainer->node->block_count, error));
+                TRY(nodes_unite(trainer, trainer->node->block_norms, trainer->node->block_count,
+                                error));
             }
         }
     }
@@ -209,7 +215,8 @@ static void counters_reset(struct trainer *trainer)
     }
     if (trainer->topology->node_count > 1 && trainer->partition->stage > 0) {
         memset(node->block_norms, 0, (size_t)node->block_count * sizeof *node->block_norms);
-        memset(node->digests, 0, (size_t)(FINGERPRINT_ARRAYS * node->block_count) * sizeof *node->digests);
+        memset(node->digests, 0,
+               (size_t)(FINGERPRINT_ARRAYS * node->block_count) * sizeof *node->digests);
     }
 }
 
@@ -228,12 +235,13 @@ static enum status weights_gather(struct trainer *trainer, struct error *error)
     return STATUS_OK;
 }
 
-static enum status digests_combine(struct trainer *trainer, int64_t step, struct digest *fingerprint,
-                                   struct error *error)
+static enum status digests_combine(struct trainer *trainer, int64_t step,
+                                   struct digest *fingerprint, struct error *error)
 {
     const struct topology *const topology = trainer->topology;
     struct node_state *const node = trainer->node;
-    const int64_t words = FINGERPRINT_ARRAYS * node->block_count * (int64_t)(sizeof(struct digest) / 8);
+    const int64_t words =
+        FINGERPRINT_ARRAYS * node->block_count * (int64_t)(sizeof(struct digest) / 8);
     if (topology->local_index == 0 && topology->node_count > 1 && trainer->partition->stage > 0) {
         TRY(nodes_unite(trainer, node->digests, words, error));
     }
@@ -267,7 +275,8 @@ enum status trainer_step(struct trainer *trainer, int64_t step, bool dynamic_lea
     if (report->totals[NODE_TOTAL_BAD_SLOTS] > 0) {
         const int64_t bad = atomic_load(&trainer->node->header->first_bad_slot);
         FAIL(error, STATUS_NUMERIC,
-             "step %" PRId64 ": the gradient of slot %" PRId64 " is not finite or beyond the range of "
+             "step %" PRId64 ": the gradient of slot %" PRId64
+             " is not finite or beyond the range of "
              "exact sums (%" PRId64 " such parts); weights are those of step %" PRId64,
              step, bad - 1, report->totals[NODE_TOTAL_BAD_SLOTS], step - 1);
     }

@@ -1,4 +1,5 @@
-/* One worker's part of the step, from lease to new weights: the only file that names the whole chain, in order. */
+/* One worker's part of the step, from lease to new weights: the only file that names the whole
+ * chain, in order. */
 #ifndef SHARDLM_WORKER_TRAINER_H
 #define SHARDLM_WORKER_TRAINER_H
 
@@ -34,9 +35,9 @@ struct trainer_report {
     int64_t totals[NODE_TOTAL_COUNT];
     double loss; /* mean, nats per predicted token */
     double rate, norm;
-    int64_t slots;           /* computed here */
-    double compute_seconds;  /* in forward and backward here */
-    double flops;            /* useful, here */
+    int64_t slots;             /* computed here */
+    double compute_seconds;    /* in forward and backward here */
+    double flops;              /* useful, here */
     struct digest fingerprint; /* worker 0 only, if asked for */
 };
 

@@ -42,8 +42,10 @@ struct worker {
     double held_out_loss;      /* of the last evaluation; NaN: none */
 };
 
-/* The best vector level that every worker has, or the one that the configuration names. Collective. */
-static enum status level_agree(struct worker *worker, enum kernels_level *level, struct error *error)
+/* The best vector level that every worker has, or the one that the configuration names. Collective.
+ */
+static enum status level_agree(struct worker *worker, enum kernels_level *level,
+                               struct error *error)
 {
     int64_t best = (int64_t)kernels_level_best();
     TRY(fabric_least(worker->workers, &best, 1, error));
@@ -52,7 +54,8 @@ static enum status level_agree(struct worker *worker, enum kernels_level *level,
              : core == NUMERICS_CORE_AVX512 ? KERNELS_LEVEL_AVX512
                                             : (enum kernels_level)best;
     if ((int64_t)*level > best) {
-        FAIL(error, STATUS_INPUT, "numerics.core is %s, but the processors of this job have %s at most",
+        FAIL(error, STATUS_INPUT,
+             "numerics.core is %s, but the processors of this job have %s at most",
              kernels_level_name(*level), kernels_level_name((enum kernels_level)best));
     }
     return STATUS_OK;
@@ -66,7 +69,8 @@ static enum status profile_agree(struct worker *worker, struct error *error)
     const enum status opened = kernels_open(&worker->kernels, level, error);
     TRY(fabric_agree(worker->workers, opened, error));
     (void)snprintf(worker->profile, sizeof worker->profile,
-                   "compute fp32; %s; slot_tokens %" PRId64 "; tensor_parts 1; block %d; fraction %d",
+                   "compute fp32; %s; slot_tokens %" PRId64
+                   "; tensor_parts 1; block %d; fraction %d",
                    worker->kernels.profile, worker->setup->step->slot_tokens, PARAMETER_BLOCK,
                    ACCUMULATOR_FRACTION_BITS);
     char first[CHECKPOINT_PROFILE_BYTES];
@@ -99,7 +103,8 @@ static enum status corpus_agree(struct worker *worker, struct error *error)
     const int64_t vocabulary = data_source_vocabulary(worker->source);
     worker->model_options = *setup->model;
     if (setup->model->vocabulary != 0 && setup->model->vocabulary < vocabulary) {
-        FAIL(error, STATUS_INPUT, "model.vocabulary is %" PRId64 ", but the corpus has ids up to %" PRId64,
+        FAIL(error, STATUS_INPUT,
+             "model.vocabulary is %" PRId64 ", but the corpus has ids up to %" PRId64,
              setup->model->vocabulary, vocabulary - 1);
     }
     if (setup->model->vocabulary == 0) {
@@ -113,15 +118,16 @@ static enum status state_open(struct worker *worker, struct error *error)
     const struct worker_setup *const setup = worker->setup;
     const struct batch_limits limits = data_source_limits(worker->source);
     const int64_t slots = data_source_slots(worker->source);
-    const enum status opened = model_open(&worker->model, &worker->kernels, &worker->model_options,
-                                          &limits, true, error);
+    const enum status opened =
+        model_open(&worker->model, &worker->kernels, &worker->model_options, &limits, true, error);
     TRY(fabric_agree(worker->workers, opened, error));
     const struct parameter_table *const table = model_table(worker->model);
     TRY(topology_init(&worker->topology, worker->workers, setup->shard->simulate_nodes, error));
     partition_init(&worker->partition, table, &worker->topology, setup->shard->stage);
     TRY(node_state_open(&worker->node, table, worker->topology.node, error));
-    TRY(accumulator_init(&worker->accumulator, &worker->kernels, &worker->topology, &worker->partition,
-                         &worker->node, slots, setup->lease->wait_seconds, error));
+    TRY(accumulator_init(&worker->accumulator, &worker->kernels, &worker->topology,
+                         &worker->partition, &worker->node, slots, setup->lease->wait_seconds,
+                         error));
     optimizer_init(&worker->optimizer, &worker->kernels, setup->optimizer, &worker->partition);
     worker->trainer = (struct trainer){
         .kernels = &worker->kernels,
@@ -150,7 +156,8 @@ static enum status checkpoint_fits(struct worker *worker, const struct checkpoin
     if (strcmp(meta->profile, worker->profile) != 0) {
         if (!worker->setup->accept_profile_change) {
             FAIL(error, STATUS_INPUT,
-                 "the numeric profile changed: the checkpoint has \"%s\", this job \"%s\"; results would "
+                 "the numeric profile changed: the checkpoint has \"%s\", this job \"%s\"; results "
+                 "would "
                  "differ in the last bits; --accept-profile-change goes on regardless",
                  meta->profile, worker->profile);
         }
@@ -185,7 +192,8 @@ static enum status checkpoint_restore(struct worker *worker, struct checkpoint *
     return STATUS_OK;
 }
 
-static enum status state_restore(struct worker *worker, struct digest *expected, struct error *error)
+static enum status state_restore(struct worker *worker, struct digest *expected,
+                                 struct error *error)
 {
     struct checkpoint *checkpoint = NULL;
     enum status status = checkpoint_open(&checkpoint, worker->setup->resume_path, false, error);
@@ -208,12 +216,14 @@ static void state_initialise(struct worker *worker)
 {
     for (int64_t group = 0; group < worker->partition.table->group_count; group++) {
         const struct partition_range slice = worker->partition.slices[group];
-        parameter_fill(worker->partition.table, worker->model_options.init_range, worker->setup->seed,
-                       slice.first, slice.count, worker->node.weights + slice.first);
+        parameter_fill(worker->partition.table, worker->model_options.init_range,
+                       worker->setup->seed, slice.first, slice.count,
+                       worker->node.weights + slice.first);
     }
 }
 
-/* The state to begin from; a restored one must have the fingerprint that its checkpoint names. Collective. */
+/* The state to begin from; a restored one must have the fingerprint that its checkpoint names.
+ * Collective. */
 static enum status state_begin(struct worker *worker, struct error *error)
 {
     struct digest expected = {0};
@@ -352,8 +362,8 @@ static enum status command_evaluate(struct worker *worker, struct error *error)
     return channel_client_send(worker->channel, &ready, error);
 }
 
-/* Worker 0 begins the folder, all take the snapshot, then each writes its parts in the background. A folder that cannot be
- * begun is reported and training goes on. */
+/* Worker 0 begins the folder, all take the snapshot, then each writes its parts in the background.
+ * A folder that cannot be begun is reported and training goes on. */
 static enum status command_save(struct worker *worker, struct error *error)
 {
     heart_phase(worker->heart, MESSAGE_PHASE_SNAPSHOT, worker->step, -1);
@@ -432,14 +442,16 @@ static enum status command_wait(struct worker *worker, struct message *command, 
     for (bool received = false; !received;) {
         TRY(channel_client_receive(worker->channel, COMMAND_POLL_MS, command, &received, error));
         if (!received && clock_seconds_since(start_ns) > worker->setup->lease->wait_seconds) {
-            FAIL(error, STATUS_TIMEOUT, "waited %.0f s for a command of the coordinator after step %" PRId64,
+            FAIL(error, STATUS_TIMEOUT,
+                 "waited %.0f s for a command of the coordinator after step %" PRId64,
                  clock_seconds_since(start_ns), worker->step);
         }
     }
     return STATUS_OK;
 }
 
-/* What this core reaches in matrix products beside its neighbours, who measure at the same time: flop/s. */
+/* What this core reaches in matrix products beside its neighbours, who measure at the same time:
+ * flop/s. */
 static double matmul_peak(const struct kernels *kernels)
 {
     enum { SIDE = 512, ROUNDS = 12 };
@@ -447,8 +459,8 @@ static double matmul_peak(const struct kernels *kernels)
     int64_t best_ns = INT64_MAX;
     for (int i = 0; i < ROUNDS; i++) {
         const int64_t start_ns = clock_now_ns();
-        kernels->matmul(false, true, SIDE, SIDE, SIDE, 1.0F, square, SIDE, square + SIDE * SIDE, SIDE,
-                        0.0F, square + 2 * SIDE * SIDE, SIDE);
+        kernels->matmul(false, true, SIDE, SIDE, SIDE, 1.0F, square, SIDE, square + SIDE * SIDE,
+                        SIDE, 0.0F, square + 2 * SIDE * SIDE, SIDE);
         const int64_t taken_ns = clock_now_ns() - start_ns;
         best_ns = taken_ns < best_ns ? taken_ns : best_ns;
     }
@@ -458,7 +470,8 @@ static double matmul_peak(const struct kernels *kernels)
 
 static enum status commands_obey(struct worker *worker, struct error *error)
 {
-    struct message hello = message_make(MESSAGE_KIND_HELLO, worker->topology.worker_index, worker->step);
+    struct message hello =
+        message_make(MESSAGE_KIND_HELLO, worker->topology.worker_index, worker->step);
     hello.values[0] = getpid();
     hello.reals[0] = matmul_peak(&worker->kernels);
     (void)snprintf(hello.text, sizeof hello.text, "%s", fabric_host(worker->fabric));
@@ -478,7 +491,8 @@ static enum status commands_obey(struct worker *worker, struct error *error)
 /* The coordinator ends the job when it hears of a failure; this gives it the time. */
 static void failure_tell(struct worker *worker, enum status status, const struct error *error)
 {
-    struct message failed = message_make(MESSAGE_KIND_FAILED, worker->topology.worker_index, worker->step);
+    struct message failed =
+        message_make(MESSAGE_KIND_FAILED, worker->topology.worker_index, worker->step);
     failed.values[0] = (int64_t)status;
     (void)snprintf(failed.text, sizeof failed.text, "%.500s", error->message);
     struct error ignored;

@@ -1,6 +1,7 @@
 /* A worker's life: join, open everything, obey commands, leave. Lifecycle:
  *
- *     open ──▶ restore or initialise ──▶ HELLO, READY ──▶ ( STEP | EVALUATE | SAVE | DRAIN ──▶ READY )* ──▶ END ──▶ close
+ *     open ──▶ restore or initialise ──▶ HELLO, READY ──▶ ( STEP | EVALUATE | SAVE | DRAIN ──▶
+ * READY )* ──▶ END ──▶ close
  *
  * A failure is told to the coordinator, which ends the job with this worker's name. */
 #ifndef SHARDLM_WORKER_WORKER_H
@@ -31,12 +32,13 @@ struct worker_setup {
     const char *checkpoint_root; /* RUN/checkpoints, or NULL: nothing is written */
     const char *resume_path;     /* checkpoint to begin from, or NULL */
     bool accept_profile_change;
-    bool fingerprints;           /* of the state after every step */
+    bool fingerprints; /* of the state after every step */
 };
 
 struct worker; /* everything of one worker */
 
-/* Opens all and restores the state. Collective over `workers`; failures are agreed by all. *first_step: updates done. */
+/* Opens all and restores the state. Collective over `workers`; failures are agreed by all.
+ * *first_step: updates done. */
 MUST_CHECK enum status worker_open(struct worker **worker, const struct worker_setup *setup,
                                    struct fabric *fabric, struct fabric_group *workers,
                                    int64_t *first_step, struct error *error);

@@ -8,10 +8,11 @@ enum numerics_compute {
     NUMERICS_COMPUTE_FP32,
 };
 
-enum numerics_core { /* kernel family of BLAS and of our vector code */
-    NUMERICS_CORE_AUTO, /* the best that all workers have, recorded at the first start */
-    NUMERICS_CORE_AVX2,
-    NUMERICS_CORE_AVX512,
+enum numerics_core {                     /* kernel family of BLAS and of our vector code */
+                     NUMERICS_CORE_AUTO, /* the best that all workers have, recorded at the first
+                                            start */
+                     NUMERICS_CORE_AVX2,
+                     NUMERICS_CORE_AVX512,
 };
 
 struct numerics_options {
@@ -20,16 +21,16 @@ struct numerics_options {
 };
 
 enum lease_mode {
-    LEASE_MODE_AUTO,    /* static; dynamic from the step on in which workers differ in speed */
+    LEASE_MODE_AUTO, /* static; dynamic from the step on in which workers differ in speed */
     LEASE_MODE_STATIC,
     LEASE_MODE_DYNAMIC,
 };
 
 struct lease_options {
     enum lease_mode mode;
-    double heartbeat_seconds;  /* a worker tells that it lives this often */
-    double silence_seconds;    /* one not heard of for so long ends the job with its name */
-    double wait_seconds;       /* longest wait of a worker for others or for the coordinator */
+    double heartbeat_seconds; /* a worker tells that it lives this often */
+    double silence_seconds;   /* one not heard of for so long ends the job with its name */
+    double wait_seconds;      /* longest wait of a worker for others or for the coordinator */
 };
 
 struct evaluation_options {

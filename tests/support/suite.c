@@ -19,7 +19,8 @@ int suite_run_loop(const char *name, const TTest *const *tests, int count)
     }
     suite_add_tcase(suite, all);
     SRunner *const runner = srunner_create(suite);
-    (void)suite_scratch(); /* made before any fork, so that all tests share it and the parent removes it */
+    (void)suite_scratch(); /* made before any fork, so that all tests share it and the parent
+                              removes it */
     srunner_run_all(runner, CK_NORMAL);
     const int failed = srunner_ntests_failed(runner);
     srunner_free(runner);
@@ -50,7 +51,8 @@ const char *suite_scratch(void)
 {
     if (scratch[0] == '\0') {
         const char *const root = getenv("TMPDIR");
-        (void)snprintf(scratch, sizeof scratch, "%s/shardlm-test-XXXXXX", root == NULL ? "/tmp" : root);
+        (void)snprintf(scratch, sizeof scratch, "%s/shardlm-test-XXXXXX",
+                       root == NULL ? "/tmp" : root);
         if (mkdtemp(scratch) == NULL) {
             perror("mkdtemp");
             exit(EXIT_FAILURE);

@@ -9,7 +9,8 @@
 
 #include "base/error.h"
 
-/* Runs the NULL-terminated list of tests; returns the exit code. CK_FORK=no in the environment is obeyed. */
+/* Runs the NULL-terminated list of tests; returns the exit code. CK_FORK=no in the environment is
+ * obeyed. */
 int suite_run(const char *name, const TTest *const *tests);
 /* The same, each test `count` times with _i = 0, 1, ... */
 int suite_run_loop(const char *name, const TTest *const *tests, int count);
@@ -17,8 +18,7 @@ int suite_run_loop(const char *name, const TTest *const *tests, int count);
 /* A scratch folder for this process under TMPDIR, made on first call, removed at exit. */
 const char *suite_scratch(void);
 
-#define CHECK_OK(call, error) \
-    ck_assert_msg((call) == STATUS_OK, "%s: %s", #call, (error).message)
+#define CHECK_OK(call, error)              ck_assert_msg((call) == STATUS_OK, "%s: %s", #call, (error).message)
 #define CHECK_FAILS(call, expected_status) ck_assert_int_eq((call), (expected_status))
 
 #endif

@@ -39,8 +39,7 @@ END_TEST
 
 START_TEST(test_random_unit_and_below_stay_in_range)
 {
-    struct random_stream stream =
-        random_stream_make(random_key_make(1, RANDOM_PURPOSE_TEST, 0), 0);
+    struct random_stream stream = random_stream_make(random_key_make(1, RANDOM_PURPOSE_TEST, 0), 0);
     double sum = 0;
     for (int i = 0; i < 10000; i++) {
         const double unit = random_stream_unit(&stream);

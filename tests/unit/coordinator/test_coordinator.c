@@ -1,5 +1,5 @@
-/* coordinator/coordinator against workers played by one thread over the real channel: the order of commands, silence,
- * failures, and what the journal holds. */
+/* coordinator/coordinator against workers played by one thread over the real channel: the order of
+ * commands, silence, failures, and what the journal holds. */
 #include "coordinator/coordinator.h"
 
 #include <pthread.h>
@@ -17,16 +17,16 @@ enum { COMMANDS_MAX = 64, WORKERS_MAX = 3 };
 struct play {
     struct channel_address address;
     int64_t workers;
-    int64_t fail_at_step;    /* worker 0 reports a failure in it; 0: never */
+    int64_t fail_at_step; /* worker 0 reports a failure in it; 0: never */
     bool write_fails;
-    bool mute;               /* say hello and ready once, then nothing */
+    bool mute;                   /* say hello and ready once, then nothing */
     char commands[COMMANDS_MAX]; /* one letter each, as worker 0 got them */
     volatile sig_atomic_t stop;
-    int64_t stop_at_step;    /* worker 0 sets `stop` when it gets this step; 0: never */
+    int64_t stop_at_step; /* worker 0 sets `stop` when it gets this step; 0: never */
 };
 
-static void ready_send(struct play *play, struct channel_client *client, int64_t worker, int64_t step,
-                       int64_t written, int64_t published)
+static void ready_send(struct play *play, struct channel_client *client, int64_t worker,
+                       int64_t step, int64_t written, int64_t published)
 {
     struct error error;
     struct message ready = message_make(MESSAGE_KIND_READY, worker, step);
@@ -114,8 +114,9 @@ static enum status play_run(struct play *play, struct coordinator_options *optio
                             struct coordinator_result *result, struct error *error)
 {
     struct channel_server *server;
-    CHECK_OK(channel_server_open(&server, "127.0.0.1", options->worker_count, &play->address, error),
-             *error);
+    CHECK_OK(
+        channel_server_open(&server, "127.0.0.1", options->worker_count, &play->address, error),
+        *error);
     play->workers = options->worker_count;
     options->stop = &play->stop;
     pthread_t thread;
@@ -252,11 +253,12 @@ int main(void)
 {
     return suite_run(
         "coordinator",
-        (const TTest *[]){test_coordinator_leads_steps_then_saves_drains_and_ends,
-                          test_coordinator_publishes_along_with_the_next_step_and_evaluates_when_due,
-                          test_coordinator_stops_at_the_step_boundary_with_a_checkpoint,
-                          test_coordinator_names_the_worker_that_failed,
-                          test_coordinator_names_a_silent_worker_within_the_limit,
-                          test_coordinator_goes_on_and_fails_at_the_end_when_checkpoints_cannot_be_written,
-                          test_coordinator_journal_has_a_line_a_step, NULL});
+        (const TTest *[]){
+            test_coordinator_leads_steps_then_saves_drains_and_ends,
+            test_coordinator_publishes_along_with_the_next_step_and_evaluates_when_due,
+            test_coordinator_stops_at_the_step_boundary_with_a_checkpoint,
+            test_coordinator_names_the_worker_that_failed,
+            test_coordinator_names_a_silent_worker_within_the_limit,
+            test_coordinator_goes_on_and_fails_at_the_end_when_checkpoints_cannot_be_written,
+            test_coordinator_journal_has_a_line_a_step, NULL});
 }

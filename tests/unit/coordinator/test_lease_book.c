@@ -13,7 +13,8 @@ START_TEST(test_lease_static_gives_every_slot_once)
         for (int64_t slots = 1; slots <= SLOTS_MAX; slots++) {
             int given[SLOTS_MAX] = {0};
             for (int64_t w = 0; w < workers; w++) {
-                for (int64_t s = lease_first(w, slots); s >= 0; s = lease_following(s, workers, slots)) {
+                for (int64_t s = lease_first(w, slots); s >= 0;
+                     s = lease_following(s, workers, slots)) {
                     given[s]++;
                 }
             }
@@ -70,8 +71,9 @@ END_TEST
 
 int main(void)
 {
-    return suite_run("lease_book", (const TTest *[]){test_lease_static_gives_every_slot_once,
-                                                     test_lease_dynamic_gives_every_slot_once,
-                                                     test_lease_auto_turns_dynamic_when_workers_differ_and_back,
-                                                     NULL});
+    return suite_run("lease_book",
+                     (const TTest *[]){test_lease_static_gives_every_slot_once,
+                                       test_lease_dynamic_gives_every_slot_once,
+                                       test_lease_auto_turns_dynamic_when_workers_differ_and_back,
+                                       NULL});
 }

@@ -1,5 +1,6 @@
-/* shard/accumulator and shard/optimizer on one node in one process: the order of slots leaves no trace, a float sum would
- * leave one, and bad gradients are noticed. No MPI: a node of workers that take turns. */
+/* shard/accumulator and shard/optimizer on one node in one process: the order of slots leaves no
+ * trace, a float sum would leave one, and bad gradients are noticed. No MPI: a node of workers that
+ * take turns. */
 #include "shard/accumulator.h"
 
 #include <math.h>
@@ -87,7 +88,8 @@ static void bench_close(struct bench_node *bench)
 
 static float gradient_value(int64_t slot, int64_t element)
 {
-    const struct random_block bits = random_at(random_key_make(5, RANDOM_PURPOSE_TEST, (uint64_t)slot), 0, (uint64_t)element);
+    const struct random_block bits =
+        random_at(random_key_make(5, RANDOM_PURPOSE_TEST, (uint64_t)slot), 0, (uint64_t)element);
     return (float)((random_unit(bits) - 0.5) * exp2(-(double)(bits.word[3] % 30)));
 }
 
@@ -100,7 +102,8 @@ static void slot_add(struct bench_node *bench, int64_t worker, int64_t slot)
         for (int64_t i = 0; i < row->count; i++) {
             gradient[i] = gradient_value(slot, row->offset + i);
         }
-        CHECK_OK(accumulator_add(&bench->accumulators[worker], slot, group, gradient, &error), error);
+        CHECK_OK(accumulator_add(&bench->accumulators[worker], slot, group, gradient, &error),
+                 error);
         memory_release(gradient);
     }
 }
@@ -152,7 +155,8 @@ START_TEST(test_accumulator_gives_the_same_bits_for_any_workers_and_order)
 }
 END_TEST
 
-/* The mutation: the same kernel table with float sums (kept in the integers' places) where the exact ones were. */
+/* The mutation: the same kernel table with float sums (kept in the integers' places) where the
+ * exact ones were. */
 static bool float_add(int64_t *sums, const float *values, int fraction_bits, int limit_bits,
                       int64_t count)
 {

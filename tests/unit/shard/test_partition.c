@@ -1,4 +1,5 @@
-/* shard/partition: every element of the flat space has exactly one owner, whatever the shape of the cluster. */
+/* shard/partition: every element of the flat space has exactly one owner, whatever the shape of the
+ * cluster. */
 #include "shard/partition.h"
 
 #include "base/memory.h"
@@ -85,7 +86,8 @@ START_TEST(test_partition_pieces_cover_the_slice_in_order)
     struct error error;
     struct parameter_table table;
     CHECK_OK(parameter_table_init(&table, &small_model, &error), error);
-    const struct topology topology = {.node_index = 1, .node_count = 3, .local_index = 1, .local_count = 2, .driver_count = 2};
+    const struct topology topology = {
+        .node_index = 1, .node_count = 3, .local_index = 1, .local_count = 2, .driver_count = 2};
     struct partition partition;
     partition_init(&partition, &table, &topology, 1);
     for (int64_t group = 0; group < table.group_count; group++) {

@@ -1,4 +1,5 @@
-/* shard/schedule against the multipliers of the reference library (golden/data/ops/schedules.json). */
+/* shard/schedule against the multipliers of the reference library (golden/data/ops/schedules.json).
+ */
 #include "shard/schedule.h"
 
 #include <math.h>
@@ -23,7 +24,8 @@ static void golden_compare(const char *name, enum schedule_name schedule)
     };
     ck_assert_uint_gt(json_array_size(values), 50);
     for (size_t s = 0; s < json_array_size(values); s++) {
-        /* Behind the end the reference's cosine rises again; ours stays at 0, as its linear one does. */
+        /* Behind the end the reference's cosine rises again; ours stays at 0, as its linear one
+         * does. */
         const bool over = schedule == SCHEDULE_NAME_COSINE && (int64_t)s > options.total_steps;
         const double expected = over ? 0.0 : json_number_value(json_array_get(values, s));
         /* the same formula in double: a few roundings */
