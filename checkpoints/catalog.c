@@ -20,7 +20,8 @@ static bool name_counts(const char *root, const char *name, int64_t *step)
     }
     return kind == STEP_FOLDER_PUBLISHED ||
            (kind == STEP_FOLDER_REPLACED &&
-            step_folder_path(published, root, STEP_FOLDER_PUBLISHED, *step, &ignored) == STATUS_OK &&
+            step_folder_path(published, root, STEP_FOLDER_PUBLISHED, *step, &ignored) ==
+                STATUS_OK &&
             !folder_exists(published));
 }
 
@@ -39,7 +40,8 @@ enum status catalog_open(struct catalog *catalog, const char *root, struct error
     }
     struct folder_list list;
     TRY(folder_list_open(&list, root, error));
-    catalog->entries = memory_take((size_t)list.count, sizeof *catalog->entries, "checkpoint catalog");
+    catalog->entries =
+        memory_take((size_t)list.count, sizeof *catalog->entries, "checkpoint catalog");
     enum status status = STATUS_OK;
     for (int64_t i = 0; i < list.count && status == STATUS_OK; i++) {
         int64_t step;
@@ -69,8 +71,8 @@ static bool entry_is_good(const struct catalog_entry *entry)
     struct checkpoint *checkpoint;
     struct error error;
     if (checkpoint_open(&checkpoint, entry->path, true, &error) != STATUS_OK) {
-        log_line(LOG_LEVEL_WARN, "checkpoint_damaged step=%lld reason=\"%s\"", (long long)entry->step,
-                 error.message);
+        log_line(LOG_LEVEL_WARN, "checkpoint_damaged step=%lld reason=\"%s\"",
+                 (long long)entry->step, error.message);
         return false;
     }
     const int64_t step = checkpoint_meta(checkpoint)->step;
@@ -181,7 +183,8 @@ static enum status entries_remove(const struct catalog *catalog, const char *roo
         return STATUS_OK;
     }
     if (!stays_hold_a_good_one(catalog, options, protect_step)) {
-        log_line(LOG_LEVEL_WARN, "checkpoints_not_removed reason=\"none of those to keep is good\"");
+        log_line(LOG_LEVEL_WARN,
+                 "checkpoints_not_removed reason=\"none of those to keep is good\"");
         return STATUS_OK;
     }
     for (int64_t i = 0; i < catalog->count; i++) {

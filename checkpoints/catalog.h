@@ -26,6 +26,7 @@ MUST_CHECK enum status catalog_newest_good(const char *root, char path[PATH_BYTE
 /* Removes what the options do not keep; never the newest, never `protect_step` (-1: none), and leftovers of interrupted
  * writes (".step-*.partial") other than `writing_step`'s. */
 MUST_CHECK enum status catalog_retain(const char *root, const struct checkpoint_options *options,
-                                      int64_t protect_step, int64_t writing_step, struct error *error);
+                                      int64_t protect_step, int64_t writing_step,
+                                      struct error *error);
 
 #endif

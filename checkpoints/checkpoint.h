@@ -29,13 +29,13 @@ enum checkpoint_array {
 
 /* What is kept beside the arrays. */
 struct checkpoint_meta {
-    int64_t step;                  /* updates done */
-    int64_t tokens;                /* tokens seen in training */
+    int64_t step;   /* updates done */
+    int64_t tokens; /* tokens seen in training */
     uint64_t seed;
-    struct digest fingerprint;     /* of weights, moments and counters: shard/fingerprint.h */
-    struct digest corpus;          /* data_source_fingerprint */
+    struct digest fingerprint; /* of weights, moments and counters: shard/fingerprint.h */
+    struct digest corpus;      /* data_source_fingerprint */
     char profile[CHECKPOINT_PROFILE_BYTES]; /* numeric profile */
-    double held_out_loss;          /* of the last evaluation, NaN if none */
+    double held_out_loss;                   /* of the last evaluation, NaN if none */
 };
 
 /* Writing, in three acts: one process begins; then each part is written by whoever holds it (any process that sees the
@@ -51,18 +51,19 @@ MUST_CHECK enum status checkpoint_part_write(const char *partial,
  * manifest, flushes all and renames. An older folder of the same step is replaced. */
 MUST_CHECK enum status checkpoint_publish(const char *partial, const char *root,
                                           const struct parameter_table *table,
-                                          const struct checkpoint_meta *meta, const char *config_yaml,
-                                          const char *tokenizer_folder, char published[PATH_BYTES],
-                                          struct error *error);
+                                          const struct checkpoint_meta *meta,
+                                          const char *config_yaml, const char *tokenizer_folder,
+                                          char published[PATH_BYTES], struct error *error);
 
 struct checkpoint; /* open for reading */
 
 /* Opens a published checkpoint and checks manifest, presence and sizes; `verify` also recomputes every digest. */
-MUST_CHECK enum status checkpoint_open(struct checkpoint **checkpoint, const char *path, bool verify,
-                                       struct error *error);
+MUST_CHECK enum status checkpoint_open(struct checkpoint **checkpoint, const char *path,
+                                       bool verify, struct error *error);
 void checkpoint_close(struct checkpoint *checkpoint); /* accepts NULL */
 const struct checkpoint_meta *checkpoint_meta(const struct checkpoint *checkpoint);
-const char *checkpoint_config(const struct checkpoint *checkpoint); /* text of config.yaml; borrowed */
+/* Text of config.yaml; borrowed. */
+const char *checkpoint_config(const struct checkpoint *checkpoint);
 /* Path of its tokenizer folder, or NULL; borrowed. */
 const char *checkpoint_tokenizer(const struct checkpoint *checkpoint);
 /* Elements [first, first + count) of the flat space of `table`, padding as 0. STATUS_FORMAT if a tensor of the table is

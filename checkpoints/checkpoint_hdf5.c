@@ -24,8 +24,8 @@ static herr_t reason_take(unsigned position, const H5E_error2_t *entry, void *co
         text += sizeof marker - 1;
         length = strcspn(text, "'");
     }
-    (void)snprintf(reason, REASON_BYTES, "%.*s", (int)(length < REASON_BYTES ? length : REASON_BYTES),
-                   text);
+    (void)snprintf(reason, REASON_BYTES, "%.*s",
+                   (int)(length < REASON_BYTES ? length : REASON_BYTES), text);
     return 0;
 }
 
@@ -57,8 +57,7 @@ enum status hdf5_create(hid_t *file, const char *path, struct error *error)
         return hdf5_fail(error, STATUS_INTERNAL, "set up HDF5 for", path);
     }
     *file = H5Fcreate(path, H5F_ACC_TRUNC, creation, access);
-    const enum status status =
-        *file < 0 ? hdf5_fail(error, STATUS_IO, "create", path) : STATUS_OK;
+    const enum status status = *file < 0 ? hdf5_fail(error, STATUS_IO, "create", path) : STATUS_OK;
     (void)H5Pclose(creation);
     (void)H5Pclose(access);
     return status;
@@ -136,8 +135,7 @@ enum status hdf5_attribute_scalar(hid_t object, const char *name, hid_t file_typ
                                   struct error *error)
 {
     const hid_t space = H5Screate(H5S_SCALAR);
-    const hid_t attribute =
-        H5Acreate2(object, name, file_type, space, H5P_DEFAULT, H5P_DEFAULT);
+    const hid_t attribute = H5Acreate2(object, name, file_type, space, H5P_DEFAULT, H5P_DEFAULT);
     const bool written = attribute >= 0 && H5Awrite(attribute, memory_type, value) >= 0;
     const enum status status =
         written ? STATUS_OK : hdf5_fail(error, STATUS_IO, "write an attribute to", path);

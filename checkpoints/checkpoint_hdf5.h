@@ -32,8 +32,8 @@ MUST_CHECK enum status hdf5_attribute_text(hid_t object, const char *name, const
                                            const char *path, struct error *error);
 /* A scalar attribute; `file_type` is what stands in the file, `memory_type` what `value` points to. */
 MUST_CHECK enum status hdf5_attribute_scalar(hid_t object, const char *name, hid_t file_type,
-                                             hid_t memory_type, const void *value,
-                                             const char *path, struct error *error);
+                                             hid_t memory_type, const void *value, const char *path,
+                                             struct error *error);
 /* Reads a text attribute of exactly `size_bytes` characters and adds a zero; STATUS_FORMAT. */
 MUST_CHECK enum status hdf5_attribute_text_read(hid_t object, const char *name, size_t size_bytes,
                                                 char *text, const char *path, struct error *error);

@@ -99,8 +99,8 @@ static enum status group_read(const struct checkpoint *checkpoint,
     char name[SHARD_FILE_NAME_BYTES];
     shard_file_name(name, table, group);
     if (manifest_find(&checkpoint->manifest, name) == NULL) {
-        FAIL(error, STATUS_FORMAT, "checkpoint \"%s\" has no %s: it is of another model", checkpoint->path,
-             name);
+        FAIL(error, STATUS_FORMAT, "checkpoint \"%s\" has no %s: it is of another model",
+             checkpoint->path, name);
     }
     char path[PATH_BYTES];
     TRY(path_join(path, checkpoint->path, name, error));
@@ -120,8 +120,8 @@ enum status checkpoint_read(const struct checkpoint *checkpoint,
         const int64_t part_end = part->offset + part->count;
         const int64_t end = part_end < first + count ? part_end : first + count;
         if (begin < end) {
-            TRY(group_read(checkpoint, table, group, array, begin, end - begin, out + (begin - first),
-                           error));
+            TRY(group_read(checkpoint, table, group, array, begin, end - begin,
+                           out + (begin - first), error));
         }
     }
     return STATUS_OK;

@@ -46,7 +46,8 @@ static enum status parts_add(struct manifest *manifest, const char *partial,
         shard_file_name(name, table, group);
         TRY(path_join(path, partial, name, error));
         if (!file_exists(path)) {
-            FAIL(error, STATUS_IO, "could not publish a checkpoint: part \"%s\" was not written", path);
+            FAIL(error, STATUS_IO, "could not publish a checkpoint: part \"%s\" was not written",
+                 path);
         }
         TRY(shard_file_check(path, table, group, error));
         TRY(manifest_add(manifest, partial, name, error));

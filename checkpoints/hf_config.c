@@ -55,8 +55,8 @@ static json_t *config_pack(const struct model_options *options, const struct hf_
         "hidden_size", (json_int_t)options->hidden, "initializer_range", options->init_range,
         "intermediate_size", (json_int_t)options->feed_forward, "layer_norm_eps",
         options->norm_epsilon, "max_position_embeddings",
-        (json_int_t)(options->positions + options->position_offset), "model_type",
-        kinds[kind].type, "num_attention_heads", (json_int_t)options->heads, "num_hidden_layers",
+        (json_int_t)(options->positions + options->position_offset), "model_type", kinds[kind].type,
+        "num_attention_heads", (json_int_t)options->heads, "num_hidden_layers",
         (json_int_t)options->layers, "pad_token_id", id_pack(options->pad_id),
         "tie_word_embeddings", 1, "torch_dtype", "float32", "type_vocab_size",
         (json_int_t)options->type_vocabulary, "vocab_size", (json_int_t)options->vocabulary);
@@ -67,7 +67,8 @@ enum status hf_config_write(const char *path, const struct model_options *option
 {
     if (options->position_offset != options->pad_id + 1) {
         FAIL(error, STATUS_INPUT,
-             "could not write \"%s\": Hugging Face counts positions from pad id + 1 = %lld, the model from %lld",
+             "could not write \"%s\": Hugging Face counts positions from pad id + 1 = %lld, the "
+             "model from %lld",
              path, (long long)options->pad_id + 1, (long long)options->position_offset);
     }
     json_t *root = NULL;
@@ -89,8 +90,9 @@ static const json_t *member(const json_t *root, const char *key)
     return json_is_null(value) ? NULL : value;
 }
 
-static enum status integer_read(const json_t *root, const char *key, const char *path, int64_t least,
-                                int64_t otherwise, int64_t *value, struct error *error)
+static enum status integer_read(const json_t *root, const char *key, const char *path,
+                                int64_t least, int64_t otherwise, int64_t *value,
+                                struct error *error)
 {
     *value = otherwise;
     if (otherwise < 0 || member(root, key) != NULL) {
@@ -127,8 +129,8 @@ static enum status norm_read(const json_t *root, const char *path, enum model_no
             return STATUS_OK;
         }
     }
-    FAIL(error, STATUS_FORMAT, "\"%s\": model_type \"%.64s\", expected roberta or roberta-prelayernorm", path,
-         type);
+    FAIL(error, STATUS_FORMAT,
+         "\"%s\": model_type \"%.64s\", expected roberta or roberta-prelayernorm", path, type);
 }
 
 static enum status activation_read(const json_t *root, const char *path,
@@ -144,7 +146,8 @@ static enum status activation_read(const json_t *root, const char *path,
             return STATUS_OK;
         }
     }
-    FAIL(error, STATUS_FORMAT, "\"%s\": hidden_act \"%.64s\", expected gelu, gelu_new or relu", path, name);
+    FAIL(error, STATUS_FORMAT, "\"%s\": hidden_act \"%.64s\", expected gelu, gelu_new or relu",
+         path, name);
 }
 
 /* Switches of transformers that would make another network. */
@@ -157,7 +160,8 @@ static enum status switches_check(const json_t *root, const char *path, struct e
         {"is_decoder", false}, {"add_cross_attention", false}, {"tie_word_embeddings", true}};
     for (int64_t i = 0; i < ARRAY_LENGTH(switches); i++) {
         const json_t *const value = member(root, switches[i].key);
-        if (value != NULL && (!json_is_boolean(value) || json_is_true(value) != switches[i].expected)) {
+        if (value != NULL &&
+            (!json_is_boolean(value) || json_is_true(value) != switches[i].expected)) {
             FAIL(error, STATUS_FORMAT, "\"%s\": key \"%s\" is not %s, which is not supported", path,
                  switches[i].key, switches[i].expected ? "true" : "false");
         }
@@ -166,8 +170,8 @@ static enum status switches_check(const json_t *root, const char *path, struct e
         const char *type;
         TRY(json_member_text(root, "position_embedding_type", path, &type, error));
         if (strcmp(type, "absolute") != 0) {
-            FAIL(error, STATUS_FORMAT, "\"%s\": position_embedding_type \"%.64s\", expected absolute",
-                 path, type);
+            FAIL(error, STATUS_FORMAT,
+                 "\"%s\": position_embedding_type \"%.64s\", expected absolute", path, type);
         }
     }
     return STATUS_OK;

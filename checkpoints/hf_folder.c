@@ -35,7 +35,8 @@ static enum status content_write(const char *folder, const struct model_options 
                                  const char *tokenizer_folder, struct error *error)
 {
     char path[PATH_BYTES];
-    struct hf_token_ids ids = {.bos = 0, .eos = 2}; /* RoBERTa's, unless a tokenizer says otherwise */
+    struct hf_token_ids ids = {.bos = 0,
+                               .eos = 2}; /* RoBERTa's, unless a tokenizer says otherwise */
     TRY(folder_make(folder, error));
     if (tokenizer_folder != NULL) {
         TRY(hf_tokenizer_write(tokenizer_folder, folder, options->positions, &ids, error));
@@ -70,10 +71,10 @@ static enum status partial_path(char partial[PATH_BYTES], char parent[PATH_BYTES
                                 const char *folder, struct error *error)
 {
     path_folder(folder, parent);
-    const int length =
-        snprintf(partial, PATH_BYTES, "%s/.%s.partial", parent, path_name(folder));
+    const int length = snprintf(partial, PATH_BYTES, "%s/.%s.partial", parent, path_name(folder));
     if (length < 0 || length >= PATH_BYTES) {
-        FAIL(error, STATUS_LIMIT, "path is longer than %d bytes: \"%.64s…\"", PATH_BYTES - 1, folder);
+        FAIL(error, STATUS_LIMIT, "path is longer than %d bytes: \"%.64s…\"", PATH_BYTES - 1,
+             folder);
     }
     return STATUS_OK;
 }
@@ -90,7 +91,8 @@ enum status hf_folder_write(const char *folder, const struct model_options *opti
         length--;
     }
     if (length == 0 || length >= sizeof target) {
-        FAIL(error, STATUS_INPUT, "could not export to \"%.64s\": empty or too long a path", folder);
+        FAIL(error, STATUS_INPUT, "could not export to \"%.64s\": empty or too long a path",
+             folder);
     }
     memcpy(target, folder, length);
     target[length] = '\0';
@@ -110,7 +112,8 @@ enum status hf_folder_write(const char *folder, const struct model_options *opti
     return folder_flush(parent, error);
 }
 
-enum status hf_folder_options(const char *folder, struct model_options *options, struct error *error)
+enum status hf_folder_options(const char *folder, struct model_options *options,
+                              struct error *error)
 {
     char path[PATH_BYTES];
     TRY(path_join(path, folder, "config.json", error));
@@ -155,8 +158,8 @@ static enum status row_read(const struct safetensor *tensor, const struct parame
     if (tensor->axes != axes || tensor->shape[0] != row->rows ||
         (axes == 2 && tensor->shape[1] != row->cols)) {
         FAIL(error, STATUS_FORMAT,
-             "\"%s\": tensor \"%s\" has another shape than config.json says: expected (%lld, %lld)", path,
-             tensor->name, (long long)row->rows, (long long)row->cols);
+             "\"%s\": tensor \"%s\" has another shape than config.json says: expected (%lld, %lld)",
+             path, tensor->name, (long long)row->rows, (long long)row->cols);
     }
     if (!safetensor_floats(tensor, out)) {
         FAIL(error, STATUS_FORMAT, "\"%s\": tensor \"%s\" is %s, expected F32, F16 or BF16", path,
@@ -170,12 +173,14 @@ static enum status copy_check(const struct safetensor *tensor, const struct para
                               const float *weights, const char *path, struct error *error)
 {
     float *const values = memory_take((size_t)tensor->count, sizeof *values, "import");
-    const bool equal = tensor->count == row->count && safetensor_floats(tensor, values) &&
-                       memcmp(values, weights + row->offset, (size_t)row->count * sizeof *values) == 0;
+    const bool equal =
+        tensor->count == row->count && safetensor_floats(tensor, values) &&
+        memcmp(values, weights + row->offset, (size_t)row->count * sizeof *values) == 0;
     memory_release(values);
     if (!equal) {
-        FAIL(error, STATUS_FORMAT, "\"%s\": tensor \"%s\" differs from \"%s\", untied heads are not supported",
-             path, tensor->name, row->name);
+        FAIL(error, STATUS_FORMAT,
+             "\"%s\": tensor \"%s\" differs from \"%s\", untied heads are not supported", path,
+             tensor->name, row->name);
     }
     return STATUS_OK;
 }
@@ -189,7 +194,8 @@ static enum status others_check(const struct safetensors *file, const bool *take
     const char *example = "";
     for (int64_t i = 0; i < file->count; i++) {
         const struct safetensor *const tensor = &file->tensors[i];
-        const char *tied = strcmp(tensor->name, "lm_head.decoder.weight") == 0 ? "word_embeddings.weight"
+        const char *tied = strcmp(tensor->name, "lm_head.decoder.weight") == 0
+                               ? "word_embeddings.weight"
                            : strcmp(tensor->name, "lm_head.decoder.bias") == 0 ? "lm_head.bias"
                                                                                : NULL;
         if (taken[i] || ends_with(tensor->name, ".position_ids") ||
@@ -218,7 +224,8 @@ static void missing_add(char text[MISSING_TEXT_BYTES], int64_t index, const char
 {
     if (index < MISSING_NAMED_MAX) {
         const size_t used = strlen(text);
-        (void)snprintf(text + used, MISSING_TEXT_BYTES - used, "%s%s", index == 0 ? "" : ", ", name);
+        (void)snprintf(text + used, MISSING_TEXT_BYTES - used, "%s%s", index == 0 ? "" : ", ",
+                       name);
     }
 }
 

@@ -14,7 +14,7 @@ static const struct {
     const char *role;
     const char *token;
 } roles[] = {
-    {"bos_token", "<s>"},  {"cls_token", "<s>"},    {"eos_token", "</s>"},  {"sep_token", "</s>"},
+    {"bos_token", "<s>"},   {"cls_token", "<s>"},   {"eos_token", "</s>"},    {"sep_token", "</s>"},
     {"unk_token", "<unk>"}, {"pad_token", "<pad>"}, {"mask_token", "<mask>"},
 };
 
@@ -28,7 +28,8 @@ static const json_t *added_find(const struct facts *facts, const char *token)
 {
     size_t i;
     json_t *entry;
-    json_array_foreach (facts->added, i, entry) {
+    json_array_foreach(facts->added, i, entry)
+    {
         const char *const content = json_string_value(json_object_get(entry, "content"));
         if (content != NULL && strcmp(content, token) == 0) {
             return entry;
@@ -79,10 +80,9 @@ static enum status settings_write(const char *folder, const struct facts *facts,
     json_decref(map);
     TRY(status);
     json_t *const settings = roles_pack(facts);
-    json_t *const rest =
-        json_pack("{sb ss sI ss sb}", "add_prefix_space", facts->add_prefix_space, "errors",
-                  "replace", "model_max_length", (json_int_t)positions, "tokenizer_class",
-                  "RobertaTokenizerFast", "trim_offsets", 1);
+    json_t *const rest = json_pack("{sb ss sI ss sb}", "add_prefix_space", facts->add_prefix_space,
+                                   "errors", "replace", "model_max_length", (json_int_t)positions,
+                                   "tokenizer_class", "RobertaTokenizerFast", "trim_offsets", 1);
     (void)json_object_update(settings, rest);
     json_decref(rest);
     status = absent_write(folder, "tokenizer_config.json", settings, error);

@@ -41,8 +41,8 @@ enum status manifest_add(struct manifest *manifest, const char *folder, const ch
                          struct error *error)
 {
     if (strlen(path) >= MANIFEST_PATH_BYTES || manifest->file_count >= MANIFEST_FILES_MAX) {
-        FAIL(error, STATUS_LIMIT, "could not add \"%s\" to a checkpoint: too long a name or too many files",
-             path);
+        FAIL(error, STATUS_LIMIT,
+             "could not add \"%s\" to a checkpoint: too long a name or too many files", path);
     }
     char whole[PATH_BYTES];
     TRY(path_join(whole, folder, path, error));
@@ -81,11 +81,12 @@ static json_t *manifest_pack(const struct manifest *manifest)
         const struct manifest_file *const file = &manifest->files[i];
         char digest[DIGEST_TEXT_BYTES];
         digest_text(file->digest, digest);
-        (void)json_array_append_new(files, json_pack("{ss sI ss}", "path", file->path, "size_bytes",
-                                                     (json_int_t)file->size_bytes, "xxh3_128",
-                                                     digest));
+        (void)json_array_append_new(files,
+                                    json_pack("{ss sI ss}", "path", file->path, "size_bytes",
+                                              (json_int_t)file->size_bytes, "xxh3_128", digest));
     }
-    json_t *const loss = isfinite(meta->held_out_loss) ? json_real(meta->held_out_loss) : json_null();
+    json_t *const loss =
+        isfinite(meta->held_out_loss) ? json_real(meta->held_out_loss) : json_null();
     return json_pack("{ss si ss sI sI ss ss ss ss so so}", "format", format_name, "format_version",
                      (int)CHECKPOINT_FORMAT_VERSION, "shardlm_version", SHARDLM_VERSION, "step",
                      (json_int_t)meta->step, "tokens", (json_int_t)meta->tokens, "seed", seed,
@@ -107,7 +108,8 @@ enum status manifest_write(const struct manifest *manifest, const char *folder, 
     char path[PATH_BYTES];
     TRY(path_join(path, folder, file_name, error));
     json_t *const root = manifest_pack(manifest);
-    char *const dump = root == NULL ? NULL : json_dumps(root, JSON_INDENT(2) | JSON_REAL_PRECISION(17));
+    char *const dump =
+        root == NULL ? NULL : json_dumps(root, JSON_INDENT(2) | JSON_REAL_PRECISION(17));
     json_decref(root);
     if (dump == NULL) {
         FAIL(error, STATUS_INTERNAL, "could not write \"%s\": a text in it is not UTF-8", path);
@@ -147,8 +149,8 @@ static enum status digest_member(const json_t *object, const char *key, const ch
     const char *text;
     TRY(json_member_text(object, key, where, &text, error));
     if (!digest_parse(text, digest)) {
-        FAIL(error, STATUS_FORMAT, "\"%s\": key \"%s\" is not a digest of 32 hexadecimal digits", where,
-             key);
+        FAIL(error, STATUS_FORMAT, "\"%s\": key \"%s\" is not a digest of 32 hexadecimal digits",
+             where, key);
     }
     return STATUS_OK;
 }
@@ -161,7 +163,8 @@ static enum status files_unpack(struct manifest *manifest, const json_t *files, 
     }
     size_t i;
     const json_t *value;
-    json_array_foreach (files, i, value) {
+    json_array_foreach(files, i, value)
+    {
         const char *path;
         int64_t size_bytes;
         struct digest digest;
@@ -170,8 +173,8 @@ static enum status files_unpack(struct manifest *manifest, const json_t *files, 
         TRY(digest_member(value, "xxh3_128", where, &digest, error));
         if (strlen(path) >= MANIFEST_PATH_BYTES || !path_is_inner(path) || size_bytes < 0 ||
             manifest_find(manifest, path) != NULL) {
-            FAIL(error, STATUS_FORMAT, "\"%s\": file %zu, \"%.64s\", has an impossible name or size",
-                 where, i, path);
+            FAIL(error, STATUS_FORMAT,
+                 "\"%s\": file %zu, \"%.64s\", has an impossible name or size", where, i, path);
         }
         struct manifest_file *const entry = entry_append(manifest);
         memcpy(entry->path, path, strlen(path) + 1);
@@ -214,7 +217,7 @@ static enum status meta_unpack(struct checkpoint_meta *meta, const json_t *root,
              sizeof meta->profile - 1);
     }
     memcpy(meta->profile, profile, strlen(profile) + 1);
-    meta->held_out_loss = NAN;
+    meta->held_out_loss = (double)NAN;
     if (!json_is_null(json_object_get(root, "held_out_loss"))) {
         TRY(json_member_real(root, "held_out_loss", where, &meta->held_out_loss, error));
     }
@@ -229,8 +232,9 @@ static enum status manifest_unpack(struct manifest *manifest, const json_t *root
     int64_t version;
     TRY(json_member_integer(root, "format_version", where, &version, error));
     if (strcmp(format, format_name) != 0 || version != CHECKPOINT_FORMAT_VERSION) {
-        FAIL(error, STATUS_FORMAT, "\"%s\": format \"%.32s\" version %lld, expected \"%s\" version %d",
-             where, format, (long long)version, format_name, CHECKPOINT_FORMAT_VERSION);
+        FAIL(error, STATUS_FORMAT,
+             "\"%s\": format \"%.32s\" version %lld, expected \"%s\" version %d", where, format,
+             (long long)version, format_name, CHECKPOINT_FORMAT_VERSION);
     }
     TRY(meta_unpack(&manifest->meta, root, where, error));
     json_t *files;
@@ -253,9 +257,9 @@ enum status manifest_read(struct manifest *manifest, const char *folder, struct 
         tail_make(tail, text, size_bytes - TAIL_BYTES);
     }
     if (size_bytes <= TAIL_BYTES || memcmp(text + size_bytes - TAIL_BYTES, tail, TAIL_BYTES) != 0) {
-        status = error_set(error, STATUS_FORMAT,
-                           "\"%s\" is damaged or no manifest: it does not end with the digest of its bytes",
-                           path);
+        status = error_set(
+            error, STATUS_FORMAT,
+            "\"%s\" is damaged or no manifest: it does not end with the digest of its bytes", path);
     } else {
         status = json_read_text(path, text, size_bytes, &root, error);
     }
@@ -278,7 +282,8 @@ static enum status entry_check(const struct manifest_file *entry, const char *pa
     const enum status status = verify ? file_digest(path, &digest, &size_bytes, error)
                                       : file_size(path, &size_bytes, error);
     if (status == STATUS_INPUT) {
-        FAIL(error, STATUS_FORMAT, "damaged checkpoint: \"%s\" is missing or no regular file", path);
+        FAIL(error, STATUS_FORMAT, "damaged checkpoint: \"%s\" is missing or no regular file",
+             path);
     }
     TRY(status);
     if (size_bytes != entry->size_bytes) {
@@ -286,8 +291,8 @@ static enum status entry_check(const struct manifest_file *entry, const char *pa
              (long long)size_bytes, (long long)entry->size_bytes);
     }
     if (!digest_equal(digest, entry->digest)) {
-        FAIL(error, STATUS_FORMAT, "damaged checkpoint: \"%s\" has another digest than when it was written",
-             path);
+        FAIL(error, STATUS_FORMAT,
+             "damaged checkpoint: \"%s\" has another digest than when it was written", path);
     }
     return STATUS_OK;
 }

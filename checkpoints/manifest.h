@@ -13,7 +13,7 @@
 #include "checkpoints/checkpoint.h"
 
 enum {
-    MANIFEST_PATH_BYTES = 512,   /* of a file, relative to the checkpoint */
+    MANIFEST_PATH_BYTES = 512, /* of a file, relative to the checkpoint */
     MANIFEST_FILES_MAX = 1 << 14,
 };
 

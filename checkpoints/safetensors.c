@@ -15,9 +15,9 @@ static const struct {
     const char *name;
     int64_t size_bytes;
 } element_types[] = {
-    {"BOOL", 1}, {"U8", 1},  {"I8", 1},  {"F8_E5M2", 1}, {"F8_E4M3", 1}, {"I16", 2}, {"U16", 2},
-    {"F16", 2},  {"BF16", 2}, {"I32", 4}, {"U32", 4},     {"F32", 4},     {"F64", 8}, {"I64", 8},
-    {"U64", 8},
+    {"BOOL", 1}, {"U8", 1},  {"I8", 1},  {"F8_E5M2", 1}, {"F8_E4M3", 1},
+    {"I16", 2},  {"U16", 2}, {"F16", 2}, {"BF16", 2},    {"I32", 4},
+    {"U32", 4},  {"F32", 4}, {"F64", 8}, {"I64", 8},     {"U64", 8},
 };
 
 void safetensors_close(struct safetensors *file)
@@ -52,7 +52,8 @@ static enum status shape_read(struct safetensor *tensor, const json_t *entry, co
     tensor->count = 1;
     size_t i;
     const json_t *axis;
-    json_array_foreach (shape, i, axis) {
+    json_array_foreach(shape, i, axis)
+    {
         const int64_t size = json_is_integer(axis) ? (int64_t)json_integer_value(axis) : -1;
         int64_t product;
         if (size < 0 || __builtin_mul_overflow(tensor->count, size, &product)) {
@@ -91,8 +92,9 @@ static enum status tensor_read(struct safetensor *tensor, const json_t *entry,
     }
     if (__builtin_mul_overflow(tensor->count, element_bytes, &size_bytes) ||
         size_bytes != end - begin) {
-        FAIL(error, STATUS_FORMAT, "\"%s\": tensor \"%s\" has %lld bytes, its shape and type need others",
-             path, tensor->name, (long long)(end - begin));
+        FAIL(error, STATUS_FORMAT,
+             "\"%s\": tensor \"%s\" has %lld bytes, its shape and type need others", path,
+             tensor->name, (long long)(end - begin));
     }
     tensor->data = data + begin;
     tensor->size_bytes = (size_t)size_bytes;
@@ -106,9 +108,11 @@ static enum status metadata_check(json_t *metadata, const char *path, struct err
     }
     const char *key;
     json_t *value;
-    json_object_foreach (metadata, key, value) {
+    json_object_foreach(metadata, key, value)
+    {
         if (!json_is_string(value)) {
-            FAIL(error, STATUS_FORMAT, "\"%s\": %s \"%.64s\" is not a text", path, metadata_key, key);
+            FAIL(error, STATUS_FORMAT, "\"%s\": %s \"%.64s\" is not a text", path, metadata_key,
+                 key);
         }
     }
     return STATUS_OK;
@@ -154,10 +158,12 @@ static enum status tensors_read(struct safetensors *file, const char *path, int6
     }
     const unsigned char *const data = file->map.data + LENGTH_BYTES + header_bytes;
     const int64_t data_bytes = (int64_t)file->map.size_bytes - LENGTH_BYTES - header_bytes;
-    file->tensors = memory_take(json_object_size(header), sizeof *file->tensors, "safetensors header");
+    file->tensors =
+        memory_take(json_object_size(header), sizeof *file->tensors, "safetensors header");
     const char *name;
     json_t *entry;
-    json_object_foreach (header, name, entry) {
+    json_object_foreach(header, name, entry)
+    {
         if (strcmp(name, metadata_key) == 0) {
             TRY(metadata_check(entry, path, error));
             continue;
@@ -173,7 +179,8 @@ static enum status content_read(struct safetensors *file, const char *path, stru
 {
     const size_t size_bytes = file->map.size_bytes;
     if (size_bytes < LENGTH_BYTES) {
-        FAIL(error, STATUS_FORMAT, "\"%s\": %zu bytes, too short for a safetensors file", path, size_bytes);
+        FAIL(error, STATUS_FORMAT, "\"%s\": %zu bytes, too short for a safetensors file", path,
+             size_bytes);
     }
     uint64_t header_bytes = 0;
     for (int i = LENGTH_BYTES - 1; i >= 0; i--) {
@@ -248,7 +255,8 @@ bool safetensor_floats(const struct safetensor *tensor, float *out)
         return false;
     }
     for (int64_t i = 0; i < tensor->count; i++) {
-        const uint32_t bits = (uint32_t)tensor->data[2 * i] | (uint32_t)tensor->data[2 * i + 1] << 8;
+        const uint32_t bits = (uint32_t)tensor->data[2 * i] | (uint32_t)tensor->data[2 * i + 1]
+                                                                  << 8;
         out[i] = is_half ? float_of_half(bits) : float_of_bits(bits << 16);
     }
     return true;
@@ -310,8 +318,7 @@ enum status safetensors_write(const char *path, struct safetensor_source *source
         memory_take((size_t)count + 2, sizeof *pieces, "safetensors pieces");
     char *text = NULL;
     size_t text_bytes = 0;
-    enum status status =
-        header_make(sources, count, pieces + 2, &text, &text_bytes, path, error);
+    enum status status = header_make(sources, count, pieces + 2, &text, &text_bytes, path, error);
     unsigned char length[LENGTH_BYTES];
     for (int i = 0; i < LENGTH_BYTES; i++) {
         length[i] = (unsigned char)(text_bytes >> (8 * i));

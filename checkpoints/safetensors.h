@@ -20,8 +20,8 @@ struct safetensor {
     const char *name;
     const char *type; /* "F32", "BF16", …; of static life */
     int64_t shape[SAFETENSORS_AXES_MAX];
-    int64_t axes; /* 0: a scalar */
-    int64_t count; /* elements */
+    int64_t axes;              /* 0: a scalar */
+    int64_t count;             /* elements */
     const unsigned char *data; /* not aligned */
     size_t size_bytes;
 };
@@ -37,7 +37,8 @@ struct safetensors {
 MUST_CHECK enum status safetensors_open(struct safetensors *file, const char *path,
                                         struct error *error);
 void safetensors_close(struct safetensors *file); /* accepts a zeroed file */
-const struct safetensor *safetensors_find(const struct safetensors *file, const char *name); /* or NULL */
+const struct safetensor *safetensors_find(const struct safetensors *file,
+                                          const char *name); /* or NULL */
 /* All elements as fp32, exactly; false unless the type is F32, F16 or BF16. */
 bool safetensor_floats(const struct safetensor *tensor, float *out /* (count) */);
 
@@ -45,7 +46,7 @@ bool safetensor_floats(const struct safetensor *tensor, float *out /* (count) */
 struct safetensor_source {
     const char *name;
     int64_t rows;
-    int64_t cols; /* 0: a vector */
+    int64_t cols;      /* 0: a vector */
     const float *data; /* borrowed for the call */
 };
 /* Durable, with metadata {"format": "pt"}. Sorts `sources` by name. */

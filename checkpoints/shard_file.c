@@ -9,7 +9,8 @@
 #include "checkpoints/checkpoint_hdf5.h"
 
 enum {
-    TRANSFER_ELEMENTS_MAX = 1 << 27, /* one HDF5 call moves at most 512 MiB (reads and writes of 1 GiB and more failed
+    TRANSFER_ELEMENTS_MAX =
+        1 << 27, /* one HDF5 call moves at most 512 MiB (reads and writes of 1 GiB and more failed
                                         on some file systems) */
     CHECK_ELEMENTS = 1 << 18,
     DATASET_NAME_BYTES = PARAMETER_NAME_BYTES + 32,
@@ -65,9 +66,8 @@ static struct box box_next(const struct parameter *row, int64_t position, int64_
     if (column != 0 || count < row->cols) {
         const int64_t left = row->cols - column;
         count = count < left ? count : left;
-        return (struct box){{(hsize_t)(position / row->cols), (hsize_t)column},
-                            {1, (hsize_t)count},
-                            count};
+        return (struct box){
+            {(hsize_t)(position / row->cols), (hsize_t)column}, {1, (hsize_t)count}, count};
     }
     const int64_t rows = count / row->cols;
     return (struct box){{(hsize_t)(position / row->cols), 0},
@@ -83,9 +83,9 @@ static enum status box_move(hid_t dataset, const struct box *box, const float *i
     const hid_t file_space = H5Dget_space(dataset);
     const hid_t memory_space = H5Screate_simple(1, &count, NULL);
     const hid_t type = H5T_NATIVE_FLOAT;
-    bool moved = file_space >= 0 && memory_space >= 0 &&
-                 H5Sselect_hyperslab(file_space, H5S_SELECT_SET, box->start, NULL, box->extent,
-                                     NULL) >= 0;
+    bool moved =
+        file_space >= 0 && memory_space >= 0 &&
+        H5Sselect_hyperslab(file_space, H5S_SELECT_SET, box->start, NULL, box->extent, NULL) >= 0;
     if (moved) {
         moved = in != NULL
                     ? H5Dwrite(dataset, type, memory_space, file_space, H5P_DEFAULT, in) >= 0
@@ -126,7 +126,8 @@ static enum status dataset_create(hid_t *dataset, hid_t file, const char *name,
         H5Pset_obj_track_times(creation, false) >= 0 &&
         H5Pset_alloc_time(creation, H5D_ALLOC_TIME_EARLY) >= 0 &&
         H5Pset_fill_time(creation, H5D_FILL_TIME_NEVER) >= 0) {
-        *dataset = H5Dcreate2(file, name, H5T_IEEE_F32LE, space, H5P_DEFAULT, creation, H5P_DEFAULT);
+        *dataset =
+            H5Dcreate2(file, name, H5T_IEEE_F32LE, space, H5P_DEFAULT, creation, H5P_DEFAULT);
     }
     const enum status status =
         *dataset < 0 ? hdf5_fail(error, STATUS_IO, "write a tensor to", path) : STATUS_OK;
@@ -218,8 +219,8 @@ static enum status tensor_open(hid_t *dataset, hid_t file, const struct paramete
     }
     if (!dataset_is_plain(*dataset)) {
         FAIL(error, STATUS_FORMAT,
-             "\"%s\": tensor \"%s\" is not a contiguous dataset of 32-bit little-endian floats", path,
-             name);
+             "\"%s\": tensor \"%s\" is not a contiguous dataset of 32-bit little-endian floats",
+             path, name);
     }
     const int rank = row->cols == 0 ? 1 : 2;
     hsize_t extent[2] = {0, 0};
@@ -260,8 +261,8 @@ static enum status tensor_check(hid_t file, const struct parameter *row,
     digest_stream_deinit(&stream);
     TRY(status);
     if (strcmp(got, expected) != 0) {
-        FAIL(error, STATUS_FORMAT, "\"%s\": tensor \"%s/%s\" does not read back as it was written", path,
-             checkpoint_array_name(array), row->name);
+        FAIL(error, STATUS_FORMAT, "\"%s\": tensor \"%s/%s\" does not read back as it was written",
+             path, checkpoint_array_name(array), row->name);
     }
     (void)H5Dclose(dataset);
     return STATUS_OK;

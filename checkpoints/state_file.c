@@ -47,7 +47,8 @@ static enum status view_write(hid_t file, const struct parameter_table *table,
     char part[SHARD_FILE_NAME_BYTES];
     shard_file_name(part, table, row->group);
     char name[PARAMETER_NAME_BYTES + 32];
-    const int length = snprintf(name, sizeof name, "%s/%s", checkpoint_array_name(array), row->name);
+    const int length =
+        snprintf(name, sizeof name, "%s/%s", checkpoint_array_name(array), row->name);
     INVARIANT(length > 0 && (size_t)length < sizeof name);
 
     const hsize_t extent[2] = {(hsize_t)row->rows, (hsize_t)row->cols};
@@ -60,10 +61,9 @@ static enum status view_write(hid_t file, const struct parameter_table *table,
         H5Pset_virtual(creation, space, part, name, space) >= 0) {
         dataset = H5Dcreate2(file, name, H5T_IEEE_F32LE, space, H5P_DEFAULT, creation, H5P_DEFAULT);
     }
-    const enum status status =
-        dataset < 0 || H5Dclose(dataset) < 0
-            ? hdf5_fail(error, STATUS_IO, "write a virtual dataset to", path)
-            : STATUS_OK;
+    const enum status status = dataset < 0 || H5Dclose(dataset) < 0
+                                   ? hdf5_fail(error, STATUS_IO, "write a virtual dataset to", path)
+                                   : STATUS_OK;
     (void)H5Pclose(creation);
     (void)H5Sclose(space);
     return status;
@@ -75,9 +75,11 @@ static enum status content_write(hid_t file, const struct parameter_table *table
 {
     TRY(attributes_write(file, meta, path, error));
     for (int array = 0; array < CHECKPOINT_ARRAY_COUNT; array++) {
-        TRY(hdf5_group_make(file, checkpoint_array_name((enum checkpoint_array)array), path, error));
+        TRY(hdf5_group_make(file, checkpoint_array_name((enum checkpoint_array)array), path,
+                            error));
         for (int64_t i = 0; i < table->row_count; i++) {
-            TRY(view_write(file, table, &table->rows[i], (enum checkpoint_array)array, path, error));
+            TRY(view_write(file, table, &table->rows[i], (enum checkpoint_array)array, path,
+                           error));
         }
     }
     return STATUS_OK;

@@ -48,7 +48,8 @@ static inline void state_init_layers(struct state *state, uint64_t seed, int64_t
     CHECK_OK(parameter_table_init(&state->table, &state->options, &error), error);
     for (uint64_t array = 0; array < CHECKPOINT_ARRAY_COUNT; array++) {
         const struct random_key key = random_key_make(seed, RANDOM_PURPOSE_TEST, array);
-        float *const values = memory_take((size_t)state->table.element_count, sizeof *values, "test");
+        float *const values =
+            memory_take((size_t)state->table.element_count, sizeof *values, "test");
         for (int64_t i = 0; i < state->table.row_count; i++) {
             const struct parameter *const row = &state->table.rows[i];
             for (int64_t k = row->offset; k < row->offset + row->count; k++) {

@@ -55,11 +55,19 @@ START_TEST(test_catalog_lists_published_steps_in_order_and_nothing_else)
     CHECK_OK(catalog_open(&catalog, root, &error), error);
     ck_assert_int_eq(catalog.count, 0);
     catalog_close(&catalog);
-    static const char *const names[] = {"step-123456789", "step-00000020",  ".step-00000030.partial",
-                                        "step-20",        "step-000000040", "step-00000005x",
-                                        "notes",          "step-00000003",  ".step-00000020.replaced",
-                                        "step--0000001",  "step-99999999999999999999",
-                                        ".step-00000007.replaced", ".step-00000008.removed"};
+    static const char *const names[] = {"step-123456789",
+                                        "step-00000020",
+                                        ".step-00000030.partial",
+                                        "step-20",
+                                        "step-000000040",
+                                        "step-00000005x",
+                                        "notes",
+                                        "step-00000003",
+                                        ".step-00000020.replaced",
+                                        "step--0000001",
+                                        "step-99999999999999999999",
+                                        ".step-00000007.replaced",
+                                        ".step-00000008.removed"};
     for (int64_t i = 0; i < ARRAY_LENGTH(names); i++) {
         folder_at(root, names[i]);
     }
@@ -146,11 +154,13 @@ START_TEST(test_catalog_removes_leftovers_but_not_what_is_being_written)
     char root[PATH_BYTES];
     char names[512];
     state_root(root, "leftovers");
-    static const char *const made[] = {
-        ".step-00000010.partial/parts", ".step-00000020.partial/parts",
-        ".step-00000030.removed/parts", ".step-00000040.replaced/parts",
-        "step-00000040",                "other",
-        ".step-00000050.replaced/parts"};
+    static const char *const made[] = {".step-00000010.partial/parts",
+                                       ".step-00000020.partial/parts",
+                                       ".step-00000030.removed/parts",
+                                       ".step-00000040.replaced/parts",
+                                       "step-00000040",
+                                       "other",
+                                       ".step-00000050.replaced/parts"};
     for (int64_t i = 0; i < ARRAY_LENGTH(made); i++) {
         folder_at(root, made[i]);
     }

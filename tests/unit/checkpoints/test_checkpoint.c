@@ -179,7 +179,7 @@ START_TEST(test_checkpoint_keeps_a_missing_loss_missing)
     char root[PATH_BYTES];
     char path[PATH_BYTES];
     state_init(&state, 8);
-    state.meta.held_out_loss = NAN;
+    state.meta.held_out_loss = (double)NAN;
     state_root(root, "loss");
     CHECK_OK(state_write(&state, root, NULL, path, &error), error);
     struct checkpoint *checkpoint;

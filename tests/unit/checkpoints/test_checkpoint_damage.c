@@ -4,9 +4,9 @@
 enum { FILE_BYTES_MAX = 1 << 20 };
 
 /* Every file of a small checkpoint, and a way to put other bytes in its place. */
-static const char *const files[] = {
-    "manifest.json",     "state.h5",      "config.yaml",        "parts/embeddings.h5",
-    "parts/head.h5",     "parts/layer-000.h5", "tokenizer/vocab.json"};
+static const char *const files[] = {"manifest.json",       "state.h5",      "config.yaml",
+                                    "parts/embeddings.h5", "parts/head.h5", "parts/layer-000.h5",
+                                    "tokenizer/vocab.json"};
 
 static void write_plain(const char *path, const char *data, size_t size_bytes)
 {
@@ -92,7 +92,8 @@ START_TEST(test_checkpoint_notices_every_truncation_and_extension_without_digest
         CHECK_FAILS(open_status(published, false, &error), STATUS_FORMAT);
         CHECK_OK(file_remove(path, &error), error);
         CHECK_FAILS(open_status(published, false, &error),
-                    i == 0 ? STATUS_INPUT : STATUS_FORMAT); /* without a manifest it is no checkpoint */
+                    i == 0 ? STATUS_INPUT
+                           : STATUS_FORMAT); /* without a manifest it is no checkpoint */
         write_plain(path, data, size_bytes);
         memory_release(data);
     }
@@ -133,9 +134,9 @@ static void manifest_forge(const char *published, const char *body)
     write_plain(path, text, (size_t)length);
 }
 
-#define META                                                                                  \
+#define META                                                                                       \
     "\"step\": 1, \"tokens\": 2, \"seed\": \"3\", \"profile\": \"p\", \"held_out_loss\": null,"    \
-    "\"fingerprint\": \"00000000000000000000000000000000\","                                    \
+    "\"fingerprint\": \"00000000000000000000000000000000\","                                       \
     "\"corpus_fingerprint\": \"00000000000000000000000000000000\""
 #define HEAD "{\"format\": \"shardlm checkpoint\", \"format_version\": 1, "
 #define ZERO "\"xxh3_128\": \"00000000000000000000000000000000\"}"
@@ -199,15 +200,15 @@ START_TEST(test_checkpoint_read_refuses_a_part_that_is_no_part)
 
     write_plain(path, data, size_bytes); /* another layer's: HDF5, of the right size */
     CHECK_OK(checkpoint_open(&checkpoint, published, false, &error), error);
-    CHECK_FAILS(checkpoint_read(checkpoint, &state.table, CHECKPOINT_ARRAY_WEIGHTS, first, 1, &value,
-                                &error),
+    CHECK_FAILS(checkpoint_read(checkpoint, &state.table, CHECKPOINT_ARRAY_WEIGHTS, first, 1,
+                                &value, &error),
                 STATUS_FORMAT);
     ck_assert_ptr_nonnull(strstr(error.message, "missing"));
 
     memset(data, 'x', size_bytes);
     write_plain(path, data, size_bytes);
-    CHECK_FAILS(checkpoint_read(checkpoint, &state.table, CHECKPOINT_ARRAY_WEIGHTS, first, 1, &value,
-                                &error),
+    CHECK_FAILS(checkpoint_read(checkpoint, &state.table, CHECKPOINT_ARRAY_WEIGHTS, first, 1,
+                                &value, &error),
                 STATUS_FORMAT);
     ck_assert_ptr_nonnull(strstr(error.message, "layer-000.h5"));
     checkpoint_close(checkpoint);

@@ -65,7 +65,8 @@ ssize_t write(int descriptor, const void *data, size_t size_bytes)
 
 ssize_t pwrite(int descriptor, const void *data, size_t size_bytes, off_t offset)
 {
-    return fault_now() ? -1 : syscall(SYS_pwrite64, descriptor, data, fault_size(size_bytes), offset);
+    return fault_now() ? -1
+                       : syscall(SYS_pwrite64, descriptor, data, fault_size(size_bytes), offset);
 }
 
 int ftruncate(int descriptor, off_t size_bytes)
@@ -111,8 +112,8 @@ static int64_t descriptor_count(void)
 }
 
 /* Writes `state` in a child under a fault; what became of it. */
-static enum outcome child_write(const struct state *state, const char *root, enum fault_kind kind, int64_t at,
-                       bool lasts)
+static enum outcome child_write(const struct state *state, const char *root, enum fault_kind kind,
+                                int64_t at, bool lasts)
 {
     const pid_t child = fork();
     ck_assert_int_ge(child, 0);
@@ -266,7 +267,8 @@ START_TEST(test_file_size_limit_names_the_file)
     ck_assert_int_ge(child, 0);
     if (child == 0) {
         const struct rlimit limit = {9000, 9000};
-        const bool set = signal(SIGXFSZ, SIG_IGN) != SIG_ERR && setrlimit(RLIMIT_FSIZE, &limit) == 0;
+        const bool set =
+            signal(SIGXFSZ, SIG_IGN) != SIG_ERR && setrlimit(RLIMIT_FSIZE, &limit) == 0;
         const enum status status = state_write(&state, root, NULL, path, &error);
         const bool named = strstr(error.message, "layer-000.h5") != NULL &&
                            strstr(error.message, "File too large") != NULL;

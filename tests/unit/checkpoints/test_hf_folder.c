@@ -148,7 +148,8 @@ static void check_round_trip(const struct model_options *options, const char *na
 
 START_TEST(test_hf_folder_round_trips_every_norm_and_activation)
 {
-    for (int activation = MODEL_ACTIVATION_GELU; activation <= MODEL_ACTIVATION_RELU; activation++) {
+    for (int activation = MODEL_ACTIVATION_GELU; activation <= MODEL_ACTIVATION_RELU;
+         activation++) {
         struct model_options options = tiny_options();
         options.activation = (enum model_activation)activation;
         options.norm = MODEL_NORM_POST;
@@ -171,11 +172,13 @@ START_TEST(test_hf_folder_takes_a_tokenizer_along_and_describes_it)
     scratch_path(tokenizer, "tokenizer");
     scratch_path(folder, "with-tokenizer/out/"); /* parents are made, the slash does no harm */
     static const char text[] =
-        "{\"added_tokens\": [{\"id\": 3, \"content\": \"<s>\"}, {\"id\": 5, \"content\": \"<mask>\","
+        "{\"added_tokens\": [{\"id\": 3, \"content\": \"<s>\"}, {\"id\": 5, \"content\": "
+        "\"<mask>\","
         " \"lstrip\": true}], \"pre_tokenizer\": {\"add_prefix_space\": true}}";
     text_put(tokenizer, "tokenizer.json", text);
     text_put(tokenizer, "merges.txt", "#version: 0.2\n");
-    CHECK_OK(hf_folder_write(folder, &options, &state.table, state.weights, tokenizer, &error), error);
+    CHECK_OK(hf_folder_write(folder, &options, &state.table, state.weights, tokenizer, &error),
+             error);
     check_equal_files(tokenizer, folder, "tokenizer.json");
     check_equal_files(tokenizer, folder, "merges.txt");
     json_t *root;
@@ -268,7 +271,8 @@ START_TEST(test_hf_folder_weights_accepts_older_names_and_tied_copies)
     const struct safetensor_source copy = {"lm_head.decoder.weight", word->rows, word->cols,
                                            state.weights + word->offset};
     static const float other[36] = {1};
-    const struct safetensor_source untied = {"lm_head.decoder.weight", word->rows, word->cols, other};
+    const struct safetensor_source untied = {"lm_head.decoder.weight", word->rows, word->cols,
+                                             other};
     const struct safetensor_source pooler = {"roberta.pooler.dense.weight", 2, 3, other};
     const struct safetensor_source ids = {"roberta.embeddings.position_ids", 1, 7, other};
     static const char norm[] = "roberta.embeddings.LayerNorm.weight";
@@ -322,11 +326,11 @@ START_TEST(test_hf_folder_weights_of_another_shape_are_refused)
 }
 END_TEST
 
-#define SIZES                                                                                \
+#define SIZES                                                                                      \
     "\"vocab_size\": 9, \"hidden_size\": 4, \"num_hidden_layers\": 1, \"num_attention_heads\": 2," \
     "\"intermediate_size\": 6"
 #define ROBERTA "{\"model_type\": \"roberta\", "
-#define ROWS ", \"max_position_embeddings\": 7"
+#define ROWS    ", \"max_position_embeddings\": 7"
 
 START_TEST(test_hf_folder_options_come_with_the_defaults_of_transformers)
 {
@@ -387,17 +391,16 @@ END_TEST
 
 int main(void)
 {
-    return suite_run(
-        "hf_folder",
-        (const TTest *[]){
-            test_hf_folder_of_transformers_is_read_and_written_with_the_same_bytes,
-            test_hf_folder_round_trips_every_norm_and_activation,
-            test_hf_folder_takes_a_tokenizer_along_and_describes_it,
-            test_hf_folder_write_touches_nothing_that_is_there,
-            test_hf_folder_weights_accepts_older_names_and_tied_copies,
-            test_hf_folder_weights_of_another_shape_are_refused,
-            test_hf_folder_options_come_with_the_defaults_of_transformers,
-            test_hf_folder_options_refuses_what_we_would_compute_otherwise,
-            NULL,
-        });
+    return suite_run("hf_folder",
+                     (const TTest *[]){
+                         test_hf_folder_of_transformers_is_read_and_written_with_the_same_bytes,
+                         test_hf_folder_round_trips_every_norm_and_activation,
+                         test_hf_folder_takes_a_tokenizer_along_and_describes_it,
+                         test_hf_folder_write_touches_nothing_that_is_there,
+                         test_hf_folder_weights_accepts_older_names_and_tied_copies,
+                         test_hf_folder_weights_of_another_shape_are_refused,
+                         test_hf_folder_options_come_with_the_defaults_of_transformers,
+                         test_hf_folder_options_refuses_what_we_would_compute_otherwise,
+                         NULL,
+                     });
 }

@@ -48,9 +48,11 @@ START_TEST(test_safetensors_accepts_what_the_format_allows)
         {"{\"__metadata__\":{\"format\":\"pt\"}}", 0, 0},
         {"{\"s\":{\"dtype\":\"I64\",\"shape\":[],\"data_offsets\":[0,8]}}", 8, 1},
         {"{\"z\":{\"dtype\":\"F32\",\"shape\":[3,0],\"data_offsets\":[0,0]},"
-         "\"a\":{\"dtype\":\"U8\",\"shape\":[2],\"data_offsets\":[0,2]}}", 2, 2},
+         "\"a\":{\"dtype\":\"U8\",\"shape\":[2],\"data_offsets\":[0,2]}}",
+         2, 2},
         {"{\"b\":{\"dtype\":\"U8\",\"shape\":[2],\"data_offsets\":[1,3]},"
-         "\"\xc3\xa4\":{\"dtype\":\"BOOL\",\"shape\":[1],\"data_offsets\":[0,1]}}", 3, 2},
+         "\"\xc3\xa4\":{\"dtype\":\"BOOL\",\"shape\":[1],\"data_offsets\":[0,1]}}",
+         3, 2},
     };
     for (int64_t i = 0; i < ARRAY_LENGTH(cases); i++) {
         struct safetensors file;
@@ -75,18 +77,21 @@ START_TEST(test_safetensors_refuses_hostile_headers)
         {" {}", 0},
         {"{", 0},
         {"{}x", 0},
-        {"{}", 1},                                                                /* bytes behind */
-        {ONE "}", 9},                                                             /* bytes behind */
-        {ONE "}", 7},                                                             /* too few */
-        {ONE "," ONE "}", 8},                                                     /* broken JSON */
+        {"{}", 1},            /* bytes behind */
+        {ONE "}", 9},         /* bytes behind */
+        {ONE "}", 7},         /* too few */
+        {ONE "," ONE "}", 8}, /* broken JSON */
         {ONE ",\"a\":{\"dtype\":\"F32\",\"shape\":[2],\"data_offsets\":[0,8]}}", 8}, /* duplicate */
-        {ONE ",\"b\":{\"dtype\":\"F32\",\"shape\":[2],\"data_offsets\":[0,8]}}", 8}, /* same place */
+        {ONE ",\"b\":{\"dtype\":\"F32\",\"shape\":[2],\"data_offsets\":[0,8]}}",
+         8}, /* same place */
         {ONE ",\"b\":{\"dtype\":\"F32\",\"shape\":[2],\"data_offsets\":[4,12]}}", 12}, /* overlap */
         {ONE ",\"b\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[12,16]}}", 16}, /* hole */
-        {"{\"a\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[4,8]}}", 8},  /* hole in front */
-        {"{\"a\":{\"dtype\":\"F32\",\"shape\":[3],\"data_offsets\":[0,8]}}", 8},  /* shape too large */
-        {"{\"a\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[0,8]}}", 8},  /* shape too small */
-        {"{\"a\":{\"dtype\":\"F32\",\"shape\":[2],\"data_offsets\":[8,0]}}", 8},  /* backwards */
+        {"{\"a\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[4,8]}}", 8}, /* hole in front */
+        {"{\"a\":{\"dtype\":\"F32\",\"shape\":[3],\"data_offsets\":[0,8]}}",
+         8}, /* shape too large */
+        {"{\"a\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[0,8]}}",
+         8}, /* shape too small */
+        {"{\"a\":{\"dtype\":\"F32\",\"shape\":[2],\"data_offsets\":[8,0]}}", 8}, /* backwards */
         {"{\"a\":{\"dtype\":\"F32\",\"shape\":[2],\"data_offsets\":[-8,0]}}", 8},
         {"{\"a\":{\"dtype\":\"F32\",\"shape\":[2],\"data_offsets\":[0,8.0]}}", 8},
         {"{\"a\":{\"dtype\":\"F32\",\"shape\":[2],\"data_offsets\":[0]}}", 8},
@@ -125,10 +130,10 @@ END_TEST
 START_TEST(test_safetensors_refuses_impossible_lengths)
 {
     static const unsigned char lengths[][8] = {
-        {3, 0, 0, 0, 0, 0, 0, 0},                                  /* one more than there is */
+        {3, 0, 0, 0, 0, 0, 0, 0}, /* one more than there is */
         {0, 0, 0, 0, 0, 0, 0, 0},
-        {0, 0xe1, 0xf5, 5, 0, 0, 0, 0},                            /* the limit, but not there */
-        {1, 0xe1, 0xf5, 5, 0, 0, 0, 0},                            /* one above the limit */
+        {0, 0xe1, 0xf5, 5, 0, 0, 0, 0}, /* the limit, but not there */
+        {1, 0xe1, 0xf5, 5, 0, 0, 0, 0}, /* one above the limit */
         {0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff},
         {0xfa, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x7f},
     };
@@ -141,7 +146,8 @@ START_TEST(test_safetensors_refuses_impossible_lengths)
         CHECK_FAILS(safetensors_open(&file, file_put(whole, sizeof whole), &error), STATUS_FORMAT);
     }
     for (size_t size = 0; size < 8; size++) {
-        CHECK_FAILS(safetensors_open(&file, file_put("\2\0\0\0\0\0\0\0", size), &error), STATUS_FORMAT);
+        CHECK_FAILS(safetensors_open(&file, file_put("\2\0\0\0\0\0\0\0", size), &error),
+                    STATUS_FORMAT);
     }
     char absent[PATH_BYTES];
     CHECK_OK(path_join(absent, suite_scratch(), "absent", &error), error);
@@ -181,13 +187,14 @@ START_TEST(test_safetensors_widens_half_and_bfloat_exactly)
         uint16_t bits;
         float value;
     } halves[] = {
-        {0x0000, 0.0F},       {0x8000, -0.0F},       {0x3c00, 1.0F},    {0xc000, -2.0F},
-        {0x7bff, 65504.0F},   {0x0001, 0x1p-24F},    {0x83ff, -0x1.ff8p-15F}, {0x0400, 0x1p-14F},
-        {0x7c00, INFINITY},   {0xfc00, -INFINITY},   {0x3555, 0x1.554p-2F},
+        {0x0000, 0.0F},     {0x8000, -0.0F},     {0x3c00, 1.0F},          {0xc000, -2.0F},
+        {0x7bff, 65504.0F}, {0x0001, 0x1p-24F},  {0x83ff, -0x1.ff8p-15F}, {0x0400, 0x1p-14F},
+        {0x7c00, INFINITY}, {0xfc00, -INFINITY}, {0x3555, 0x1.554p-2F},
     };
-    static const char header[] = "{\"h\":{\"dtype\":\"F16\",\"shape\":[11],\"data_offsets\":[0,22]},"
-                                 "\"b\":{\"dtype\":\"BF16\",\"shape\":[2],\"data_offsets\":[22,26]},"
-                                 "\"i\":{\"dtype\":\"I32\",\"shape\":[1],\"data_offsets\":[26,30]}}";
+    static const char header[] =
+        "{\"h\":{\"dtype\":\"F16\",\"shape\":[11],\"data_offsets\":[0,22]},"
+        "\"b\":{\"dtype\":\"BF16\",\"shape\":[2],\"data_offsets\":[22,26]},"
+        "\"i\":{\"dtype\":\"I32\",\"shape\":[1],\"data_offsets\":[26,30]}}";
     unsigned char whole[512] = {sizeof header - 1};
     size_t used = 8 + sizeof header - 1;
     memcpy(whole + 8, header, sizeof header - 1);
