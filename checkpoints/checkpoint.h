@@ -1,8 +1,9 @@
 /* A checkpoint: the whole logical state of a run at a step, independent of how many workers wrote it.
  *
  *     step-00000500/manifest.json       written last: names, sizes and XXH3-128 digests of every other file
- *                   state.h5            virtual datasets over the parts: weights/NAME, adamw/first/NAME, adamw/second/NAME
- *                                       with Hugging Face parameter names; attributes: step, profile, fingerprint, …
+ *                   state.h5            virtual datasets over the parts: weights/NAME, adamw/first/NAME,
+ *                                       adamw/second/NAME with Hugging Face parameter names;
+ *                                       attributes: step, profile, fingerprint, …
  *                   parts/GROUP.h5      one per parameter group (fixed logical parts, never per rank)
  *                   config.yaml         the resolved configuration
  *                   tokenizer/          tokenizer files of the corpus, so that the checkpoint can be used alone
@@ -47,8 +48,8 @@ MUST_CHECK enum status checkpoint_part_write(const char *partial,
                                              const struct parameter_table *table, int64_t group,
                                              const float *const arrays[CHECKPOINT_ARRAY_COUNT],
                                              struct error *error);
-/* Checks that every part is there and reads back right, writes state.h5, config, tokenizer (folder, may be NULL) and the
- * manifest, flushes all and renames. An older folder of the same step is replaced. */
+/* Checks that every part is there and reads back right, writes state.h5, config, tokenizer (folder, may be NULL) and
+ * the manifest, flushes all and renames. An older folder of the same step is replaced. */
 MUST_CHECK enum status checkpoint_publish(const char *partial, const char *root,
                                           const struct parameter_table *table,
                                           const struct checkpoint_meta *meta,

@@ -7,9 +7,9 @@
 #include "model/model_options.h"
 #include "model/parameters.h"
 
-/* Writes config.json, model.safetensors (fp32, tied tensors left out, as transformers 5 saves) and copies the tokenizer folder's
- * files (NULL: none), with tokenizer_config.json and special_tokens_map.json. `weights`: whole flat space. `folder` must
- * not exist or be empty; it appears whole or not at all. */
+/* Writes config.json, model.safetensors (fp32, tied tensors left out, as transformers 5 saves) and copies
+ * the tokenizer folder's files (NULL: none), with tokenizer_config.json and special_tokens_map.json. `weights`:
+ * whole flat space. `folder` must not exist or be empty; it appears whole or not at all. */
 MUST_CHECK enum status hf_folder_write(const char *folder, const struct model_options *options,
                                        const struct parameter_table *table, const float *weights,
                                        const char *tokenizer_folder, struct error *error);

@@ -215,7 +215,7 @@ START_TEST(test_checkpoint_is_not_published_without_all_parts)
 }
 END_TEST
 
-/* A write that went wrong unnoticed: the part is a whole HDF5 file, but other numbers are in it than its writer held. */
+/* A write that went wrong unnoticed: a whole HDF5 file, but with other numbers than its writer held. */
 START_TEST(test_checkpoint_is_not_published_when_a_part_reads_back_wrong)
 {
     struct state state;

@@ -166,7 +166,7 @@ static bool check_listed(const char *root, const struct state *older, const stru
     return has_older;
 }
 
-/* Starts from `older` alone and writes `newer` under a fault at the first call, a later one, … until there are no more. */
+/* Starts from `older` alone and writes `newer` under a fault at one call after the other until there are no more. */
 static void every_call(const char *name, const struct state *older, const struct state *newer,
                        enum fault_kind kind, bool lasts)
 {
