@@ -60,9 +60,8 @@ static struct layer_activations layout_layer(struct layout *layout,
     return layer;
 }
 
-static struct head_activations layout_head(struct layout *layout,
-                                           const struct model_options *options, int64_t k,
-                                           bool trains)
+static struct head_activations
+layout_head(struct layout *layout, const struct model_options *options, int64_t k, bool trains)
 {
     const int64_t c = options->hidden;
     const int64_t chunk = head_chunk_rows(options->vocabulary);

@@ -58,7 +58,7 @@ enum { ACTIVATIONS_NARROW = 4 };
 
 struct activations {
     struct embedding_activations embedding;
-    struct layer_activations *layers; /* (L) all the same one if the model does not train */
+    struct layer_activations *layers;  /* (L) all the same one if the model does not train */
     struct norm_statistics final_norm; /* pre-norm only */
     struct head_activations head;
     float *narrow[ACTIVATIONS_NARROW]; /* (N, C) scratch; encoder.c says who uses which */

@@ -14,8 +14,7 @@ static struct kernels_attention_shape attention_shape(const struct pass *pass, i
         .head_width = width,
         .kind = KERNELS_ATTENTION_FULL,
         .scale = (float)(1.0 / sqrt((double)width)),
-        .dropout =
-            pass_dropout(pass, options->attention_dropout, layer, PASS_PLACE_PROBABILITIES),
+        .dropout = pass_dropout(pass, options->attention_dropout, layer, PASS_PLACE_PROBABILITIES),
     };
 }
 
@@ -46,8 +45,8 @@ void attention_backward_heads(const struct pass *pass, int64_t layer, float *d_q
                                 n, c, c);
     pass_linear_backward(pass, d_heads, false, d_branch, gradient->group,
                          PARAMETER_ATTENTION_WEIGHT, n, c, c);
-    pass->kernels->attention_backward(d_qkv, d_heads, kept->heads, kept->log_sum, kept->qkv,
-                                      &shape, scratch);
+    pass->kernels->attention_backward(d_qkv, d_heads, kept->heads, kept->log_sum, kept->qkv, &shape,
+                                      scratch);
 }
 
 void attention_backward_input(const struct pass *pass, float *d_in, bool add, const float *d_qkv,

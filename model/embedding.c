@@ -45,9 +45,9 @@ void embedding_backward(const struct pass *pass, const struct embedding_activati
         pass->kernels->dropout_apply(d_embedded, d_embedded, kept->bits, dropout.scale, n * c);
     }
     norm_backward(pass, d_sum, gradient, NULL, d_embedded, kept->sum, &kept->norm, &place, n);
-    pass->kernels->embedding_backward(
-        pass_gradient(pass, gradient, PARAMETER_WORD),
-        pass_gradient(pass, gradient, PARAMETER_POSITION),
-        pass_gradient(pass, gradient, PARAMETER_SEGMENT), d_sum, batch->ids, batch->positions,
-        batch->segments, options->position_offset, options->pad_id, n, c);
+    pass->kernels->embedding_backward(pass_gradient(pass, gradient, PARAMETER_WORD),
+                                      pass_gradient(pass, gradient, PARAMETER_POSITION),
+                                      pass_gradient(pass, gradient, PARAMETER_SEGMENT), d_sum,
+                                      batch->ids, batch->positions, batch->segments,
+                                      options->position_offset, options->pad_id, n, c);
 }

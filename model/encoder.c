@@ -112,8 +112,8 @@ static float *layer_forward_pre(const struct pass *pass, const struct activation
               &feed_forward_norm, n);
     feed_forward_forward(pass, layer, branch, normed, kept, activations->wide);
     const struct join feed_forward =
-        branch_join(pass, layer, PASS_PLACE_FEED_FORWARD, PARAMETER_OUTER_BIAS,
-                    kept->attention_sum, branch, kept->feed_forward_bits);
+        branch_join(pass, layer, PASS_PLACE_FEED_FORWARD, PARAMETER_OUTER_BIAS, kept->attention_sum,
+                    branch, kept->feed_forward_bits);
     norm_join(pass, kept->output_sum, NULL, NULL, &feed_forward, NULL, n);
     return kept->output_sum;
 }
@@ -145,8 +145,7 @@ float *encoder_hidden_gradient(const struct pass *pass, const struct activations
 /* What entered `layer`, pre-norm: the residual stream. */
 static float *layer_stream(const struct activations *activations, int64_t layer)
 {
-    return layer == 0 ? activations->embedding.embedded
-                      : activations->layers[layer - 1].output_sum;
+    return layer == 0 ? activations->embedding.embedded : activations->layers[layer - 1].output_sum;
 }
 
 void encoder_backward_final(const struct pass *pass, const struct activations *activations,
@@ -198,12 +197,12 @@ static void layer_backward_post(const struct pass *pass, const struct activation
     const struct norm_place attention_norm = attention_norm_place(pass, layer);
     const struct norm_place feed_forward_norm = feed_forward_norm_place(pass, layer);
 
-    norm_backward(pass, d_mid, gradient, NULL, d_stream, kept->output_sum,
-                  &kept->feed_forward_norm, &feed_forward_norm, n);
+    norm_backward(pass, d_mid, gradient, NULL, d_stream, kept->output_sum, &kept->feed_forward_norm,
+                  &feed_forward_norm, n);
     norm_forward(pass, again, &kept->attention_norm, kept->attention_sum, &attention_norm, n);
     feed_forward_branch_backward(pass, activations, layer, d_mid, true, d_mid, again, gradient);
-    norm_backward(pass, d_stream, gradient, NULL, d_mid, kept->attention_sum,
-                  &kept->attention_norm, &attention_norm, n);
+    norm_backward(pass, d_stream, gradient, NULL, d_mid, kept->attention_sum, &kept->attention_norm,
+                  &attention_norm, n);
     attention_branch_backward(pass, activations, layer, d_stream, gradient);
     const float *in = activations->embedding.embedded;
     if (layer > 0) {

@@ -88,8 +88,7 @@ double model_train_flops(const struct model_options *options, const struct batch
 /* Sizes within the limits and sequences that cover the rows: what the code that made the batch must have kept. */
 static void batch_check_shape(const struct model *model, const struct batch *batch)
 {
-    INVARIANT(batch->sequence_count >= 1 &&
-              batch->sequence_count <= model->limits.sequence_count);
+    INVARIANT(batch->sequence_count >= 1 && batch->sequence_count <= model->limits.sequence_count);
     INVARIANT(batch->token_count >= 1 && batch->token_count <= model->limits.token_count);
     INVARIANT(batch->target_count >= 0 && batch->target_count <= model->limits.target_count);
     INVARIANT(batch->starts[0] == 0);
@@ -130,8 +129,9 @@ static enum status batch_check(const struct model *model, const struct batch *ba
     for (int64_t b = 0; b < batch->sequence_count; b++) {
         const int64_t length = batch->starts[b + 1] - batch->starts[b];
         if (length > options->positions) {
-            FAIL(error, STATUS_INPUT, "sequence %lld of a batch has %lld tokens, the model %lld positions",
-                 (long long)b, (long long)length, (long long)options->positions);
+            FAIL(error, STATUS_INPUT,
+                 "sequence %lld of a batch has %lld tokens, the model %lld positions", (long long)b,
+                 (long long)length, (long long)options->positions);
         }
     }
     for (int64_t k = 0; k < batch->target_count; k++) {
@@ -223,7 +223,6 @@ enum status model_hidden(struct model *model, const float *weights, const struct
     TRY(batch_check(model, batch, error));
     const struct pass pass = pass_make(model, weights, batch, false);
     const float *const state = encoder_forward(&pass, &model->activations, layer);
-    memcpy(hidden, state,
-           (size_t)(batch->token_count * model->options.hidden) * sizeof *hidden);
+    memcpy(hidden, state, (size_t)(batch->token_count * model->options.hidden) * sizeof *hidden);
     return STATUS_OK;
 }

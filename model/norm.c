@@ -28,9 +28,8 @@ void norm_backward(const struct pass *pass, float *d_sum, const struct group_gra
                    const struct norm_statistics *statistics, const struct norm_place *place,
                    int64_t n)
 {
-    pass->kernels->norm_backward(d_sum, pass_gradient(pass, gradient, place->gain),
-                                 pass_gradient(pass, gradient, place->shift), d_pass, d_normed, sum,
-                                 statistics->mean, statistics->rstd,
-                                 pass_weight(pass, place->group, place->gain), n,
-                                 pass->options->hidden);
+    pass->kernels->norm_backward(
+        d_sum, pass_gradient(pass, gradient, place->gain),
+        pass_gradient(pass, gradient, place->shift), d_pass, d_normed, sum, statistics->mean,
+        statistics->rstd, pass_weight(pass, place->group, place->gain), n, pass->options->hidden);
 }

@@ -26,13 +26,20 @@ struct family_row {
     const char *name;
 };
 
-#define EMBEDDINGS(role, rows, cols, name) \
-    {PART_EMBEDDINGS, PARAMETER_##role, AXIS_##rows, AXIS_##cols, WHEN_ALWAYS, PLACE_ALIGNED, name}
-#define LAYER(role, rows, cols, when, place, name) \
-    {PART_LAYER, PARAMETER_##role, AXIS_##rows, AXIS_##cols, WHEN_##when, PLACE_##place, \
-     "$.encoder.layer.#." name}
-#define HEAD(role, rows, cols, when, name) \
-    {PART_HEAD, PARAMETER_##role, AXIS_##rows, AXIS_##cols, WHEN_##when, PLACE_ALIGNED, name}
+#define EMBEDDINGS(role, rows, cols, name)                                                         \
+    {                                                                                              \
+        PART_EMBEDDINGS, PARAMETER_##role, AXIS_##rows, AXIS_##cols, WHEN_ALWAYS, PLACE_ALIGNED,   \
+            name                                                                                   \
+    }
+#define LAYER(role, rows, cols, when, place, name)                                                 \
+    {                                                                                              \
+        PART_LAYER, PARAMETER_##role, AXIS_##rows, AXIS_##cols, WHEN_##when, PLACE_##place,        \
+            "$.encoder.layer.#." name                                                              \
+    }
+#define HEAD(role, rows, cols, when, name)                                                         \
+    {                                                                                              \
+        PART_HEAD, PARAMETER_##role, AXIS_##rows, AXIS_##cols, WHEN_##when, PLACE_ALIGNED, name    \
+    }
 
 /* RobertaForMaskedLM (post) and RobertaPreLayerNormForMaskedLM (pre). lm_head.decoder is tied: not a tensor. */
 static const struct family_row roberta_rows[] = {
@@ -173,10 +180,10 @@ static enum parameter_init row_init(const struct family_row *row)
     if (row->cols != AXIS_NONE) {
         return PARAMETER_INIT_NORMAL;
     }
-    const bool gain = row->role == PARAMETER_EMBEDDING_NORM_GAIN ||
-                      row->role == PARAMETER_ATTENTION_NORM_GAIN ||
-                      row->role == PARAMETER_FEED_FORWARD_NORM_GAIN ||
-                      row->role == PARAMETER_FINAL_NORM_GAIN || row->role == PARAMETER_HEAD_NORM_GAIN;
+    const bool gain =
+        row->role == PARAMETER_EMBEDDING_NORM_GAIN || row->role == PARAMETER_ATTENTION_NORM_GAIN ||
+        row->role == PARAMETER_FEED_FORWARD_NORM_GAIN || row->role == PARAMETER_FINAL_NORM_GAIN ||
+        row->role == PARAMETER_HEAD_NORM_GAIN;
     return gain ? PARAMETER_INIT_ONE : PARAMETER_INIT_ZERO;
 }
 
@@ -190,9 +197,8 @@ static void table_add_group(struct parameter_table *table, const struct model_op
                             enum part part, int64_t layer, const char *group_name)
 {
     struct parameter_group *const group = &table->groups[table->group_count];
-    *group = (struct parameter_group){.name = group_name,
-                                      .offset = table->element_count,
-                                      .first_row = table->row_count};
+    *group = (struct parameter_group){
+        .name = group_name, .offset = table->element_count, .first_row = table->row_count};
     int64_t offset = group->offset;
     for (int64_t i = 0; i < ARRAY_LENGTH(roberta_rows); i++) {
         const struct family_row *const row = &roberta_rows[i];
@@ -340,8 +346,7 @@ void parameter_fill(const struct parameter_table *table, double init_range, uint
         const int64_t from = row->offset > first ? row->offset : first;
         const int64_t row_end = row->offset + row->count;
         const int64_t to = row_end < first + count ? row_end : first + count;
-        const struct random_key key =
-            random_key_make(seed, RANDOM_PURPOSE_INITIALISE, (uint64_t)r);
+        const struct random_key key = random_key_make(seed, RANDOM_PURPOSE_INITIALISE, (uint64_t)r);
         for (int64_t i = from; i < to && row->init != PARAMETER_INIT_ZERO; i++) {
             out[i - first] =
                 row->init == PARAMETER_INIT_ONE

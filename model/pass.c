@@ -81,8 +81,8 @@ void pass_linear_backward(const struct pass *pass, float *d_x, bool add, const f
                           int64_t group, enum parameter_role role, int64_t n, int64_t out,
                           int64_t in)
 {
-    pass->kernels->matmul(false, false, n, in, out, 1.0F, d_y, out,
-                          pass_weight(pass, group, role), in, add ? 1.0F : 0.0F, d_x, in);
+    pass->kernels->matmul(false, false, n, in, out, 1.0F, d_y, out, pass_weight(pass, group, role),
+                          in, add ? 1.0F : 0.0F, d_x, in);
 }
 
 enum kernels_activation pass_activation(const struct pass *pass)

@@ -201,8 +201,8 @@ static void check_gradients(struct run *run)
     }
     golden_file_close(&file);
     const double relative = difference_relative(&all);
-    report(run, "all gradients", relative <= gradient_all_relative,
-           "relative %.1e (allowed %.0e)", relative, gradient_all_relative);
+    report(run, "all gradients", relative <= gradient_all_relative, "relative %.1e (allowed %.0e)",
+           relative, gradient_all_relative);
     report(run, "worst gradient", worst_share <= 1,
            "relative %.1e (allowed %.0e) or largest %.1e (allowed %.0e), %s",
            difference_relative(&worst), gradient_one_relative, worst.largest, gradient_one_largest,
@@ -252,9 +252,8 @@ static struct trace trace_read(const struct golden_case *golden)
     ck_assert_msg(trace.beta1 > 0 && trace.beta2 > 0, "%s: betas", golden->folder);
     trace.weight_decay = trace_real(adamw, "weight_decay");
     trace.norm_max = trace_real(adamw, "max_grad_norm");
-    trace.options = (struct kernels_adamw){.beta1 = trace.beta1,
-                                           .beta2 = trace.beta2,
-                                           .epsilon = trace_real(adamw, "eps")};
+    trace.options = (struct kernels_adamw){
+        .beta1 = trace.beta1, .beta2 = trace.beta2, .epsilon = trace_real(adamw, "eps")};
     return trace;
 }
 
@@ -294,8 +293,8 @@ static void adamw_step(struct run *run, const struct trace *trace, int64_t step,
     }
 }
 
-static void compare_step(struct run *run, const struct golden_file *file,
-                         const struct trace *trace, int64_t step, double rate_sum)
+static void compare_step(struct run *run, const struct golden_file *file, const struct trace *trace,
+                         int64_t step, double rate_sum)
 {
     const struct parameter_table *const table = &run->golden.table;
     struct difference all = {0};
@@ -315,8 +314,7 @@ static void compare_step(struct run *run, const struct golden_file *file,
             difference_add(&all, value, golden_value(&tensor, j));
         }
         const double noise = json_number_value(json_object_get(trace->noise, row->name));
-        const double share =
-            one.largest / (fmax(step_largest, noise_factor * noise) * rate_sum);
+        const double share = one.largest / (fmax(step_largest, noise_factor * noise) * rate_sum);
         if (!(share <= worst_share)) {
             worst_share = share;
             worst_largest = one.largest;

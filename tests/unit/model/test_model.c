@@ -154,9 +154,9 @@ static void check_slope(struct bench *bench, const struct batch *batch, const st
                         const double *direction, double slope)
 {
     const double h = 0x1p-6;
-    const double near = (loss_at(bench, batch, row, direction, h) -
-                         loss_at(bench, batch, row, direction, -h)) /
-                        (2 * h);
+    const double near =
+        (loss_at(bench, batch, row, direction, h) - loss_at(bench, batch, row, direction, -h)) /
+        (2 * h);
     const double far = (loss_at(bench, batch, row, direction, 2 * h) -
                         loss_at(bench, batch, row, direction, -2 * h)) /
                        (4 * h);
@@ -485,8 +485,8 @@ START_TEST(test_model_train_flops_follow_their_formula)
     struct batch batch = batch_tiny();
     ck_assert_int_eq(batch.token_count, 22);
     ck_assert_int_eq(batch.target_count, 7);
-    const double expected = 6.0 * 22 * 2 * (4 * 225 + 2 * 15 * 22) + 12.0 * 2 * 15 * (49 + 144 + 9) +
-                            6.0 * 7 * (225 + 15 * 41);
+    const double expected = 6.0 * 22 * 2 * (4 * 225 + 2 * 15 * 22) +
+                            12.0 * 2 * 15 * (49 + 144 + 9) + 6.0 * 7 * (225 + 15 * 41);
     ck_assert_double_eq_tol(model_train_flops(&options, &batch), expected, 1e-6);
     batch_deinit(&batch);
 }

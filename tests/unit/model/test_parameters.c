@@ -271,15 +271,14 @@ END_TEST
 
 int main(void)
 {
-    return suite_run(
-        "parameters",
-        (const TTest *[]){
-            test_parameters_are_the_tensors_of_hugging_face,
-            test_parameters_fill_the_flat_space_in_order_without_overlap,
-            test_parameters_query_key_value_stand_without_a_gap,
-            test_parameters_decay_except_biases_and_norms,
-            test_parameters_initial_values_do_not_depend_on_the_piece_that_is_filled,
-            test_parameters_initial_weights_are_a_truncated_normal,
-            test_parameters_gains_are_one_and_everything_else_that_is_a_vector_is_zero,
-            test_parameters_refuse_impossible_options, NULL});
+    return suite_run("parameters",
+                     (const TTest *[]){
+                         test_parameters_are_the_tensors_of_hugging_face,
+                         test_parameters_fill_the_flat_space_in_order_without_overlap,
+                         test_parameters_query_key_value_stand_without_a_gap,
+                         test_parameters_decay_except_biases_and_norms,
+                         test_parameters_initial_values_do_not_depend_on_the_piece_that_is_filled,
+                         test_parameters_initial_weights_are_a_truncated_normal,
+                         test_parameters_gains_are_one_and_everything_else_that_is_a_vector_is_zero,
+                         test_parameters_refuse_impossible_options, NULL});
 }
