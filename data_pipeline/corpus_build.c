@@ -29,7 +29,7 @@ struct build {
     pthread_t reader;
     enum status reader_status; /* read after the reader's end */
     struct error reader_error;
-    char out[PATH_BYTES];      /* without slashes at the end */
+    char out[PATH_BYTES]; /* without slashes at the end */
     char partial[PATH_BYTES];
     char replaced[PATH_BYTES];
 };
@@ -45,7 +45,8 @@ static void chunk_add(struct corpus_chunk *chunk, const struct corpus_document *
     chunk->text_ends[chunk->document_count++] = end;
 }
 
-/* Sends the documents of one file into the queue; ends early, without error, when the queue is stopped. */
+/* Sends the documents of one file into the queue; ends early, without error, when the queue is
+ * stopped. */
 static enum status build_read_documents(struct build *build, struct corpus_text *reader,
                                         int64_t source, int64_t bytes_before, struct error *error)
 {
@@ -171,7 +172,8 @@ static enum status build_start_threads(struct build *build, int64_t *started, bo
             break;
         }
     }
-    *reader_started = *started > 0 && pthread_create(&build->reader, NULL, build_reader, build) == 0;
+    *reader_started =
+        *started > 0 && pthread_create(&build->reader, NULL, build_reader, build) == 0;
     if (!*reader_started) {
         FAIL(error, STATUS_IO, "could not start the threads of a corpus build");
     }
@@ -213,8 +215,9 @@ static json_t *build_options_json(const struct corpus_build_options *options, in
     json_t *const object = json_object();
     json_object_set_new(object, "shard_tokens", json_integer(shard_tokens));
     json_object_set_new(object, "invalid_utf8", json_string(invalid[options->text.invalid_utf8]));
-    json_object_set_new(object, "json_key",
-                        json_string(options->text.json_key == NULL ? "text" : options->text.json_key));
+    json_object_set_new(
+        object, "json_key",
+        json_string(options->text.json_key == NULL ? "text" : options->text.json_key));
     return object;
 }
 
@@ -228,7 +231,8 @@ static enum status build_folder(struct build *build, int64_t shard_tokens, struc
     TRY(tokenizer_save(build->tokenizer, tokenizer, error));
     TRY(build_stream(build, error));
     if (build->progress.documents == 0) {
-        FAIL(error, STATUS_INPUT, "could not build corpus \"%s\": the sources hold no document", build->out);
+        FAIL(error, STATUS_INPUT, "could not build corpus \"%s\": the sources hold no document",
+             build->out);
     }
     json_t *const sources = corpus_sources_json(&build->sources);
     json_t *const options = build_options_json(build->options, shard_tokens);
@@ -281,8 +285,8 @@ static enum status build_check_paths(struct build *build, struct error *error)
         return STATUS_OK;
     }
     if (!options->replace) {
-        FAIL(error, STATUS_INPUT, "could not build corpus \"%s\": it exists already (replace it by option)",
-             build->out);
+        FAIL(error, STATUS_INPUT,
+             "could not build corpus \"%s\": it exists already (replace it by option)", build->out);
     }
     char manifest[PATH_BYTES];
     TRY(path_join(manifest, build->out, "corpus.json", error));
@@ -296,17 +300,21 @@ static enum status build_check_options(struct build *build, int64_t *shard_token
                                        struct error *error)
 {
     const struct corpus_build_options *const options = build->options;
-    *shard_tokens = options->shard_tokens == 0 ? CORPUS_SHARD_TOKENS_DEFAULT : options->shard_tokens;
+    *shard_tokens =
+        options->shard_tokens == 0 ? CORPUS_SHARD_TOKENS_DEFAULT : options->shard_tokens;
     if (*shard_tokens < 1 || *shard_tokens > CORPUS_SHARD_TOKENS_MAX) {
         FAIL(error, STATUS_INPUT, "shard size of %lld tokens, expected 1 to %d",
              (long long)*shard_tokens, CORPUS_SHARD_TOKENS_MAX);
     }
-    const int64_t threads = options->threads == 0 ? sysconf(_SC_NPROCESSORS_ONLN) : options->threads;
+    const int64_t threads =
+        options->threads == 0 ? sysconf(_SC_NPROCESSORS_ONLN) : options->threads;
     if (options->threads < 0 || options->threads > CORPUS_BUILD_THREADS_MAX) {
         FAIL(error, STATUS_INPUT, "%lld threads, expected 0 (one for each core) to %d",
              (long long)options->threads, CORPUS_BUILD_THREADS_MAX);
     }
-    build->worker_count = threads < 1 ? 1 : threads > CORPUS_BUILD_THREADS_MAX ? CORPUS_BUILD_THREADS_MAX : threads;
+    build->worker_count = threads < 1                          ? 1
+                          : threads > CORPUS_BUILD_THREADS_MAX ? CORPUS_BUILD_THREADS_MAX
+                                                               : threads;
     return build_check_paths(build, error);
 }
 

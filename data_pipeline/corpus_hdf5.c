@@ -58,7 +58,8 @@ static enum status hdf5_begin(struct corpus_hdf5 *hdf5, const char *path, bool c
     enum status status = STATUS_OK;
     if (hdf5->file < 0) {
         hdf5->file = 0;
-        status = hdf5_fail(hdf5, create ? STATUS_IO : STATUS_FORMAT, create ? "create" : "open", "/", error);
+        status = hdf5_fail(hdf5, create ? STATUS_IO : STATUS_FORMAT, create ? "create" : "open",
+                           "/", error);
     }
     (void)H5Pclose(creation);
     (void)H5Pclose(access);
@@ -96,7 +97,8 @@ enum status corpus_hdf5_write(const struct corpus_hdf5 *hdf5, const char *name,
     (void)H5Pset_layout(creation, H5D_CONTIGUOUS);
     (void)H5Pset_fill_time(creation, H5D_FILL_TIME_NEVER);
     (void)H5Pset_obj_track_times(creation, false);
-    const hid_t dataset = H5Dcreate2(hdf5->file, name, type, space, H5P_DEFAULT, creation, H5P_DEFAULT);
+    const hid_t dataset =
+        H5Dcreate2(hdf5->file, name, type, space, H5P_DEFAULT, creation, H5P_DEFAULT);
     enum status status = STATUS_OK;
     if (dataset < 0 || H5Dwrite(dataset, type, H5S_ALL, H5S_ALL, H5P_DEFAULT, data) < 0) {
         status = hdf5_fail(hdf5, STATUS_IO, "write dataset", name, error);
@@ -118,11 +120,10 @@ static bool dataset_matches(hid_t dataset, enum corpus_element element, int64_t 
     const hid_t space = H5Dget_space(dataset);
     const hid_t creation = H5Dget_create_plist(dataset);
     hsize_t extent = 0;
-    const bool matches = H5Tequal(type, element_type(element)) > 0 &&
-                         H5Sget_simple_extent_ndims(space) == 1 &&
-                         H5Sget_simple_extent_dims(space, &extent, NULL) == 1 &&
-                         extent == (hsize_t)count && H5Pget_layout(creation) == H5D_CONTIGUOUS &&
-                         H5Pget_external_count(creation) == 0;
+    const bool matches =
+        H5Tequal(type, element_type(element)) > 0 && H5Sget_simple_extent_ndims(space) == 1 &&
+        H5Sget_simple_extent_dims(space, &extent, NULL) == 1 && extent == (hsize_t)count &&
+        H5Pget_layout(creation) == H5D_CONTIGUOUS && H5Pget_external_count(creation) == 0;
     (void)H5Pclose(creation);
     (void)H5Sclose(space);
     (void)H5Tclose(type);
@@ -173,15 +174,15 @@ enum status corpus_hdf5_get_integers(const struct corpus_hdf5 *hdf5, const char 
     }
     const hid_t space = H5Aget_space(attribute);
     const hid_t type = H5Aget_type(attribute);
-    const bool fits = H5Sget_simple_extent_npoints(space) == (hssize_t)count &&
-                      H5Tget_class(type) == H5T_INTEGER;
+    const bool fits =
+        H5Sget_simple_extent_npoints(space) == (hssize_t)count && H5Tget_class(type) == H5T_INTEGER;
     const bool got = fits && H5Aread(attribute, H5T_STD_I64LE, values) >= 0;
     (void)H5Tclose(type);
     (void)H5Sclose(space);
     (void)H5Aclose(attribute);
     if (!got) {
-        FAIL(error, STATUS_FORMAT, "\"%s\": attribute \"%s\" is not %lld integers", hdf5->path, name,
-             (long long)count);
+        FAIL(error, STATUS_FORMAT, "\"%s\": attribute \"%s\" is not %lld integers", hdf5->path,
+             name, (long long)count);
     }
     return STATUS_OK;
 }
@@ -220,8 +221,8 @@ enum status corpus_hdf5_match_text(const struct corpus_hdf5 *hdf5, const char *n
     (void)H5Tclose(type);
     (void)H5Aclose(attribute);
     if (!got || strcmp(found, text) != 0) {
-        FAIL(error, STATUS_FORMAT, "\"%s\": attribute \"%s\" is \"%.64s\", expected \"%s\"", hdf5->path,
-             name, got ? found : "no short text", text);
+        FAIL(error, STATUS_FORMAT, "\"%s\": attribute \"%s\" is \"%.64s\", expected \"%s\"",
+             hdf5->path, name, got ? found : "no short text", text);
     }
     return STATUS_OK;
 }

@@ -1,11 +1,12 @@
-/* Rows of sequences over the documents of one side of a corpus (training or held out), found in O(1).
- * A row is the unit that slots are made of: at most T tokens, in one or several sequences `<s> … </s>`.
- *   FULL: the documents in corpus order are one stream with `</s>` after each, cut into pieces of T - 2 tokens; a row is
- *         one piece, so every row but the last has exactly T tokens.
- *   DOCUMENT: each document is cut into pieces of at most T - 2 tokens (a piece under CORPUS_PIECE_TOKENS_MIN is
- *         dropped), each a sequence; sequences are put into rows in corpus order, best fit among the
- *         CORPUS_OPEN_ROWS rows that are still open, the fullest one closed when none fits.
- * Memory: FULL 8 bytes a row; DOCUMENT 8 bytes a sequence and 8 a row. Immutable after build: any thread may read. */
+/* Rows of sequences over the documents of one side of a corpus (training or held out), found in
+ * O(1). A row is the unit that slots are made of: at most T tokens, in one or several sequences
+ * `<s> … </s>`. FULL: the documents in corpus order are one stream with `</s>` after each, cut into
+ * pieces of T - 2 tokens; a row is one piece, so every row but the last has exactly T tokens.
+ *   DOCUMENT: each document is cut into pieces of at most T - 2 tokens (a piece under
+ * CORPUS_PIECE_TOKENS_MIN is dropped), each a sequence; sequences are put into rows in corpus
+ * order, best fit among the CORPUS_OPEN_ROWS rows that are still open, the fullest one closed when
+ * none fits. Memory: FULL 8 bytes a row; DOCUMENT 8 bytes a sequence and 8 a row. Immutable after
+ * build: any thread may read. */
 #ifndef SHARDLM_DATA_PIPELINE_CORPUS_INDEX_H
 #define SHARDLM_DATA_PIPELINE_CORPUS_INDEX_H
 
@@ -22,8 +23,8 @@ enum {
 struct corpus_index_options {
     int64_t sequence_tokens; /* T */
     enum data_packing packing;
-    double held_out;     /* share */
-    bool take_held_out;  /* which side */
+    double held_out;    /* share */
+    bool take_held_out; /* which side */
 };
 
 /* A place in the corpus. */
@@ -35,7 +36,8 @@ struct corpus_place {
 struct corpus_index {
     const struct corpus *corpus; /* borrowed until deinit */
     struct corpus_index_options options;
-    struct corpus_place *places; /* (place_count) FULL: of each row; DOCUMENT: of each sequence, by row */
+    struct corpus_place
+        *places; /* (place_count) FULL: of each row; DOCUMENT: of each sequence, by row */
     size_t places_capacity;
     int64_t place_count;
     int64_t *row_begins; /* (row_count + 1) first place of each row; NULL in FULL */

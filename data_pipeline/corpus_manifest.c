@@ -1,4 +1,5 @@
-/* See corpus_manifest.h and corpus_folder.h. Every value is checked: the file may come from anywhere. */
+/* See corpus_manifest.h and corpus_folder.h. Every value is checked: the file may come from
+ * anywhere. */
 #include "data_pipeline/corpus_manifest.h"
 
 #include <stdio.h>
@@ -45,7 +46,8 @@ static json_t *entry_json(const struct corpus_shard_entry *entry)
 
 static json_t *specials_json(const struct tokenizer_specials *specials)
 {
-    const int32_t ids[] = {specials->bos, specials->pad, specials->eos, specials->unk, specials->mask};
+    const int32_t ids[] = {specials->bos, specials->pad, specials->eos, specials->unk,
+                           specials->mask};
     json_t *const object = json_object();
     for (int64_t i = 0; i < ARRAY_LENGTH(SPECIAL_KEYS); i++) {
         json_object_set_new(object, SPECIAL_KEYS[i], json_integer(ids[i]));
@@ -130,14 +132,15 @@ static enum status read_entry(const json_t *object, const char *path,
     TRY(json_member_text(object, "file", path, &name, error));
     if (name[0] == '\0' || name[0] == '.' || strchr(name, '/') != NULL ||
         strlen(name) >= sizeof entry->name) {
-        FAIL(error, STATUS_FORMAT, "\"%s\": shard file \"%.64s\" is not a plain name in this folder", path,
-             name);
+        FAIL(error, STATUS_FORMAT,
+             "\"%s\": shard file \"%.64s\" is not a plain name in this folder", path, name);
     }
     (void)snprintf(entry->name, sizeof entry->name, "%s", name);
     const int64_t most = INT64_C(1) << 40;
     TRY(read_integer(object, "size_bytes", path, 1, most, &entry->size_bytes, error));
     TRY(read_integer(object, "tokens", path, 1, entry->size_bytes, &entry->token_count, error));
-    TRY(read_integer(object, "documents", path, 1, entry->size_bytes, &entry->document_count, error));
+    TRY(read_integer(object, "documents", path, 1, entry->size_bytes, &entry->document_count,
+                     error));
     TRY(read_digest(object, "digest", path, &entry->digest, error));
     return read_regions(object, path, entry, error);
 }
@@ -175,7 +178,8 @@ static enum status read_root(const json_t *root, const char *path, struct corpus
     TRY(json_member_array(root, "shards", path, &shards, error));
     const size_t count = json_array_size(shards);
     if (count == 0 || count > CORPUS_SHARDS_MAX) {
-        FAIL(error, STATUS_FORMAT, "\"%s\": %zu shards, expected 1 to %d", path, count, CORPUS_SHARDS_MAX);
+        FAIL(error, STATUS_FORMAT, "\"%s\": %zu shards, expected 1 to %d", path, count,
+             CORPUS_SHARDS_MAX);
     }
     manifest->entries = memory_take(count, sizeof *manifest->entries, "corpus manifest");
     manifest->entry_count = (int64_t)count;
@@ -192,7 +196,8 @@ enum status corpus_manifest_read(struct corpus_manifest *manifest, const char *f
     char path[PATH_BYTES];
     TRY(path_join(path, folder, MANIFEST_NAME, error));
     if (!file_exists(path)) {
-        FAIL(error, STATUS_INPUT, "\"%s\" is no corpus folder: it holds no %s", folder, MANIFEST_NAME);
+        FAIL(error, STATUS_INPUT, "\"%s\" is no corpus folder: it holds no %s", folder,
+             MANIFEST_NAME);
     }
     json_t *root;
     TRY(json_read_file(path, CORPUS_MANIFEST_BYTES_MAX, &root, error));

@@ -31,7 +31,8 @@ static enum corpus_element dataset_element(enum corpus_dataset dataset, int64_t 
     return narrow ? CORPUS_ELEMENT_UINT16 : fixed[dataset];
 }
 
-static int64_t dataset_count(enum corpus_dataset dataset, int64_t token_count, int64_t document_count)
+static int64_t dataset_count(enum corpus_dataset dataset, int64_t token_count,
+                             int64_t document_count)
 {
     switch (dataset) {
     case CORPUS_DATASET_TOKENS:
@@ -86,11 +87,13 @@ static enum status shard_put_attributes(const struct corpus_hdf5 *hdf5,
     return STATUS_OK;
 }
 
-static enum status shard_put_datasets(const struct corpus_hdf5 *hdf5, const struct corpus_facts *facts,
+static enum status shard_put_datasets(const struct corpus_hdf5 *hdf5,
+                                      const struct corpus_facts *facts,
                                       const struct corpus_shard_content *content,
                                       struct corpus_shard_entry *entry, struct error *error)
 {
-    const void *const data[CORPUS_DATASET_COUNT] = {content->tokens, content->offsets, content->hashes};
+    const void *const data[CORPUS_DATASET_COUNT] = {content->tokens, content->offsets,
+                                                    content->hashes};
     for (enum corpus_dataset i = 0; i < CORPUS_DATASET_COUNT; i++) {
         struct corpus_region *const region = &entry->regions[i];
         const int64_t count = dataset_count(i, content->token_count, content->document_count);
@@ -134,10 +137,12 @@ static enum status shard_check_regions(const char *path, const struct corpus_fac
         const int64_t count = dataset_count(i, entry->token_count, entry->document_count);
         const int64_t element_bytes = dataset_element_bytes(i, facts->vocabulary);
         if (count <= 0 || count > entry->size_bytes || region->offset_bytes < 0 ||
-            region->offset_bytes % element_bytes != 0 || region->size_bytes != count * element_bytes ||
+            region->offset_bytes % element_bytes != 0 ||
+            region->size_bytes != count * element_bytes ||
             region->offset_bytes > entry->size_bytes - region->size_bytes) {
-            FAIL(error, STATUS_FORMAT, "\"%s\": the manifest gives dataset \"%s\" an impossible place",
-                 path, corpus_dataset_name(i));
+            FAIL(error, STATUS_FORMAT,
+                 "\"%s\": the manifest gives dataset \"%s\" an impossible place", path,
+                 corpus_dataset_name(i));
         }
     }
     return STATUS_OK;
@@ -157,13 +162,15 @@ static enum status shard_check_bytes(const struct corpus_shard *shard, const cha
             digest_bytes(map->data + region->offset_bytes, (size_t)region->size_bytes);
         if (!digest_equal(found, region->digest)) {
             FAIL(error, STATUS_FORMAT,
-                 "corpus shard \"%s\" is damaged in dataset \"%s\", bytes %lld to %lld: digest differs",
+                 "corpus shard \"%s\" is damaged in dataset \"%s\", bytes %lld to %lld: digest "
+                 "differs",
                  path, corpus_dataset_name(i), (long long)region->offset_bytes,
                  (long long)(region->offset_bytes + region->size_bytes));
         }
     }
     FAIL(error, STATUS_FORMAT,
-         "corpus shard \"%s\" is damaged outside its datasets (HDF5 structure): digest differs", path);
+         "corpus shard \"%s\" is damaged outside its datasets (HDF5 structure): digest differs",
+         path);
 }
 
 static enum status shard_match_integer(const struct corpus_hdf5 *hdf5, const char *name,
@@ -172,13 +179,14 @@ static enum status shard_match_integer(const struct corpus_hdf5 *hdf5, const cha
     int64_t found;
     TRY(corpus_hdf5_get_integers(hdf5, name, &found, 1, error));
     if (found != expected) {
-        FAIL(error, STATUS_FORMAT, "\"%s\": attribute \"%s\" is %lld, expected %lld", hdf5->path, name,
-             (long long)found, (long long)expected);
+        FAIL(error, STATUS_FORMAT, "\"%s\": attribute \"%s\" is %lld, expected %lld", hdf5->path,
+             name, (long long)found, (long long)expected);
     }
     return STATUS_OK;
 }
 
-static enum status shard_match_hdf5(const struct corpus_hdf5 *hdf5, const struct corpus_facts *facts,
+static enum status shard_match_hdf5(const struct corpus_hdf5 *hdf5,
+                                    const struct corpus_facts *facts,
                                     const struct corpus_shard_entry *entry, struct error *error)
 {
     char text[DIGEST_TEXT_BYTES];
@@ -202,8 +210,9 @@ static enum status shard_match_hdf5(const struct corpus_hdf5 *hdf5, const struct
                              dataset_count(i, entry->token_count, entry->document_count),
                              &offset_bytes, error));
         if (offset_bytes != entry->regions[i].offset_bytes) {
-            FAIL(error, STATUS_FORMAT, "\"%s\": dataset \"%s\" lies at byte %lld, the manifest says %lld",
-                 hdf5->path, corpus_dataset_name(i), (long long)offset_bytes,
+            FAIL(error, STATUS_FORMAT,
+                 "\"%s\": dataset \"%s\" lies at byte %lld, the manifest says %lld", hdf5->path,
+                 corpus_dataset_name(i), (long long)offset_bytes,
                  (long long)entry->regions[i].offset_bytes);
         }
     }
@@ -229,8 +238,9 @@ static enum status shard_check_offsets(const struct corpus_shard *shard, const c
         rising = offsets[i] < offsets[i + 1] && offsets[i + 1] - offsets[i] <= UINT32_MAX;
     }
     if (!rising) {
-        FAIL(error, STATUS_FORMAT, "corpus shard \"%s\": document_offsets do not rise from 0 to %lld",
-             path, (long long)shard->token_count);
+        FAIL(error, STATUS_FORMAT,
+             "corpus shard \"%s\": document_offsets do not rise from 0 to %lld", path,
+             (long long)shard->token_count);
     }
     return STATUS_OK;
 }
@@ -250,14 +260,16 @@ static enum status shard_check_ids(const struct corpus_shard *shard, const char 
         }
     }
     if ((int64_t)largest >= vocabulary) {
-        FAIL(error, STATUS_FORMAT, "corpus shard \"%s\": token id %lu is not below the vocabulary of %lld",
-             path, (unsigned long)largest, (long long)vocabulary);
+        FAIL(error, STATUS_FORMAT,
+             "corpus shard \"%s\": token id %lu is not below the vocabulary of %lld", path,
+             (unsigned long)largest, (long long)vocabulary);
     }
     return STATUS_OK;
 }
 
 static const void *shard_dataset(const struct corpus_shard *shard,
-                                 const struct corpus_shard_entry *entry, enum corpus_dataset dataset)
+                                 const struct corpus_shard_entry *entry,
+                                 enum corpus_dataset dataset)
 {
     return shard->map.data + entry->regions[dataset].offset_bytes;
 }

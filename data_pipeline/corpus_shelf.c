@@ -30,11 +30,12 @@ enum status corpus_shelf_finish(struct corpus_shelf *shelf, struct error *error)
     if (shelf->entry_count == CORPUS_SHARDS_MAX) {
         FAIL(error, STATUS_LIMIT, "the corpus needs more than %d shards", CORPUS_SHARDS_MAX);
     }
-    memory_reserve((void **)&shelf->entries, &shelf->entries_capacity, (size_t)shelf->entry_count + 1,
-                   sizeof *shelf->entries, "corpus shards");
+    memory_reserve((void **)&shelf->entries, &shelf->entries_capacity,
+                   (size_t)shelf->entry_count + 1, sizeof *shelf->entries, "corpus shards");
     struct corpus_shard_entry *const entry = &shelf->entries[shelf->entry_count];
     *entry = (struct corpus_shard_entry){0};
-    (void)snprintf(entry->name, sizeof entry->name, "corpus-%05lld.h5", (long long)shelf->entry_count);
+    (void)snprintf(entry->name, sizeof entry->name, "corpus-%05lld.h5",
+                   (long long)shelf->entry_count);
     shelf->offsets[shelf->document_count] = shelf->token_count;
     const struct corpus_shard_content content = {
         .tokens = shelf->tokens,

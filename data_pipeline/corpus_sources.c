@@ -7,7 +7,8 @@
 
 enum { SOURCES_DEPTH_MAX = 16 };
 
-static enum status sources_add(struct corpus_sources *sources, const char *path, struct error *error)
+static enum status sources_add(struct corpus_sources *sources, const char *path,
+                               struct error *error)
 {
     int64_t size_bytes;
     TRY(file_size(path, &size_bytes, error));
@@ -59,7 +60,8 @@ enum status corpus_sources_list(struct corpus_sources *sources, const char *cons
                                     : sources_add(sources, paths[i], error));
     }
     if (sources->count == 0) {
-        FAIL(error, STATUS_INPUT, "no text file (.txt or .jsonl, plain or with .gz or .zst) among the sources");
+        FAIL(error, STATUS_INPUT,
+             "no text file (.txt or .jsonl, plain or with .gz or .zst) among the sources");
     }
     return STATUS_OK;
 }
@@ -85,7 +87,8 @@ json_t *corpus_sources_json(const struct corpus_sources *sources)
         json_object_set_new(object, "size_bytes", json_integer(source->size_bytes));
         json_object_set_new(object, "documents", json_integer(source->documents));
         json_object_set_new(object, "tokens", json_integer(source->tokens));
-        json_object_set_new(object, "documents_skipped", json_integer(source->counts.documents_skipped));
+        json_object_set_new(object, "documents_skipped",
+                            json_integer(source->counts.documents_skipped));
         json_object_set_new(object, "lines_repaired", json_integer(source->counts.lines_repaired));
         json_array_append_new(list, object);
     }

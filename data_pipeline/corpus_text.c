@@ -45,7 +45,8 @@ struct corpus_text {
 static bool ends_with(const char *name, size_t length, const char *ending)
 {
     const size_t ending_length = strlen(ending);
-    return length > ending_length && memcmp(name + length - ending_length, ending, ending_length) == 0;
+    return length > ending_length &&
+           memcmp(name + length - ending_length, ending, ending_length) == 0;
 }
 
 static enum text_kind text_kind_of(const char *path)
@@ -77,8 +78,9 @@ static enum status text_refill(struct corpus_text *reader, struct error *error)
         reader->end = kept;
     }
     if (kept > CORPUS_DOCUMENT_BYTES_MAX) {
-        FAIL(error, STATUS_LIMIT, "could not read \"%s\": the line at byte %lld is longer than %d bytes",
-             reader->path, (long long)reader->begin_offset, CORPUS_DOCUMENT_BYTES_MAX);
+        FAIL(error, STATUS_LIMIT,
+             "could not read \"%s\": the line at byte %lld is longer than %d bytes", reader->path,
+             (long long)reader->begin_offset, CORPUS_DOCUMENT_BYTES_MAX);
     }
     memory_reserve((void **)&reader->buffer, &reader->capacity, kept + TEXT_PIECE_BYTES, 1,
                    "corpus text");
@@ -97,7 +99,8 @@ static enum status text_cut_line(struct corpus_text *reader, bool *found, struct
     for (;;) {
         const size_t available = reader->end - reader->begin;
         if (available > searched) {
-            line_end = memchr(reader->buffer + reader->begin + searched, '\n', available - searched);
+            line_end =
+                memchr(reader->buffer + reader->begin + searched, '\n', available - searched);
         }
         if (line_end != NULL || reader->stream_ended) {
             break;
@@ -113,7 +116,8 @@ static enum status text_cut_line(struct corpus_text *reader, bool *found, struct
     const char *const text = reader->buffer + reader->begin;
     const size_t length = line_end == NULL ? available : (size_t)(line_end - text);
     const size_t taken = line_end == NULL ? length : length + 1;
-    reader->line = (struct text_line){.text = text, .size_bytes = length, .offset = reader->begin_offset};
+    reader->line =
+        (struct text_line){.text = text, .size_bytes = length, .offset = reader->begin_offset};
     reader->begin += taken;
     reader->begin_offset += (int64_t)taken;
     reader->line_number++;
@@ -181,8 +185,9 @@ static enum status text_next_line(struct corpus_text *reader, bool *found, struc
     }
     TRY(text_check_line(reader, error));
     if (line->size_bytes > CORPUS_DOCUMENT_BYTES_MAX) {
-        FAIL(error, STATUS_LIMIT, "could not read \"%s\": the line at byte %lld is longer than %d bytes",
-             reader->path, (long long)line->offset, CORPUS_DOCUMENT_BYTES_MAX);
+        FAIL(error, STATUS_LIMIT,
+             "could not read \"%s\": the line at byte %lld is longer than %d bytes", reader->path,
+             (long long)line->offset, CORPUS_DOCUMENT_BYTES_MAX);
     }
     return STATUS_OK;
 }
@@ -206,8 +211,9 @@ static bool text_append_line(struct corpus_text *reader)
     return true;
 }
 
-static enum status text_next_paragraphs(struct corpus_text *reader, struct corpus_document *document,
-                                        bool *found, struct error *error)
+static enum status text_next_paragraphs(struct corpus_text *reader,
+                                        struct corpus_document *document, bool *found,
+                                        struct error *error)
 {
     reader->document_size = 0;
     bool broken = false;
@@ -285,7 +291,8 @@ enum status corpus_text_open(struct corpus_text **reader, const char *path,
     const enum text_kind kind = text_kind_of(path);
     if (kind == TEXT_KIND_UNKNOWN) {
         FAIL(error, STATUS_INPUT,
-             "could not read \"%s\": expected a name that ends in .txt or .jsonl, plain or with .gz or .zst",
+             "could not read \"%s\": expected a name that ends in .txt or .jsonl, plain or with "
+             ".gz or .zst",
              path);
     }
     struct corpus_text *const made = memory_take(1, sizeof *made, "corpus text");

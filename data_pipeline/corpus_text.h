@@ -1,9 +1,10 @@
-/* Documents of text files. By name: .txt (one paragraph a line, blank lines between documents; a document is its
- * lines joined by U+000A) and .jsonl (one JSON object a line, its text under a key), each plain, .gz or .zst.
- * A line of spaces and tabs only is blank; CR before LF and a byte order mark are dropped. Text is checked to be
- * UTF-8; offsets in messages are those of the decompressed text.
- * Bounded memory: a .txt document longer than CORPUS_DOCUMENT_BYTES_MAX goes on as a new document from the line that
- * would not fit; a single longer line is STATUS_LIMIT. Not thread-safe: one reader, one thread. */
+/* Documents of text files. By name: .txt (one paragraph a line, blank lines between documents; a
+ * document is its lines joined by U+000A) and .jsonl (one JSON object a line, its text under a
+ * key), each plain, .gz or .zst. A line of spaces and tabs only is blank; CR before LF and a byte
+ * order mark are dropped. Text is checked to be UTF-8; offsets in messages are those of the
+ * decompressed text. Bounded memory: a .txt document longer than CORPUS_DOCUMENT_BYTES_MAX goes on
+ * as a new document from the line that would not fit; a single longer line is STATUS_LIMIT. Not
+ * thread-safe: one reader, one thread. */
 #ifndef SHARDLM_DATA_PIPELINE_CORPUS_TEXT_H
 #define SHARDLM_DATA_PIPELINE_CORPUS_TEXT_H
 
@@ -48,8 +49,9 @@ MUST_CHECK enum status corpus_text_open(struct corpus_text **reader, const char 
                                         struct error *error);
 void corpus_text_close(struct corpus_text *reader); /* accepts NULL */
 /* The next document that is not empty; *found is false at the end. */
-MUST_CHECK enum status corpus_text_next(struct corpus_text *reader, struct corpus_document *document,
-                                        bool *found, struct error *error);
+MUST_CHECK enum status corpus_text_next(struct corpus_text *reader,
+                                        struct corpus_document *document, bool *found,
+                                        struct error *error);
 struct corpus_text_counts corpus_text_counts(const struct corpus_text *reader);
 int64_t corpus_text_position(const struct corpus_text *reader); /* bytes of the file read so far */
 

@@ -1,5 +1,6 @@
-/* See data_source.h. Keys: order of rows (seed, EPOCH_ORDER, epoch); masks see sampling.h, held-out masks with seed 0 and
- * epoch 0 whatever the run's seed; dropout (seed, DROPOUT, step * 2^20 + slot). */
+/* See data_source.h. Keys: order of rows (seed, EPOCH_ORDER, epoch); masks see sampling.h, held-out
+ * masks with seed 0 and epoch 0 whatever the run's seed; dropout (seed, DROPOUT, step * 2^20 +
+ * slot). */
 #include "data_pipeline/data_source.h"
 
 #include <math.h>
@@ -66,7 +67,8 @@ static enum status check_options(const struct data_options *options, struct erro
     if (options->sequence_tokens < CORPUS_SEQUENCE_TOKENS_MIN ||
         options->sequence_tokens > CORPUS_SEQUENCE_TOKENS_MAX) {
         FAIL(error, STATUS_INPUT, "data.sequence_tokens is %lld, expected %d to %d",
-             (long long)options->sequence_tokens, CORPUS_SEQUENCE_TOKENS_MIN, CORPUS_SEQUENCE_TOKENS_MAX);
+             (long long)options->sequence_tokens, CORPUS_SEQUENCE_TOKENS_MIN,
+             CORPUS_SEQUENCE_TOKENS_MAX);
     }
     return STATUS_OK;
 }
@@ -76,16 +78,20 @@ static enum status check_step(const struct data_options *options, const struct s
 {
     if (step->slot_tokens < 1 || step->slot_tokens > SOURCE_SLOT_TOKENS_MAX ||
         step->slot_tokens % options->sequence_tokens != 0) {
-        FAIL(error, STATUS_INPUT,
-             "step.slot_tokens is %lld, expected a multiple of data.sequence_tokens (%lld) up to %d",
-             (long long)step->slot_tokens, (long long)options->sequence_tokens, SOURCE_SLOT_TOKENS_MAX);
+        FAIL(
+            error, STATUS_INPUT,
+            "step.slot_tokens is %lld, expected a multiple of data.sequence_tokens (%lld) up to %d",
+            (long long)step->slot_tokens, (long long)options->sequence_tokens,
+            SOURCE_SLOT_TOKENS_MAX);
     }
     if (step->tokens < 1 || step->tokens % step->slot_tokens != 0) {
-        FAIL(error, STATUS_INPUT, "step.tokens is %lld, expected a multiple of step.slot_tokens (%lld)",
+        FAIL(error, STATUS_INPUT,
+             "step.tokens is %lld, expected a multiple of step.slot_tokens (%lld)",
              (long long)step->tokens, (long long)step->slot_tokens);
     }
     if (step->tokens / step->slot_tokens > SOURCE_SLOTS_MAX) {
-        FAIL(error, STATUS_INPUT, "step.tokens / step.slot_tokens is %lld slots, expected at most %d",
+        FAIL(error, STATUS_INPUT,
+             "step.tokens / step.slot_tokens is %lld slots, expected at most %d",
              (long long)(step->tokens / step->slot_tokens), SOURCE_SLOTS_MAX);
     }
     return STATUS_OK;
@@ -114,17 +120,17 @@ static enum status source_open_table(struct data_source *source, struct error *e
     const struct corpus *const corpus = source->corpus;
     struct tokenizer *tokenizer;
     TRY(tokenizer_open(&tokenizer, corpus->tokenizer, error));
-    const bool same =
-        digest_equal(tokenizer_fingerprint(tokenizer), corpus->facts.tokenizer) &&
-        tokenizer_vocabulary(tokenizer) == corpus->facts.vocabulary;
+    const bool same = digest_equal(tokenizer_fingerprint(tokenizer), corpus->facts.tokenizer) &&
+                      tokenizer_vocabulary(tokenizer) == corpus->facts.vocabulary;
     if (same) {
         sampling_table_init(&source->table, tokenizer, corpus->facts.vocabulary,
                             corpus->facts.specials);
     }
     tokenizer_close(tokenizer);
     if (!same) {
-        FAIL(error, STATUS_FORMAT, "tokenizer \"%s\" is not the one that corpus \"%s\" was built with",
-             corpus->tokenizer, corpus->folder);
+        FAIL(error, STATUS_FORMAT,
+             "tokenizer \"%s\" is not the one that corpus \"%s\" was built with", corpus->tokenizer,
+             corpus->folder);
     }
     if (source->specials.bos < 0 || source->specials.eos < 0 || source->specials.mask < 0 ||
         source->table.ordinary_count == 0) {
@@ -259,8 +265,8 @@ static void work_init(struct fill_work *work, const struct data_source *source)
     struct corpus_row *const row = &work->row;
     *work = (struct fill_work){0};
     row->ids = memory_take(tokens, sizeof *row->ids, "slot");
-    row->sequence_begins = memory_take((size_t)source->sequences_in_row_max,
-                                       sizeof *row->sequence_begins, "slot");
+    row->sequence_begins =
+        memory_take((size_t)source->sequences_in_row_max, sizeof *row->sequence_begins, "slot");
     row->parts = memory_take((size_t)source->parts_in_row_max, sizeof *row->parts, "slot");
     sampling_work_init(&work->sampling, source->options.sequence_tokens);
 }
@@ -281,13 +287,15 @@ static void synthetic_read(const struct data_source *source, int64_t number, str
     row->ids[0] = source->specials.bos;
     for (int64_t i = 1; i < count - 1; i++) {
         const struct random_block block = random_at(key, (uint64_t)number, (uint64_t)i);
-        row->ids[i] = source->table.ordinary[random_below(block, (uint64_t)source->table.ordinary_count)];
+        row->ids[i] =
+            source->table.ordinary[random_below(block, (uint64_t)source->table.ordinary_count)];
     }
     row->ids[count - 1] = source->specials.eos;
     row->token_count = count;
     row->sequence_begins[0] = 0;
     row->sequence_count = 1;
-    row->parts[0] = (struct corpus_part){.document = number, .offset = 0, .begin = 1, .count = count - 2};
+    row->parts[0] =
+        (struct corpus_part){.document = number, .offset = 0, .begin = 1, .count = count - 2};
     row->part_count = 1;
 }
 
@@ -301,11 +309,10 @@ static void batch_append(struct batch *batch, const struct data_source *source, 
         const struct corpus_part *const part = &row->parts[i];
         const struct sampling_draw draw =
             sampling_draw_make(&source->options, seed, epoch, part->document, part->offset);
-        batch->target_count +=
-            sampling_mask(&source->table, &source->rules, &draw, &work->sampling,
-                          row->ids + part->begin, part->count, first_row + part->begin,
-                          batch->target_rows + batch->target_count,
-                          batch->target_ids + batch->target_count);
+        batch->target_count += sampling_mask(
+            &source->table, &source->rules, &draw, &work->sampling, row->ids + part->begin,
+            part->count, first_row + part->begin, batch->target_rows + batch->target_count,
+            batch->target_ids + batch->target_count);
     }
     memcpy(batch->ids + first_row, row->ids, (size_t)row->token_count * sizeof *row->ids);
     for (int64_t i = 0; i < row->sequence_count; i++) {
@@ -342,8 +349,9 @@ enum status data_source_fill(const struct data_source *source, int64_t step, int
                              struct batch *batch, struct error *error)
 {
     if (step < 1 || slot < 0 || slot >= source->plan.slots) {
-        FAIL(error, STATUS_INPUT, "step %lld, slot %lld: expected a step from 1 and a slot below %lld",
-             (long long)step, (long long)slot, (long long)source->plan.slots);
+        FAIL(error, STATUS_INPUT,
+             "step %lld, slot %lld: expected a step from 1 and a slot below %lld", (long long)step,
+             (long long)slot, (long long)source->plan.slots);
     }
     const uint64_t place = (uint64_t)step * SOURCE_SLOTS_MAX + (uint64_t)slot;
     batch_begin(batch, random_key_make(source->seed, RANDOM_PURPOSE_DROPOUT, place));

@@ -1,5 +1,6 @@
-/* See prefetch.h. Requests are numbered; request i uses entry i % PREFETCH_ENTRIES. Numbers of requests asked and taken
- * change on the owner's thread only, under the mutex; the helper thread reads them and moves `filled`. */
+/* See prefetch.h. Requests are numbered; request i uses entry i % PREFETCH_ENTRIES. Numbers of
+ * requests asked and taken change on the owner's thread only, under the mutex; the helper thread
+ * reads them and moves `filled`. */
 #include "data_pipeline/prefetch.h"
 
 #include <pthread.h>
@@ -28,17 +29,16 @@ struct prefetch {
     int64_t asked;  /* taken <= filled <= asked <= taken + PREFETCH_DEPTH */
     int64_t filled; /* requests done, with or without success */
     int64_t taken;
-    bool filling;   /* the helper thread works on request `filled` */
+    bool filling; /* the helper thread works on request `filled` */
     bool ending;
 };
 
 static void prefetch_fill(const struct prefetch *prefetch, struct prefetch_entry *entry)
 {
-    entry->status = entry->held_out
-                        ? data_source_fill_held_out(prefetch->source, entry->slot, &entry->batch,
-                                                    &entry->error)
-                        : data_source_fill(prefetch->source, entry->step, entry->slot, &entry->batch,
-                                           &entry->error);
+    entry->status = entry->held_out ? data_source_fill_held_out(prefetch->source, entry->slot,
+                                                                &entry->batch, &entry->error)
+                                    : data_source_fill(prefetch->source, entry->step, entry->slot,
+                                                       &entry->batch, &entry->error);
 }
 
 static void *prefetch_thread(void *context)
@@ -50,7 +50,8 @@ static void *prefetch_thread(void *context)
             (void)pthread_cond_wait(&prefetch->changed, &prefetch->mutex);
             continue;
         }
-        struct prefetch_entry *const entry = &prefetch->entries[prefetch->filled % PREFETCH_ENTRIES];
+        struct prefetch_entry *const entry =
+            &prefetch->entries[prefetch->filled % PREFETCH_ENTRIES];
         prefetch->filling = true;
         (void)pthread_mutex_unlock(&prefetch->mutex);
         prefetch_fill(prefetch, entry);
@@ -160,7 +161,8 @@ enum status prefetch_take(struct prefetch *prefetch, int64_t timeout_ms, int64_t
     INVARIANT(prefetch->taken < prefetch->asked);
     struct prefetch_entry *const entry = &prefetch->entries[prefetch->taken % PREFETCH_ENTRIES];
     if (!prefetch_wait(prefetch, timeout_ms)) {
-        FAIL(error, STATUS_TIMEOUT, "the batch of step %lld, %sslot %lld was not ready after %lld ms",
+        FAIL(error, STATUS_TIMEOUT,
+             "the batch of step %lld, %sslot %lld was not ready after %lld ms",
              (long long)entry->step, entry->held_out ? "held-out " : "", (long long)entry->slot,
              (long long)timeout_ms);
     }

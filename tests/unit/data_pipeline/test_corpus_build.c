@@ -1,13 +1,13 @@
-/* data_pipeline/corpus_build, corpus_folder and corpus_shard: the same bits on any number of threads, whole or nothing,
- * and every damaged file refused. */
+/* data_pipeline/corpus_build, corpus_folder and corpus_shard: the same bits on any number of
+ * threads, whole or nothing, and every damaged file refused. */
 #include "data_pipeline/corpus_build.h"
 
 #include <stdlib.h>
 #include <sys/resource.h>
 
-#include "tests/unit/data_pipeline/corpus_fixture.h"
 #include "data_pipeline/corpus_folder.h"
 #include "data_pipeline/tokenizer.h"
+#include "tests/unit/data_pipeline/corpus_fixture.h"
 
 static void check_same_files(const char *first, const char *second)
 {
@@ -69,13 +69,16 @@ START_TEST(test_corpus_holds_the_ids_of_the_documents_in_order)
         corpus_document_copy(corpus, i, 0, count, ids);
         char *decoded;
         size_t size;
-        CHECK_OK(tokenizer_decode(tokenizer, ids, (size_t)count, false, &decoded, &size, &error), error);
+        CHECK_OK(tokenizer_decode(tokenizer, ids, (size_t)count, false, &decoded, &size, &error),
+                 error);
         ck_assert_str_eq(decoded, expected[i]);
         memory_release(decoded);
         for (int64_t j = 0; j < count; j++) {
-            ck_assert(!tokenizer_is_special(tokenizer, ids[j])); /* also where the text says <mask> */
+            ck_assert(
+                !tokenizer_is_special(tokenizer, ids[j])); /* also where the text says <mask> */
         }
-        ck_assert_uint_eq(corpus_document_hash(corpus, i), hash_bytes(expected[i], strlen(expected[i]), 0));
+        ck_assert_uint_eq(corpus_document_hash(corpus, i),
+                          hash_bytes(expected[i], strlen(expected[i]), 0));
     }
     tokenizer_close(tokenizer);
     corpus_close(corpus);
@@ -250,7 +253,8 @@ START_TEST(test_corpus_held_out_share_is_near_what_was_asked_and_counts_repeats)
     corpus_summarise(corpus, 0.1, &summary);
     ck_assert_int_eq(summary.documents, 4000);
     ck_assert_int_eq(summary.repeated_documents, 2000);
-    /* 2000 different documents: mean 200, standard deviation 13.4; six of them, and each counts twice */
+    /* 2000 different documents: mean 200, standard deviation 13.4; six of them, and each counts
+     * twice */
     ck_assert_int_le(llabs(summary.held_out_documents - 400), 2 * 81);
     ck_assert_int_eq(summary.held_out_documents % 2, 0);
     corpus_close(corpus);
@@ -281,7 +285,8 @@ START_TEST(test_corpus_build_stays_within_its_memory)
     ck_assert_int_eq(getrusage(RUSAGE_SELF, &before), 0);
     CHECK_OK(fixture_build(out, "memory", path, 2, 1 << 20, &result, &error), error);
     ck_assert_int_eq(getrusage(RUSAGE_SELF, &after), 0);
-    /* `before` holds the text once; queue, shard and caches come on top, whatever the text's size */
+    /* `before` holds the text once; queue, shard and caches come on top, whatever the text's size
+     */
     ck_assert_int_lt(after.ru_maxrss - before.ru_maxrss, 200 << 10);
     ck_assert_int_lt(after.ru_maxrss, 512 << 10);
 }

@@ -1,4 +1,5 @@
-/* data_pipeline/corpus_shard and corpus_shelf on hand-made content: wide ids, and well-formed files with wrong content. */
+/* data_pipeline/corpus_shard and corpus_shelf on hand-made content: wide ids, and well-formed files
+ * with wrong content. */
 #include "data_pipeline/corpus_shard.h"
 
 #include "data_pipeline/corpus_folder.h"
@@ -27,7 +28,8 @@ START_TEST(test_corpus_shelf_keeps_wide_ids_and_whole_documents)
     CHECK_OK(corpus_shelf_finish(&shelf, &error), error);
     ck_assert_int_eq(shelf.entry_count, 2); /* 1 + 2 + 3 + 4 tokens, then 5 */
     json_t *const nothing = json_array();
-    CHECK_OK(corpus_manifest_write(folder, &facts, shelf.entries, shelf.entry_count, nothing, nothing, &error),
+    CHECK_OK(corpus_manifest_write(folder, &facts, shelf.entries, shelf.entry_count, nothing,
+                                   nothing, &error),
              error);
     json_decref(nothing);
     corpus_shelf_deinit(&shelf);
@@ -94,8 +96,9 @@ END_TEST
 
 int main(void)
 {
-    return suite_run("corpus_shard",
-                     (const TTest *[]){
-                         test_corpus_shelf_keeps_wide_ids_and_whole_documents,
-                         test_corpus_shard_refuses_ids_offsets_and_attributes_that_cannot_be, NULL});
+    return suite_run(
+        "corpus_shard",
+        (const TTest *[]){test_corpus_shelf_keeps_wide_ids_and_whole_documents,
+                          test_corpus_shard_refuses_ids_offsets_and_attributes_that_cannot_be,
+                          NULL});
 }

@@ -1,4 +1,5 @@
-/* data_pipeline/corpus_text and corpus_stream: documents of every kind of file, and what is refused. */
+/* data_pipeline/corpus_text and corpus_stream: documents of every kind of file, and what is
+ * refused. */
 #include "data_pipeline/corpus_text.h"
 
 #include <stdlib.h>
@@ -106,7 +107,8 @@ END_TEST
 
 START_TEST(test_corpus_text_reads_the_text_key_of_json_lines)
 {
-    const char text[] = "{\"text\": \"a\\nb\"}\n\n{\"n\": 1, \"text\": \"c \\u00e9\"}\r\n{\"text\": \"\"}\n";
+    const char text[] =
+        "{\"text\": \"a\\nb\"}\n\n{\"n\": 1, \"text\": \"c \\u00e9\"}\r\n{\"text\": \"\"}\n";
     check_documents("lines.jsonl", text, strlen(text), "a\nb|c \xc3\xa9|");
     check_refused("key.jsonl", "{\"text\": \"a\"}\n{\"txt\": \"b\"}\n", 28, "line 2 at byte 14");
     check_refused("broken.jsonl", "{\"text\": \"a\"}\n{\"text\": \n", 24, "line 2 at byte 14");

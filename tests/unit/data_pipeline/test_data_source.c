@@ -1,5 +1,6 @@
-/* data_pipeline/data_source: what slots hold. Every row once an epoch, nothing lost between documents and rows, batches
- * independent of the order of calls, held-out text apart from training. */
+/* data_pipeline/data_source: what slots hold. Every row once an epoch, nothing lost between
+ * documents and rows, batches independent of the order of calls, held-out text apart from training.
+ */
 #include "data_pipeline/data_source.h"
 
 #include <stdlib.h>
@@ -46,7 +47,8 @@ static struct digest batch_digest(const struct batch *batch)
     digest_stream_init(&stream);
     const size_t tokens = (size_t)batch->token_count * sizeof(int32_t);
     const size_t targets = (size_t)batch->target_count * sizeof(int32_t);
-    digest_stream_add(&stream, batch->starts, ((size_t)batch->sequence_count + 1) * sizeof(int32_t));
+    digest_stream_add(&stream, batch->starts,
+                      ((size_t)batch->sequence_count + 1) * sizeof(int32_t));
     digest_stream_add(&stream, batch->ids, tokens);
     digest_stream_add(&stream, batch->positions, tokens);
     digest_stream_add(&stream, batch->segments, tokens);
@@ -117,7 +119,8 @@ static struct corpus_row row_for(const struct corpus_index *index)
 {
     return (struct corpus_row){
         .ids = memory_take(T, sizeof(int32_t), "test"),
-        .sequence_begins = memory_take((size_t)index->sequences_in_row_max, sizeof(int32_t), "test"),
+        .sequence_begins =
+            memory_take((size_t)index->sequences_in_row_max, sizeof(int32_t), "test"),
         .parts = memory_take((size_t)index->parts_in_row_max, sizeof(struct corpus_part), "test"),
     };
 }
@@ -129,7 +132,8 @@ static void row_release(struct corpus_row *row)
     memory_release(row->ids);
 }
 
-/* Walks all rows of one side: every token of its documents stands in one row, but for what packing may drop. */
+/* Walks all rows of one side: every token of its documents stands in one row, but for what packing
+ * may drop. */
 static void check_index(const struct corpus *corpus, enum data_packing packing, bool held_out)
 {
     const struct corpus_index_options options = {
@@ -143,14 +147,17 @@ static void check_index(const struct corpus *corpus, enum data_packing packing, 
     for (int64_t i = 0; i < index.row_count; i++) {
         corpus_index_read(&index, i, &row);
         ck_assert(row.token_count <= T);
-        ck_assert(packing == DATA_PACKING_DOCUMENT || i + 1 == index.row_count || row.token_count == T);
+        ck_assert(packing == DATA_PACKING_DOCUMENT || i + 1 == index.row_count ||
+                  row.token_count == T);
         used += row.token_count;
         for (int64_t j = 0; j < row.part_count; j++) {
             const struct corpus_part *const part = &row.parts[j];
-            ck_assert(corpus_is_held_out(corpus_document_hash(corpus, part->document), 0.1) == held_out);
+            ck_assert(corpus_is_held_out(corpus_document_hash(corpus, part->document), 0.1) ==
+                      held_out);
             int32_t expected[T];
             corpus_document_copy(corpus, part->document, part->offset, part->count, expected);
-            ck_assert_int_eq(memcmp(expected, row.ids + part->begin, (size_t)part->count * sizeof *expected), 0);
+            ck_assert_int_eq(
+                memcmp(expected, row.ids + part->begin, (size_t)part->count * sizeof *expected), 0);
             int64_t first = part->offset; /* of the document in a count over the whole corpus */
             for (int64_t k = 0; k < part->document; k++) {
                 first += corpus_document_tokens(corpus, k);
@@ -239,7 +246,8 @@ START_TEST(test_data_source_synthetic_slots_are_full_and_masked)
     ck_assert_int_eq(data_source_vocabulary(source), 500);
     ck_assert_int_eq(data_source_slots(source), 4);
     ck_assert(data_source_tokenizer(source) == NULL);
-    const struct tokenizer_specials specials = {.bos = 0, .pad = 1, .eos = 2, .unk = 3, .mask = 499};
+    const struct tokenizer_specials specials = {
+        .bos = 0, .pad = 1, .eos = 2, .unk = 3, .mask = 499};
     for (int64_t step = 1; step < 20; step++) {
         CHECK_OK(data_source_fill(source, step, step % 4, &batch, &error), error);
         check_batch(&batch, &specials);
@@ -268,8 +276,10 @@ START_TEST(test_data_source_refuses_options_that_do_not_fit_and_names_the_key)
 {
     const struct data_options good = options_for("synthetic");
     struct data_options options = good;
-    check_refused(&good, &(struct step_options){.tokens = 8 * T, .slot_tokens = 8 * T + 1}, "step.slot_tokens");
-    check_refused(&good, &(struct step_options){.tokens = 9 * T, .slot_tokens = 8 * T}, "step.tokens");
+    check_refused(&good, &(struct step_options){.tokens = 8 * T, .slot_tokens = 8 * T + 1},
+                  "step.slot_tokens");
+    check_refused(&good, &(struct step_options){.tokens = 9 * T, .slot_tokens = 8 * T},
+                  "step.tokens");
     options.mask_fraction = 1.5;
     check_refused(&options, &STEP, "data.mask_fraction");
     options = good;
@@ -299,7 +309,8 @@ START_TEST(test_data_source_refuses_another_tokenizer)
     fixture_corpus(out, "swap", 20);
     CHECK_OK(path_join(folder, out, "tokenizer", &error), error);
     CHECK_OK(folder_remove(folder, &error), error);
-    CHECK_OK(tokenizer_open(&tokenizer, fixture_golden(other, "tokenizers/bpe_gpt2"), &error), error);
+    CHECK_OK(tokenizer_open(&tokenizer, fixture_golden(other, "tokenizers/bpe_gpt2"), &error),
+             error);
     CHECK_OK(tokenizer_save(tokenizer, folder, &error), error);
     tokenizer_close(tokenizer);
     const struct data_options options = options_for(out);
@@ -312,10 +323,11 @@ int main(void)
 {
     return suite_run(
         "data_source",
-        (const TTest *[]){test_data_source_batches_do_not_depend_on_the_order_of_calls,
-                          test_corpus_index_puts_every_token_of_its_side_into_one_row,
-                          test_data_source_held_out_slots_are_the_same_for_every_seed_and_may_be_empty,
-                          test_data_source_synthetic_slots_are_full_and_masked,
-                          test_data_source_refuses_options_that_do_not_fit_and_names_the_key,
-                          test_data_source_refuses_another_tokenizer, NULL});
+        (const TTest *[]){
+            test_data_source_batches_do_not_depend_on_the_order_of_calls,
+            test_corpus_index_puts_every_token_of_its_side_into_one_row,
+            test_data_source_held_out_slots_are_the_same_for_every_seed_and_may_be_empty,
+            test_data_source_synthetic_slots_are_full_and_masked,
+            test_data_source_refuses_options_that_do_not_fit_and_names_the_key,
+            test_data_source_refuses_another_tokenizer, NULL});
 }

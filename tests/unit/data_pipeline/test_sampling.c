@@ -1,5 +1,6 @@
-/* data_pipeline/sampling: budgets, shares and words, against tests/golden/data/sampling. Statistical bounds are six
- * standard deviations: a right implementation fails once in 10^9 runs, and here the draws are fixed. */
+/* data_pipeline/sampling: budgets, shares and words, against tests/golden/data/sampling.
+ * Statistical bounds are six standard deviations: a right implementation fails once in 10^9 runs,
+ * and here the draws are fixed. */
 #include "data_pipeline/sampling.h"
 
 #include <math.h>
@@ -9,8 +10,10 @@
 
 enum { VOCABULARY = 1000, TOKENS = 126, MASK = 4 };
 
-static const struct tokenizer_specials SPECIALS = {.bos = 0, .pad = 1, .eos = 2, .unk = 3, .mask = MASK};
-static const struct data_options OPTIONS = {.objective = DATA_OBJECTIVE_DYNAMIC_MASK, .mask_copies = 3};
+static const struct tokenizer_specials SPECIALS = {
+    .bos = 0, .pad = 1, .eos = 2, .unk = 3, .mask = MASK};
+static const struct data_options OPTIONS = {.objective = DATA_OBJECTIVE_DYNAMIC_MASK,
+                                            .mask_copies = 3};
 
 struct trial {
     struct sampling_table table;
@@ -26,7 +29,8 @@ struct trial {
 /* Ids 5, 6, …: ordinary ones, with special tokens at 10 and 20. */
 static void trial_init(struct trial *trial, double fraction)
 {
-    *trial = (struct trial){.rules = {.fraction = fraction, .mask_share = 0.8, .random_share = 0.1}};
+    *trial =
+        (struct trial){.rules = {.fraction = fraction, .mask_share = 0.8, .random_share = 0.1}};
     sampling_table_init(&trial->table, NULL, VOCABULARY, SPECIALS);
     sampling_work_init(&trial->work, TOKENS);
     for (int32_t i = 0; i < TOKENS; i++) {
@@ -188,7 +192,8 @@ START_TEST(test_sampling_whole_words_are_predicted_together_within_the_budget)
     struct trial trial;
     trial_init(&trial, 0.15);
     trial.rules.whole_words = true;
-    for (int32_t i = 0; i < TOKENS; i += 3) { /* words of three pieces, but where special tokens stand */
+    for (int32_t i = 0; i < TOKENS;
+         i += 3) { /* words of three pieces, but where special tokens stand */
         trial.table.flags[5 + i] |= SAMPLING_FLAG_BEGINS_WORD;
     }
     int64_t sum = 0;
@@ -215,7 +220,8 @@ static void check_word_example(const json_t *example)
 {
     const json_t *const tokens = json_object_get(example, "tokens");
     const json_t *const groups = json_object_get(example, "groups");
-    const bool wordpiece = strcmp(json_string_value(json_object_get(example, "kind")), "wordpiece") == 0;
+    const bool wordpiece =
+        strcmp(json_string_value(json_object_get(example, "kind")), "wordpiece") == 0;
     const int64_t count = (int64_t)json_array_size(tokens);
     const struct tokenizer_specials none = {-1, -1, -1, -1, -1};
     struct sampling_table table;
@@ -224,7 +230,8 @@ static void check_word_example(const json_t *example)
     int32_t *const words = memory_take((size_t)count, sizeof *words, "test");
     for (int64_t i = 0; i < count; i++) {
         const char *const piece = json_string_value(json_array_get(tokens, (size_t)i));
-        const bool begins = wordpiece ? strncmp(piece, "##", 2) != 0 : strncmp(piece, "\xc4\xa0", 2) == 0;
+        const bool begins =
+            wordpiece ? strncmp(piece, "##", 2) != 0 : strncmp(piece, "\xc4\xa0", 2) == 0;
         table.flags[i] = begins ? SAMPLING_FLAG_BEGINS_WORD : 0;
         ids[i] = (int32_t)i;
     }
@@ -244,7 +251,9 @@ START_TEST(test_sampling_finds_the_words_of_the_golden_examples)
     char path[PATH_BYTES];
     json_t *root;
     struct error error;
-    CHECK_OK(json_read_file(fixture_golden(path, "sampling/whole_words.json"), 1 << 20, &root, &error), error);
+    CHECK_OK(
+        json_read_file(fixture_golden(path, "sampling/whole_words.json"), 1 << 20, &root, &error),
+        error);
     const json_t *const examples = json_object_get(root, "examples");
     ck_assert_uint_gt(json_array_size(examples), 20);
     for (size_t i = 0; i < json_array_size(examples); i++) {
@@ -259,7 +268,8 @@ START_TEST(test_sampling_budgets_lie_between_the_golden_roundings)
     char path[PATH_BYTES];
     json_t *root;
     struct error error;
-    CHECK_OK(json_read_file(fixture_golden(path, "sampling/masking.json"), 1 << 20, &root, &error), error);
+    CHECK_OK(json_read_file(fixture_golden(path, "sampling/masking.json"), 1 << 20, &root, &error),
+             error);
     const json_t *const budgets = json_object_get(root, "budgets");
     ck_assert_uint_gt(json_array_size(budgets), 0);
     for (size_t i = 0; i < json_array_size(budgets); i++) {
