@@ -1,10 +1,14 @@
 /* Packed multi-head attention: for each sequence and head, blocks of query rows against all keys
  * they may see. The products are OpenBLAS's on the packed arrays themselves (leading dimensions 3C
- * and C); only a block of scores exists at a time, in the scratch. forward:  S = scale · Q K', P =
- * exp(S - max), out = (kept P) V · (dropout scale / Σ P) backward: P = exp(S - log_sum), dP = kept
- * (dO V') · dropout scale, dS = P (dP - δ), δ = dO·O per row, dV += (kept P · dropout scale)' dO,
- * dQ = scale · dS K, dK += scale · dS' Q Blocks of the backward go from the last to the first: the
- * last sees every key, so it writes and the others add. */
+ * and C); only a block of scores exists at a time, in the scratch.
+ *
+ *   forward   S = scale · Q K', P = exp(S - max), out = (kept P) V · (dropout scale / Σ P)
+ *   backward  P = exp(S - log_sum), dP = kept (dO V') · dropout scale, δ = Σ P dP / Σ P per row,
+ *             dS = P (dP - δ), dV += (kept P · dropout scale)' dO, dQ = scale · dS K,
+ *             dK += scale · dS' Q
+ *
+ * Blocks of the backward go from the last to the first: the last sees every key, so it writes and
+ * the others add. */
 #include "kernels/cpu/cpu_dropout.h"
 #include "kernels/functions.h"
 
@@ -214,87 +218,43 @@ void OPERATION(attention_forward)(float *out, float *log_sum, const float *qkv,
     }
 }
 
-/* Scores become probabilities, slopes (dP) become dS. */
-static void row_backward(float *scores, float *slopes, float log_sum, float delta, int64_t keys)
+/* Scores become kept probabilities times the dropout's scale, slopes (dO V') become dS. δ = Σ P dP / Σ P comes from the
+ * very P that it is used with, so that each row of dS adds up to zero but for its own rounding: keys' biases have no
+ * gradient in exact arithmetic, and Adam would magnify what δ = dO·O leaves of one. */
+static void row_backward(const struct block *block, int64_t i, float log_sum)
 {
+    float *const scores = block->scores + i * block->stride;
+    float *const slopes = block->slopes + i * block->stride;
+    const uint8_t *const kept = block->kept + i * block->kept_stride;
+    const int64_t keys = block_visible(block, i);
+    if (block->dropout != NULL) {
+        row_drop(slopes, kept, keys);
+        row_scale(slopes, block->dropout->scale, keys);
+    }
+    row_exp(scores, log_sum, keys);
     SIMD
     for (int64_t j = 0; j < keys; j++) {
-        const float p = function_exp(scores[j] - log_sum);
-        scores[j] = p;
-        slopes[j] = p * (slopes[j] - delta);
+        slopes[j] *= scores[j];
     }
-}
-
-/* The same with dropout: scores become kept probabilities times its scale. */
-static inline void drop_element(float *score, float *slope, uint32_t word, int l, float scale,
-                                float log_sum, float delta)
-{
-    const float p = function_exp(*score - log_sum);
-    *score = dropout_select(word, l, p * scale);
-    *slope = p * (dropout_select(word, l, *slope * scale) - delta);
-}
-
-static void row_backward_drop(float *scores, float *slopes, const uint8_t *kept, float scale,
-                              float log_sum, float delta, int64_t keys)
-{
-    int64_t j = 0;
-    for (; j + 32 <= keys; j += 32) {
-        const uint32_t word = kept_word(kept, j, keys);
-        SIMD
-        for (int l = 0; l < 32; l++) {
-            drop_element(scores + j + l, slopes + j + l, word, l, scale, log_sum, delta);
-        }
+    const float delta = lanes_sum(slopes, keys) / lanes_sum(scores, keys);
+    SIMD
+    for (int64_t j = 0; j < keys; j++) {
+        slopes[j] -= scores[j] * delta;
     }
-    if (j < keys) {
-        const uint32_t word = kept_word(kept, j, keys);
-        for (int l = 0; j + l < keys; l++) {
-            drop_element(scores + j + l, slopes + j + l, word, l, scale, log_sum, delta);
-        }
+    if (block->dropout != NULL) {
+        row_drop(scores, kept, keys);
+        row_scale(scores, block->dropout->scale, keys);
     }
-}
-
-/* Σ a·b in the order of sums over columns. */
-static float row_dot(const float *a, const float *b, int64_t count)
-{
-    struct lanes sum = lanes_zero();
-    int64_t j = 0;
-    for (; j + KERNELS_LANES <= count; j += KERNELS_LANES) {
-        sum = lanes_add(sum, lanes_multiply(lanes_load(a + j), lanes_load(b + j)));
-    }
-    const int64_t left = count - j;
-    const struct lanes rest =
-        lanes_multiply(lanes_load_part(a + j, left), lanes_load_part(b + j, left));
-    return lanes_total(lanes_add(sum, rest));
+    row_clear(scores, keys, block->keys);
+    row_clear(slopes, keys, block->keys);
 }
 
 struct backward {
     float *d_qkv;
     const float *d_out;
-    const float *out;
     const float *log_sum;
     const float *qkv;
 };
-
-static void block_slopes(const struct block *block, const struct backward *backward,
-                         const float *d_rows)
-{
-    const float *const rows = backward->out + block->first * block->c + block->head * block->width;
-    const float *const logs = backward->log_sum + block->head * block->n + block->first;
-    for (int64_t i = 0; i < block->rows; i++) {
-        float *const scores = block->scores + i * block->stride;
-        float *const slopes = block->slopes + i * block->stride;
-        const int64_t keys = block_visible(block, i);
-        const float delta = row_dot(d_rows + i * block->c, rows + i * block->c, block->width);
-        if (block->dropout == NULL) {
-            row_backward(scores, slopes, logs[i], delta, keys);
-        } else {
-            row_backward_drop(scores, slopes, block->kept + i * block->kept_stride,
-                              block->dropout->scale, logs[i], delta, keys);
-        }
-        row_clear(scores, keys, block->keys);
-        row_clear(slopes, keys, block->keys);
-    }
-}
 
 static void block_backward(const struct block *block, const struct backward *backward, bool first)
 {
@@ -310,7 +270,9 @@ static void block_backward(const struct block *block, const struct backward *bac
     block_dropout(block);
     matmul_openblas(false, true, block->rows, block->keys, block->width, 1.0F, d_rows, block->c,
                     qkv + v, ld, 0.0F, block->slopes, block->stride);
-    block_slopes(block, backward, d_rows);
+    for (int64_t i = 0; i < block->rows; i++) {
+        row_backward(block, i, backward->log_sum[block->head * block->n + block->first + i]);
+    }
     matmul_openblas(true, false, block->keys, block->width, block->rows, 1.0F, block->scores,
                     block->stride, d_rows, block->c, before, backward->d_qkv + v, ld);
     matmul_openblas(false, false, block->rows, block->width, block->keys, block->scale,
@@ -323,8 +285,9 @@ void OPERATION(attention_backward)(float *d_qkv, const float *d_out, const float
                                    const float *log_sum, const float *qkv,
                                    const struct kernels_attention_shape *shape, float *scratch)
 {
+    (void)out; /* other levels take δ from it */
     struct block block = block_make(shape, scratch);
-    const struct backward backward = {d_qkv, d_out, out, log_sum, qkv};
+    const struct backward backward = {d_qkv, d_out, log_sum, qkv};
     for (int64_t b = 0; b < shape->sequence_count; b++) {
         const int64_t start = shape->starts[b];
         const int64_t end = shape->starts[b + 1];
