@@ -27,7 +27,12 @@ enum kernels_level {
     KERNELS_LEVEL_AVX512,    /* x86-64-v4; OpenBLAS family "SkylakeX" */
 };
 
-enum kernels_activation { KERNELS_ACTIVATION_GELU, KERNELS_ACTIVATION_GELU_TANH, KERNELS_ACTIVATION_RELU };
+enum kernels_activation {
+    KERNELS_ACTIVATION_GELU,
+    KERNELS_ACTIVATION_GELU_TANH,
+    KERNELS_ACTIVATION_RELU,
+    KERNELS_ACTIVATION_TANH, /* poolers */
+};
 
 /* Which keys a query sees within its own sequence. */
 enum kernels_attention { KERNELS_ATTENTION_FULL, KERNELS_ATTENTION_CAUSAL };

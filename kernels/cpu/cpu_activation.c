@@ -41,6 +41,12 @@ static void row_forward(float *out, const float *pre, enum kernels_activation ki
             out[j] = relu(pre[j]);
         }
         break;
+    case KERNELS_ACTIVATION_TANH:
+        SIMD
+        for (int64_t j = 0; j < c; j++) {
+            out[j] = function_tanh(pre[j]);
+        }
+        break;
     }
 }
 
@@ -64,6 +70,12 @@ static void row_backward(float *d_pre, const float *d_out, const float *pre,
         SIMD
         for (int64_t j = 0; j < c; j++) {
             d_pre[j] = d_out[j] * relu_slope(pre[j]);
+        }
+        break;
+    case KERNELS_ACTIVATION_TANH:
+        SIMD
+        for (int64_t j = 0; j < c; j++) {
+            d_pre[j] = d_out[j] * function_tanh_slope(pre[j]);
         }
         break;
     }

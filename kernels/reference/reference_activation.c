@@ -9,6 +9,8 @@ static float activation(float x, enum kernels_activation kind)
         return function_gelu(x);
     case KERNELS_ACTIVATION_GELU_TANH:
         return function_gelu_tanh(x);
+    case KERNELS_ACTIVATION_TANH:
+        return function_tanh(x);
     case KERNELS_ACTIVATION_RELU:
         break;
     }
@@ -22,6 +24,8 @@ static float activation_slope(float x, enum kernels_activation kind)
         return function_gelu_slope(x);
     case KERNELS_ACTIVATION_GELU_TANH:
         return function_gelu_tanh_slope(x);
+    case KERNELS_ACTIVATION_TANH:
+        return function_tanh_slope(x);
     case KERNELS_ACTIVATION_RELU:
         break;
     }

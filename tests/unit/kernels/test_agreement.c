@@ -157,7 +157,7 @@ static void run_norm(const struct kernels *kernels, struct bench *bench, int64_t
 static void run_activation(const struct kernels *kernels, struct bench *bench, int64_t n, int64_t c)
 {
     const float *const bias = bench_floats(bench, c, 1);
-    for (int kind = KERNELS_ACTIVATION_GELU; kind <= KERNELS_ACTIVATION_RELU; kind++) {
+    for (int kind = KERNELS_ACTIVATION_GELU; kind <= KERNELS_ACTIVATION_TANH; kind++) {
         float *const pre = bench_floats(bench, n * c, kind == KERNELS_ACTIVATION_GELU ? 16 : 7);
         float *const out = bench_floats(bench, n * c, 1);
         float *const d_out = bench_floats(bench, n * c, 1);

@@ -119,6 +119,32 @@ START_TEST(test_activations_stay_finite_for_every_finite_input)
 }
 END_TEST
 
+START_TEST(test_tanh_and_its_slope_keep_their_relative_accuracy)
+{
+    double worst = 0;
+    double worst_slope = 0;
+    for (int i = -1000000; i <= 1000000; i++) {
+        const float x = (float)i * 0x1p-16F + 0x1p-20F;
+        const double e = exp(-2.0 * fabs((double)x));
+        const double slope = 4.0 * e / ((1.0 + e) * (1.0 + e));
+        worst = fmax(worst, ulps(function_tanh(x), tanh((double)x)));
+        worst_slope = fmax(worst_slope, fabs((double)function_tanh_slope(x) / slope - 1.0));
+    }
+    ck_assert_msg(worst < 2.0, "%g ulp", worst);
+    ck_assert_msg(worst_slope < 5e-7, "slope %g", worst_slope);
+}
+END_TEST
+
+START_TEST(test_tanh_meets_its_limits)
+{
+    ck_assert(function_tanh(0.0F) == 0.0F && function_tanh_slope(0.0F) == 1.0F);
+    ck_assert(function_tanh(1e-30F) == 1e-30F);
+    ck_assert(function_tanh(3.4e38F) == 1.0F && function_tanh_slope(3.4e38F) == 0.0F);
+    ck_assert(function_tanh(-INFINITY) == -1.0F && function_tanh_slope(-INFINITY) == 0.0F);
+    ck_assert(isnan(function_tanh(NAN)) && isnan(function_tanh_slope(NAN)));
+}
+END_TEST
+
 START_TEST(test_log_is_within_two_ulp)
 {
     double worst = 0;
@@ -144,5 +170,6 @@ int main(void)
                           test_both_tails_of_the_normal_distribution_keep_their_relative_accuracy,
                           test_activations_and_slopes_follow_their_formulas,
                           test_activations_stay_finite_for_every_finite_input,
-                          test_log_is_within_two_ulp, NULL});
+                          test_tanh_and_its_slope_keep_their_relative_accuracy,
+                          test_tanh_meets_its_limits, test_log_is_within_two_ulp, NULL});
 }

@@ -110,7 +110,8 @@ START_TEST(test_activations)
         enum kernels_activation kind;
     } files[] = {{"ops/gelu_erf.safetensors", KERNELS_ACTIVATION_GELU},
                  {"ops/gelu_tanh.safetensors", KERNELS_ACTIVATION_GELU_TANH},
-                 {"ops/relu.safetensors", KERNELS_ACTIVATION_RELU}};
+                 {"ops/relu.safetensors", KERNELS_ACTIVATION_RELU},
+                 {"ops/tanh.safetensors", KERNELS_ACTIVATION_TANH}};
     for (int64_t i = 0; i < ARRAY_LENGTH(files); i++) {
         struct kernels kernels;
         struct golden_file file;
