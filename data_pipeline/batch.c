@@ -11,7 +11,12 @@ void batch_init(struct batch *batch, const struct batch_limits *limits)
     const size_t tokens = (size_t)limits->token_count;
     const size_t targets = (size_t)limits->target_count;
     /* `starts` comes first: it is the block that batch_deinit releases. */
-    int32_t *const block = memory_take(starts + 3 * tokens + 2 * targets, sizeof *block, "batch");
+    const size_t always = starts + 3 * tokens + 2 * targets;
+    const size_t optional = starts + 3 * targets;
+    int32_t *const block = memory_take(always + optional, sizeof *block, "batch");
+    for (size_t i = 0; i < optional; i++) {
+        block[always + i] = -1;
+    }
     *batch = (struct batch){
         .starts = block,
         .ids = block + starts,
@@ -19,6 +24,10 @@ void batch_init(struct batch *batch, const struct batch_limits *limits)
         .segments = block + starts + 2 * tokens,
         .target_rows = block + starts + 3 * tokens,
         .target_ids = block + starts + 3 * tokens + targets,
+        .sequence_labels = block + always,
+        .left_rows = block + always + starts,
+        .right_rows = block + always + starts + targets,
+        .span_places = block + always + starts + 2 * targets,
     };
 }
 

@@ -18,6 +18,13 @@ struct batch {
     int32_t *segments;      /* (N) segment ids, or NULL where the family has none */
     int32_t *target_rows;   /* (K) rows that are predicted, ascending */
     int32_t *target_ids;    /* (K) the ids that stand there in the text */
+    int32_t *sequence_labels; /* (B) 0 in order, 1 not: next sentence or sentence order; -1: none */
+    int32_t *left_rows;       /* (K) row before the target's span; -1: this target has no boundary */
+    int32_t *right_rows;      /* (K) row behind it; -1 with left_rows */
+    int32_t *span_places;     /* (K) the target's place in its span, from 0; -1 with left_rows */
+    float sequence_weight;    /* of one sequence label's loss in units of one target's: the step's
+                                 planned targets per planned label, so that both means weigh the same
+                                 once the sum is divided by the targets; 0 if nothing is labelled */
     struct random_key dropout_key; /* for this step and slot; counters name layer, place and element */
 };
 
@@ -28,7 +35,8 @@ struct batch_limits {
     int64_t target_count;
 };
 
-/* Takes the arrays (segments too) for `limits` in one block; release with batch_deinit. */
+/* Takes the arrays (all of them) for `limits` in one block; release with batch_deinit. Labels and boundaries are
+ * "none" until somebody sets them. */
 void batch_init(struct batch *batch, const struct batch_limits *limits);
 void batch_deinit(struct batch *batch); /* accepts a zeroed batch */
 
