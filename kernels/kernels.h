@@ -34,8 +34,12 @@ enum kernels_activation {
     KERNELS_ACTIVATION_TANH, /* poolers */
 };
 
-/* Which keys a query sees within its own sequence. */
-enum kernels_attention { KERNELS_ATTENTION_FULL, KERNELS_ATTENTION_CAUSAL };
+/* Which keys a query sees within its own sequence: all, those up to its own, or what a list says. */
+enum kernels_attention {
+    KERNELS_ATTENTION_FULL,
+    KERNELS_ATTENTION_CAUSAL,
+    KERNELS_ATTENTION_VISIBLE, /* struct kernels_visibility */
+};
 
 /* Dropout of a tensor: element i is kept where the 16-bit value number i of the stream (key, site) is at least
  * `threshold`; kept values are multiplied by scale = 65536 / (65536 - threshold). Value i is half (i mod 8) of
@@ -47,6 +51,14 @@ struct kernels_dropout {
     float scale;
 };
 
+/* Any visibility within a sequence (knowledge trees), in a few numbers a row instead of a matrix: each query row has a
+ * list of key intervals. Rows that see the same (the trunk of a tree, the tokens of one branch) may share a list. A row
+ * that sees nothing gets out 0 and log_sum +infinity and takes no part in gradients. */
+struct kernels_visibility {
+    const int32_t *lists;     /* (N, 2): of each query row, its first interval and the one behind its last */
+    const int32_t *intervals; /* (any, 2): keys [from, to), from < to, offsets in the sequence; a list ascends */
+};
+
 struct kernels_attention_shape {
     int64_t sequence_count;  /* B */
     const int32_t *starts;   /* (B + 1) */
@@ -55,6 +67,7 @@ struct kernels_attention_shape {
     enum kernels_attention kind;
     float scale;             /* 1 / sqrt(D) */
     struct kernels_dropout dropout; /* of probabilities; element index: see attention_forward */
+    const struct kernels_visibility *visibility; /* KERNELS_ATTENTION_VISIBLE only */
 };
 
 /* In double, because 1 - beta2 of a float 0.999 is already wrong in the fifth digit; each factor that the formula of
@@ -83,12 +96,13 @@ struct kernels {
      * position, type NULL: the family has none. */
     void (*embedding_forward)(float *out /* (N, C) */, const float *word, const float *position,
                               const float *type, const int32_t *ids, const int32_t *positions,
-                              const int32_t *segments, int64_t position_offset, int64_t n, int64_t c);
+                              const int32_t *segments, int64_t position_offset, int64_t n,
+                              int64_t c);
     /* Adds rows of d_out to the three tables in ascending row order; the word row `pad_id` gets none (-1: all do).
      * Any table may be NULL: left out. */
     void (*embedding_backward)(float *d_word, float *d_position, float *d_type, const float *d_out,
-                               const int32_t *ids, const int32_t *positions, const int32_t *segments,
-                               int64_t position_offset, int64_t pad_id, int64_t n, int64_t c);
+                               const int32_t *ids, const int32_t *positions,
+                               const int32_t *segments, int64_t position_offset, int64_t pad_id, int64_t n, int64_t c);
 
     /* Kept-bits of a dropout for `count` elements: bit i of `bits` ((count + 31) / 32 words). */
     void (*dropout_bits)(uint32_t *bits, const struct kernels_dropout *dropout, int64_t count);
@@ -97,8 +111,8 @@ struct kernels {
                           int64_t count);
 
     /* sum = residual + dropout(x + bias); normed = (sum - mean)·rstd·gain + shift, over each row; variance biased, in
-     * two passes. residual, bias, bits may be NULL. `sum` may be `x` or `residual`, `normed` may be `x` if `sum` is not.
-     * normed NULL: only the sum (mean, rstd, gain, shift are not used). Bit i·C + j of `bits` is element (i, j). */
+     * two passes. residual, bias, bits may be NULL. `sum` may be `x` or `residual`, `normed` may be `x` if `sum` is
+     * not. normed NULL: only the sum (mean, rstd, gain, shift are not used). Bit i·C + j of `bits` is element (i, j). */
     void (*residual_norm_forward)(float *sum, float *normed, float *mean, float *rstd,
                                   const float *residual, const float *x, const float *bias,
                                   const uint32_t *bits, float scale, const float *gain,
@@ -122,8 +136,8 @@ struct kernels {
     void (*bias_backward)(float *d_bias, const float *d_out, int64_t n, int64_t c);
 
     /* Packed multi-head attention: sequences do not see each other. qkv (N, 3C): columns [0, C) query, [C, 2C) key,
-     * [2C, 3C) value, head h at h·D in each. out (N, C). log_sum (H, N): log of the softmax denominator per row, all that
-     * is kept for backward. Dropout element of query row q, key at offset j in its sequence, head h:
+     * [2C, 3C) value, head h at h·D in each. out (N, C). log_sum (H, N): log of the softmax denominator per row, all
+     * that is kept for backward. Dropout element of query row q, key at offset j in its sequence, head h:
      * (h · N + q) · T_max + j with T_max the longest sequence, rounded up to 8.
      * scratch: attention_scratch() floats, which is a block of query rows by one sequence's keys. */
     void (*attention_forward)(float *out, float *log_sum, const float *qkv,
@@ -142,7 +156,8 @@ struct kernels {
     /* Rows of logits (count, V), V >= 1, bias (V) or NULL added first. Σ exp(x - max) goes in blocks of KERNELS_BLOCK
      * columns, which are added in double, ascending. Adds Σ (log Σ exp - logit[target]) to *loss_sum (double,
      * ascending rows) and the number of rows whose largest logit (lowest id on ties) is the target to *correct. With
-     * `gradient_scale` != 0 the logits become gradient_scale · (softmax - one_hot); with 0 they are left with the bias added. */
+     * `gradient_scale` != 0 the logits become gradient_scale · (softmax - one_hot); with 0 they are left with the bias
+     * added. */
     void (*softmax_cross_entropy)(float *logits, const float *bias, const int32_t *targets,
                                   float gradient_scale, double *loss_sum, int64_t *correct,
                                   int64_t count, int64_t v);

@@ -27,6 +27,7 @@ struct block {
     int64_t stride;  /* between rows of scores in the scratch */
     int64_t longest; /* sequence, rounded up to 8: the stride of dropout elements */
     bool causal;
+    const struct kernels_visibility *visibility; /* NULL: all keys, or those up to the query */
     float scale;
     const struct kernels_dropout *dropout; /* NULL: none */
     float *scores;
@@ -64,6 +65,8 @@ static struct block block_make(const struct kernels_attention_shape *shape, floa
                           .width = shape->head_width,
                           .longest = rounded_up(longest, 8),
                           .causal = shape->kind == KERNELS_ATTENTION_CAUSAL,
+                          .visibility =
+                              shape->kind == KERNELS_ATTENTION_VISIBLE ? shape->visibility : NULL,
                           .scale = shape->scale,
                           .dropout = shape->dropout.threshold == 0 ? NULL : &shape->dropout,
                           .scores = scratch,
@@ -154,6 +157,40 @@ static void row_scale(float *values, float factor, int64_t count)
     }
 }
 
+static void row_hide(float *scores, int64_t from, int64_t to)
+{
+    SIMD
+    for (int64_t j = from; j < to; j++) {
+        scores[j] = -__builtin_inff();
+    }
+}
+
+/* Scores of keys that query row `row` of the block does not see become -infinity. */
+static void block_hide(const struct block *block, int64_t row)
+{
+    if (block->visibility == NULL) {
+        return;
+    }
+    float *const scores = block->scores + row * block->stride;
+    const int32_t *const list = block->visibility->lists + 2 * (block->first + row);
+    int64_t from = 0;
+    for (int64_t i = list[0]; i < list[1]; i++) {
+        row_hide(scores, from, block->visibility->intervals[2 * i]);
+        from = block->visibility->intervals[2 * i + 1];
+    }
+    row_hide(scores, from, block->keys);
+}
+
+/* Whether query row `row` of the block sees no key at all. */
+static bool block_blind(const struct block *block, int64_t row)
+{
+    if (block->visibility == NULL) {
+        return false;
+    }
+    const int32_t *const list = block->visibility->lists + 2 * (block->first + row);
+    return list[0] == list[1];
+}
+
 static void row_clear(float *values, int64_t from, int64_t to)
 {
     memset(values + from, 0, (size_t)(to - from) * sizeof *values);
@@ -182,11 +219,13 @@ static void block_forward(const struct block *block, float *out, float *log_sum,
     for (int64_t i = 0; i < block->rows; i++) {
         float *const row = block->scores + i * block->stride;
         const int64_t keys = block_visible(block, i);
+        block_hide(block, i);
         const float most = lanes_max(row, keys);
-        row_exp(row, most, keys);
+        const bool blind = block_blind(block, i);
+        row_exp(row, blind ? 0.0F : most, keys);
         const float sum = lanes_sum(row, keys);
-        logs[i] = (float)((double)most + function_log((double)sum));
-        factors[i] = 1.0F / sum;
+        logs[i] = blind ? __builtin_inff() : (float)((double)most + function_log((double)sum));
+        factors[i] = blind ? 0.0F : 1.0F / sum;
         if (block->dropout != NULL) {
             factors[i] *= block->dropout->scale;
             row_drop(row, block->kept + i * block->kept_stride, keys);
@@ -227,6 +266,12 @@ static void row_backward(const struct block *block, int64_t i, float log_sum)
     float *const slopes = block->slopes + i * block->stride;
     const uint8_t *const kept = block->kept + i * block->kept_stride;
     const int64_t keys = block_visible(block, i);
+    if (block_blind(block, i)) {
+        row_clear(scores, 0, block->keys);
+        row_clear(slopes, 0, block->keys);
+        return;
+    }
+    block_hide(block, i);
     if (block->dropout != NULL) {
         row_drop(slopes, kept, keys);
         row_scale(slopes, block->dropout->scale, keys);

@@ -73,6 +73,21 @@ static double score(const struct query *query, int64_t j)
                                              query->shape->head_width);
 }
 
+static bool query_sees(const struct query *query, int64_t j)
+{
+    if (query->shape->kind != KERNELS_ATTENTION_VISIBLE) {
+        return true;
+    }
+    const struct kernels_visibility *const visibility = query->shape->visibility;
+    const int32_t *const list = visibility->lists + 2 * query->row;
+    for (int64_t i = list[0]; i < list[1]; i++) {
+        if (j >= visibility->intervals[2 * i] && j < visibility->intervals[2 * i + 1]) {
+            return true;
+        }
+    }
+    return false;
+}
+
 static double dropout_factor(const struct query *query, int64_t j)
 {
     const struct kernels_dropout *const dropout = &query->shape->dropout;
@@ -94,19 +109,20 @@ static void query_forward(const struct query *query, void *context)
     const int64_t width = query->shape->head_width;
     double most = -(double)INFINITY;
     for (int64_t j = 0; j < query->keys; j++) {
-        most = fmax(most, score(query, j));
+        most = query_sees(query, j) ? fmax(most, score(query, j)) : most;
     }
     double sum = 0;
     for (int64_t j = 0; j < query->keys; j++) {
-        sum += exp(score(query, j) - most);
+        sum += query_sees(query, j) ? exp(score(query, j) - most) : 0.0;
     }
-    const double log_sum = most + log(sum);
+    const double log_sum = sum == 0.0 ? (double)INFINITY : most + log(sum);
     forward->log_sum[query->head * query->n + query->row] = (float)log_sum;
     for (int64_t d = 0; d < width; d++) {
         double value = 0;
         for (int64_t j = 0; j < query->keys; j++) {
             const float *const v = query->qkv + part_at(query, query->first + j, 2);
-            value += dropout_factor(query, j) * exp(score(query, j) - log_sum) * (double)v[d];
+            const double p = query_sees(query, j) ? exp(score(query, j) - log_sum) : 0.0;
+            value += dropout_factor(query, j) * p * (double)v[d];
         }
         forward->out[query->row * query->c + query->head * width + d] = (float)value;
     }
@@ -142,7 +158,7 @@ static void query_backward(const struct query *query, void *context)
         const float *const v = query->qkv + part_at(query, query->first + j, 2);
         float *const d_k = backward->d_qkv + part_at(query, query->first + j, 1);
         float *const d_v = backward->d_qkv + part_at(query, query->first + j, 2);
-        const double p = exp(score(query, j) - log_sum);
+        const double p = query_sees(query, j) ? exp(score(query, j) - log_sum) : 0.0;
         const double factor = dropout_factor(query, j);
         const double d_score = scale * p * (factor * dot(d_out, v, width) - delta);
         for (int64_t d = 0; d < width; d++) {

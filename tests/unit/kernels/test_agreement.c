@@ -237,6 +237,20 @@ static void run_matmul(const struct kernels *kernels, struct bench *bench, int64
     }
 }
 
+/* Rows of the sequence [start, end) see themselves, up to two behind and one halfway to the start.
+ */
+static void visibility_fill(int32_t *lists, int32_t *intervals, int32_t start, int32_t end)
+{
+    for (int32_t row = start; row < end; row++) {
+        const int32_t place = row - start;
+        const int32_t pair[] = {place / 2, place / 2 + 1, place,
+                                place + 3 < end - start ? place + 3 : end - start};
+        memcpy(intervals + 4 * row, pair, sizeof pair);
+        lists[2 * row] = 2 * row + (place == 0 ? 1 : 0);
+        lists[2 * row + 1] = 2 * row + 2;
+    }
+}
+
 /* Sequences of lengths 1, 0 and the rest; `c` becomes the head width. */
 static void run_attention(const struct kernels *kernels, struct bench *bench, int64_t n, int64_t c,
                           enum kernels_attention kind, double rate)
@@ -244,13 +258,20 @@ static void run_attention(const struct kernels *kernels, struct bench *bench, in
     enum { HEADS = 3 };
     const int32_t starts[] = {0, n > 0 ? 1 : 0, n > 0 ? 1 : 0, (int32_t)n};
     const int64_t longest = n > 1 ? n - 1 : n;
-    const struct kernels_attention_shape shape = {.sequence_count = 3,
-                                                  .starts = starts,
-                                                  .heads = HEADS,
-                                                  .head_width = c,
-                                                  .kind = kind,
-                                                  .scale = (float)(1.0 / sqrt((double)c)),
-                                                  .dropout = test_dropout(rate)};
+    struct kernels_attention_shape shape = {.sequence_count = 3,
+                                            .starts = starts,
+                                            .heads = HEADS,
+                                            .head_width = c,
+                                            .kind = kind,
+                                            .scale = (float)(1.0 / sqrt((double)c)),
+                                            .dropout = test_dropout(rate)};
+    int32_t *const lists = bench_take(bench, 2 * n, sizeof *lists, false);
+    int32_t *const intervals = bench_take(bench, 4 * n, sizeof *intervals, false);
+    const struct kernels_visibility visibility = {lists, intervals};
+    for (int64_t b = 0; b < shape.sequence_count; b++) {
+        visibility_fill(lists, intervals, starts[b], starts[b + 1]);
+    }
+    shape.visibility = &visibility;
     const float *const qkv = bench_floats(bench, n * 3 * HEADS * c, 2);
     const float *const d_out = bench_floats(bench, n * HEADS * c, 1);
     float *const out = bench_floats(bench, n * HEADS * c, 1);
@@ -281,6 +302,12 @@ static void run_attention_causal(const struct kernels *kernels, struct bench *be
     run_attention(kernels, bench, n, c, KERNELS_ATTENTION_CAUSAL, 0.1);
 }
 
+static void run_attention_visible(const struct kernels *kernels, struct bench *bench, int64_t n,
+                                  int64_t c)
+{
+    run_attention(kernels, bench, n, c, KERNELS_ATTENTION_VISIBLE, 0.1);
+}
+
 /* Distances: a dot product of k terms is off by about sqrt(k) · 6e-8 of its terms' norm;
  * attention's backward chains four of them and a float log_sum. */
 static const struct {
@@ -302,6 +329,7 @@ static const struct {
     {"attention", run_attention_full, 3e-6, 64},
     {"attention with dropout", run_attention_dropout, 3e-6, 64},
     {"causal attention", run_attention_causal, 3e-6, 64},
+    {"visible attention", run_attention_visible, 3e-6, 64},
 };
 
 static const int64_t rows_of[] = {0, 1, 7, 130};

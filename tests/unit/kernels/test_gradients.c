@@ -184,6 +184,11 @@ END_TEST
 /* Sequences of 4, 0 and 5 tokens. */
 static const int32_t starts[] = {0, 4, 4, 9};
 
+/* A tree of 4 trunk tokens with one branch, and one of 5 whose last token sees nothing. */
+static const int32_t lists[2 * N] = {0, 1, 0, 1, 1, 3, 0, 1, 3, 4, 4, 6, 3, 4, 4, 6, 6, 6};
+static const int32_t intervals[] = {0, 4, 0, 1, 2, 3, 1, 3, 0, 2, 3, 5};
+static const struct kernels_visibility visibility = {lists, intervals};
+
 static struct kernels_attention_shape attention_shape(const struct problem *p)
 {
     return (struct kernels_attention_shape){.sequence_count = 3,
@@ -192,7 +197,8 @@ static struct kernels_attention_shape attention_shape(const struct problem *p)
                                             .head_width = WIDTH,
                                             .kind = p->attention,
                                             .scale = 1.0F,
-                                            .dropout = p->dropout};
+                                            .dropout = p->dropout,
+                                            .visibility = &visibility};
 }
 
 static double attention_scalar(struct problem *p)
@@ -202,14 +208,14 @@ static double attention_scalar(struct problem *p)
     return weighted(p);
 }
 
-START_TEST(test_attention_full_and_causal_with_and_without_dropout)
+START_TEST(test_attention_of_every_kind_with_and_without_dropout)
 {
     struct kernels kernels;
     struct problem *const p = problem_take(&kernels, _i);
-    for (int kind = 0; kind < 4; kind++) {
+    for (int kind = 0; kind < 6; kind++) {
         float d_qkv[FLOATS_MAX];
-        p->attention = kind % 2 == 0 ? KERNELS_ATTENTION_FULL : KERNELS_ATTENTION_CAUSAL;
-        p->dropout = kernels_dropout_make(kind / 2 == 0 ? 0.0 : 0.25, p->dropout.key, 3);
+        p->attention = (enum kernels_attention)(kind % 3);
+        p->dropout = kernels_dropout_make(kind / 3 == 0 ? 0.0 : 0.25, p->dropout.key, 3);
         (void)attention_scalar(p);
         const struct kernels_attention_shape shape = attention_shape(p);
         kernels.attention_backward(d_qkv, p->weight, p->out, p->log_sum, p->x, &shape, p->scratch);
@@ -325,7 +331,7 @@ int main(void)
     return suite_run_loop(
         "kernels gradients",
         (const TTest *[]){test_norm_with_bias_dropout_and_residual, test_activations,
-                          test_attention_full_and_causal_with_and_without_dropout,
+                          test_attention_of_every_kind_with_and_without_dropout,
                           test_softmax_cross_entropy, test_embedding, test_rows, test_linear, NULL},
         2);
 }
