@@ -76,6 +76,14 @@ enum status kernels_open(struct kernels *kernels, enum kernels_level level, stru
     return STATUS_OK;
 }
 
+double kernels_trust_ratio(double weights_square_sum, double direction_square_sum)
+{
+    if (weights_square_sum == 0.0 || direction_square_sum == 0.0) {
+        return 1.0;
+    }
+    return sqrt(weights_square_sum) / sqrt(direction_square_sum);
+}
+
 struct kernels_dropout kernels_dropout_make(double rate, struct random_key key, uint64_t site)
 {
     INVARIANT(rate >= 0.0 && rate < 1.0);

@@ -102,7 +102,8 @@ struct kernels {
      * Any table may be NULL: left out. */
     void (*embedding_backward)(float *d_word, float *d_position, float *d_type, const float *d_out,
                                const int32_t *ids, const int32_t *positions,
-                               const int32_t *segments, int64_t position_offset, int64_t pad_id, int64_t n, int64_t c);
+                               const int32_t *segments, int64_t position_offset, int64_t pad_id,
+                               int64_t n, int64_t c);
 
     /* Kept-bits of a dropout for `count` elements: bit i of `bits` ((count + 31) / 32 words). */
     void (*dropout_bits)(uint32_t *bits, const struct kernels_dropout *dropout, int64_t count);
@@ -112,7 +113,8 @@ struct kernels {
 
     /* sum = residual + dropout(x + bias); normed = (sum - mean)·rstd·gain + shift, over each row; variance biased, in
      * two passes. residual, bias, bits may be NULL. `sum` may be `x` or `residual`, `normed` may be `x` if `sum` is
-     * not. normed NULL: only the sum (mean, rstd, gain, shift are not used). Bit i·C + j of `bits` is element (i, j). */
+     * not. normed NULL: only the sum (mean, rstd, gain, shift are not used). Bit i·C + j of `bits` is element
+     * (i, j). */
     void (*residual_norm_forward)(float *sum, float *normed, float *mean, float *rstd,
                                   const float *residual, const float *x, const float *bias,
                                   const uint32_t *bits, float scale, const float *gain,
@@ -176,6 +178,18 @@ struct kernels {
      * w -= (rate·correction1) · (m / (sqrt(v·correction2) + epsilon)). */
     void (*adamw)(float *weights, float *first, float *second, const float *gradient,
                   const struct kernels_adamw *options, int64_t count);
+
+    /* LAMB, in parts because its step needs the norms of a whole tensor:
+     * moments: g, m, v as in adamw; direction: r = (m·correction1) / (sqrt(v·correction2) + epsilon) + decay·w, from the
+     * new moments and the old weights; apply: w -= step·r, step = rate · kernels_trust_ratio(Σ w², Σ r²).
+     * Both sums are square_sum() of the tensor's part in each fixed block of the flat space, added in index order; the
+     * direction is cheap enough to be computed again for apply, so a block of it is all the memory that it takes.
+     * correction1 = correction2 = 1: no bias correction (here and in adamw, as the original BERT has it). */
+    void (*lamb_moments)(float *first, float *second, const float *gradient,
+                         const struct kernels_adamw *options, int64_t count);
+    void (*lamb_direction)(float *direction, const float *weights, const float *first,
+                           const float *second, const struct kernels_adamw *options, int64_t count);
+    void (*lamb_apply)(float *weights, const float *direction, double step, int64_t count);
 };
 
 /* The best level that this processor runs. */
@@ -189,6 +203,9 @@ const char *kernels_level_name(enum kernels_level level); /* "reference", "avx2"
  * STATUS_INPUT if this processor cannot run `level`, STATUS_INTERNAL if OpenBLAS cannot be loaded as pinned. */
 MUST_CHECK enum status kernels_open(struct kernels *kernels, enum kernels_level level,
                                     struct error *error);
+
+/* LAMB's trust ratio |w| / |r| from the sums of squares; 1 where either is 0. */
+double kernels_trust_ratio(double weights_square_sum, double direction_square_sum);
 
 /* Dropout settings of a rate in [0, 1). */
 struct kernels_dropout kernels_dropout_make(double rate, struct random_key key, uint64_t site);

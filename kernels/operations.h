@@ -25,7 +25,10 @@
     X(fixed_point_add, level)        \
     X(fixed_point_value, level)      \
     X(square_sum, level)             \
-    X(adamw, level)
+    X(adamw, level)                  \
+    X(lamb_moments, level)           \
+    X(lamb_direction, level)         \
+    X(lamb_apply, level)
 
 /* A function of the type that its place in the table has. */
 #define KERNELS_DECLARE(name, level) __typeof__(*((struct kernels *)0)->name) name##_##level;

@@ -1,4 +1,4 @@
-/* AdamW in one pass, and the sum of squares that clipping needs. */
+/* AdamW in one pass, LAMB in three, and the sum of squares that clipping needs. */
 #include <math.h>
 
 #include "kernels/cpu/cpu_level.h"
@@ -23,6 +23,46 @@ void OPERATION(adamw)(float *weights, float *first, float *second, const float *
         first[i] = m;
         second[i] = v;
         weights[i] = weights[i] * keep - rate * (m / (sqrtf(v * correction) + epsilon));
+    }
+}
+
+void OPERATION(lamb_moments)(float *first, float *second, const float *gradient,
+                             const struct kernels_adamw *options, int64_t count)
+{
+    const float gradient_scale = (float)options->gradient_scale;
+    const float beta1 = (float)options->beta1;
+    const float beta2 = (float)options->beta2;
+    const float rest1 = (float)(1.0 - options->beta1);
+    const float rest2 = (float)(1.0 - options->beta2);
+    SIMD
+    for (int64_t i = 0; i < count; i++) {
+        const float g = gradient[i] * gradient_scale;
+        first[i] = beta1 * first[i] + rest1 * g;
+        second[i] = beta2 * second[i] + rest2 * (g * g);
+    }
+}
+
+void OPERATION(lamb_direction)(float *direction, const float *weights, const float *first,
+                               const float *second, const struct kernels_adamw *options,
+                               int64_t count)
+{
+    const float correction1 = (float)options->correction1;
+    const float correction2 = (float)options->correction2;
+    const float epsilon = (float)options->epsilon;
+    const float decay = (float)options->weight_decay;
+    SIMD
+    for (int64_t i = 0; i < count; i++) {
+        const float root = sqrtf(second[i] * correction2);
+        direction[i] = first[i] * correction1 / (root + epsilon) + decay * weights[i];
+    }
+}
+
+void OPERATION(lamb_apply)(float *weights, const float *direction, double step, int64_t count)
+{
+    const float factor = (float)step;
+    SIMD
+    for (int64_t i = 0; i < count; i++) {
+        weights[i] -= factor * direction[i];
     }
 }
 

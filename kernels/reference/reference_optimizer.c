@@ -1,4 +1,4 @@
-/* AdamW, and the sum of squares that clipping needs. */
+/* AdamW, LAMB, and the sum of squares that clipping needs. */
 #include <math.h>
 
 #include "kernels/operations.h"
@@ -14,6 +14,34 @@ void adamw_reference(float *weights, float *first, float *second, const float *g
         second[i] = (float)options->beta2 * second[i] + (float)(1.0 - options->beta2) * (g * g);
         const float root = sqrtf(second[i] * (float)options->correction2);
         weights[i] = weights[i] * keep - rate * (first[i] / (root + (float)options->epsilon));
+    }
+}
+
+void lamb_moments_reference(float *first, float *second, const float *gradient,
+                            const struct kernels_adamw *options, int64_t count)
+{
+    for (int64_t i = 0; i < count; i++) {
+        const float g = gradient[i] * (float)options->gradient_scale;
+        first[i] = (float)options->beta1 * first[i] + (float)(1.0 - options->beta1) * g;
+        second[i] = (float)options->beta2 * second[i] + (float)(1.0 - options->beta2) * (g * g);
+    }
+}
+
+void lamb_direction_reference(float *direction, const float *weights, const float *first,
+                              const float *second, const struct kernels_adamw *options,
+                              int64_t count)
+{
+    for (int64_t i = 0; i < count; i++) {
+        const float root = sqrtf(second[i] * (float)options->correction2);
+        direction[i] = first[i] * (float)options->correction1 / (root + (float)options->epsilon) +
+                       (float)options->weight_decay * weights[i];
+    }
+}
+
+void lamb_apply_reference(float *weights, const float *direction, double step, int64_t count)
+{
+    for (int64_t i = 0; i < count; i++) {
+        weights[i] -= (float)step * direction[i];
     }
 }
 

@@ -220,6 +220,10 @@ static void run_optimizer(const struct kernels *kernels, struct bench *bench, in
     kernels->adamw(weights, first, second, gradient, &options, n * c);
     kernels->adamw(weights, first, second, gradient, &options, n * c);
     *square = kernels->square_sum(gradient, n * c);
+    float *const direction = bench_floats(bench, n * c, 0);
+    kernels->lamb_moments(first, second, gradient, &options, n * c);
+    kernels->lamb_direction(direction, weights, first, second, &options, n * c);
+    kernels->lamb_apply(weights, direction, 1e-3, n * c);
 }
 
 static void run_matmul(const struct kernels *kernels, struct bench *bench, int64_t n, int64_t c)
