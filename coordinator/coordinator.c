@@ -276,6 +276,39 @@ static double memory_total(const struct coordinator *coordinator)
     return sum;
 }
 
+/* Figures of all workers together. */
+static void step_gather(const struct coordinator *coordinator, struct step_record *record)
+{
+    double compute = 0;
+    double exact = 0;
+    for (int64_t i = 0; i < coordinator->options->worker_count; i++) {
+        const struct member *const member = &coordinator->members[i];
+        record->flops += member->ready.reals[MESSAGE_REAL_FLOPS];
+        record->peak_flops += member->peak_flops;
+        compute += member->ready.reals[MESSAGE_REAL_COMPUTE];
+        exact += member->ready.reals[MESSAGE_REAL_EXACT];
+    }
+    const double workers_seconds = record->seconds * (double)coordinator->options->worker_count;
+    record->wait_share = 1.0 - compute / workers_seconds;
+    record->exact_share = exact / workers_seconds;
+    record->memory_bytes = memory_total(coordinator);
+}
+
+static json_t *step_line(const struct step_record *record, int64_t correct)
+{
+    const double targets = record->targets > 0 ? (double)record->targets : 1.0;
+    const double speed = record->flops / record->seconds;
+    return json_pack(
+        "{s:I, s:f, s:f, s:f, s:I, s:I, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:s, s:s}", "step",
+        (json_int_t)record->step, "loss", record->loss, "rate", record->rate, "norm", record->norm,
+        "tokens", (json_int_t)record->tokens, "targets", (json_int_t)record->targets, "accuracy",
+        (double)correct / targets, "seconds", record->seconds, "tokens_per_second",
+        (double)record->tokens / record->seconds, "gflops", speed * 1e-9, "peak_share",
+        record->peak_flops > 0 ? speed / record->peak_flops : 0.0, "wait_share", record->wait_share,
+        "exact_share", record->exact_share, "memory_mb", record->memory_bytes * 1e-6, "leases",
+        record->dynamic ? "dynamic" : "static", "fingerprint", record->fingerprint);
+}
+
 static void step_account(struct coordinator *coordinator)
 {
     const struct message *const first = &coordinator->members[0].ready;
@@ -288,32 +321,11 @@ static void step_account(struct coordinator *coordinator)
         .tokens = first->values[MESSAGE_VALUE_TOKENS],
         .targets = first->values[MESSAGE_VALUE_TARGETS],
         .seconds = clock_seconds_since(coordinator->command_ns),
-        .memory_bytes = memory_total(coordinator),
         .dynamic = coordinator->leases.dynamic,
         .fingerprint = first->fingerprint,
     };
-    double compute = 0;
-    for (int64_t i = 0; i < coordinator->options->worker_count; i++) {
-        record.flops += coordinator->members[i].ready.reals[MESSAGE_REAL_FLOPS];
-        record.peak_flops += coordinator->members[i].peak_flops;
-        compute += coordinator->members[i].ready.reals[MESSAGE_REAL_COMPUTE];
-    }
-    record.wait_share =
-        1.0 - compute / (record.seconds * (double)coordinator->options->worker_count);
-    const double correct = (double)first->values[MESSAGE_VALUE_CORRECT];
-    const double targets = record.targets > 0 ? (double)record.targets : 1.0;
-    journal_note(
-        coordinator,
-        json_pack("{s:I, s:f, s:f, s:f, s:I, s:I, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:s, s:s}",
-                  "step", (json_int_t)record.step, "loss", record.loss, "rate", record.rate, "norm",
-                  record.norm, "tokens", (json_int_t)record.tokens, "targets",
-                  (json_int_t)record.targets, "accuracy", correct / targets, "seconds",
-                  record.seconds, "tokens_per_second", (double)record.tokens / record.seconds,
-                  "gflops", record.flops / record.seconds * 1e-9, "peak_share",
-                  record.peak_flops > 0 ? record.flops / record.seconds / record.peak_flops : 0.0,
-                  "wait_share", record.wait_share, "memory_mb", record.memory_bytes * 1e-6,
-                  "leases", record.dynamic ? "dynamic" : "static", "fingerprint",
-                  first->fingerprint));
+    step_gather(coordinator, &record);
+    journal_note(coordinator, step_line(&record, first->values[MESSAGE_VALUE_CORRECT]));
     const struct coordinator_listener *const listener = &coordinator->options->listener;
     if (listener->step != NULL) {
         listener->step(listener->context, &record);

@@ -12,7 +12,7 @@
  * Journal: one JSON object a line, appended.
  * {"event":"start"|"resume"|"checkpoint"|"evaluation"|"stop"|"warning"|"end", …} and for each step
  * {"step","loss","rate","norm","tokens","targets","accuracy","seconds","tokens_per_second",
- * "gflops","peak_share","wait_share","memory_mb","leases","fingerprint"}. */
+ * "gflops","peak_share","wait_share","exact_share","memory_mb","leases","fingerprint"}. */
 #ifndef SHARDLM_COORDINATOR_COORDINATOR_H
 #define SHARDLM_COORDINATOR_COORDINATOR_H
 
@@ -29,10 +29,11 @@ struct step_record {
     double rate, norm;
     int64_t tokens; /* of this step */
     int64_t targets;
-    double seconds;    /* wall clock of the step */
-    double flops;      /* useful floating-point operations of the step, all workers */
-    double peak_flops; /* a second: matrix-multiply peak of all workers, measured at their start */
-    double wait_share; /* share of the workers' time that was not compute */
+    double seconds;     /* wall clock of the step */
+    double flops;       /* useful floating-point operations of the step, all workers */
+    double peak_flops;  /* a second: matrix-multiply peak of all workers, measured at their start */
+    double wait_share;  /* share of the workers' time that was not compute */
+    double exact_share; /* share of the workers\' time that went into exact sums */
     double memory_bytes; /* peak resident: private parts of all workers and shared memory once a
                             node */
     bool dynamic;

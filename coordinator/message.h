@@ -9,7 +9,7 @@
 #include <stdint.h>
 
 enum { MESSAGE_MAGIC = 0x314d4c53 /* "SLM1" */, MESSAGE_VERSION = 1, MESSAGE_TEXT_BYTES = 512 };
-enum { MESSAGE_VALUES = 10, MESSAGE_REALS = 6, MESSAGE_FINGERPRINT_BYTES = 40 };
+enum { MESSAGE_VALUES = 10, MESSAGE_REALS = 8, MESSAGE_FINGERPRINT_BYTES = 40 };
 
 enum message_kind {
     /* worker to coordinator */
@@ -65,6 +65,8 @@ enum message_real {
     MESSAGE_REAL_COMPUTE, /* seconds in forward and backward here */
     MESSAGE_REAL_WAIT,    /* seconds waiting for data, leases or others here */
     MESSAGE_REAL_FLOPS,   /* useful floating-point operations done here */
+    MESSAGE_REAL_EXACT,   /* seconds in exact sums here: adding slots, norms of the sums, clearing
+                             them */
 };
 
 struct message {

@@ -22,6 +22,7 @@ struct bench {
     double flops;
     double memory_bytes;
     double peak_flops;
+    double exact_share; /* mean */
 };
 
 /* The first step warms up: pages, caches, BLAS buffers. */
@@ -36,6 +37,7 @@ static void step_note(void *context, const struct step_record *record)
     bench->tokens = record->tokens;
     bench->flops = record->flops;
     bench->peak_flops = record->peak_flops;
+    bench->exact_share += record->exact_share;
 }
 
 static enum status bench_prepare(void *context, struct job_options *options, struct error *error)
@@ -73,13 +75,14 @@ static void bench_print(struct bench *bench)
     const double median = bench->seconds[bench->count / 2];
     const struct model_options *const model = &bench->config.model;
     json_t *const line = json_pack(
-        "{s:I, s:I, s:I, s:I, s:I, s:I, s:f, s:f, s:f, s:f, s:f, s:f}", "L",
+        "{s:I, s:I, s:I, s:I, s:I, s:I, s:f, s:f, s:f, s:f, s:f, s:f, s:f}", "L",
         (json_int_t)model->layers, "H", (json_int_t)model->hidden, "V",
         (json_int_t)model->vocabulary, "T", (json_int_t)bench->config.data.sequence_tokens,
         "tokens", (json_int_t)bench->tokens, "workers", (json_int_t)(job_world() - 1), "tok_s",
         (double)bench->tokens / best, "tok_s_med", (double)bench->tokens / median, "gfs",
         bench->flops / best * 1e-9, "gfs_med", bench->flops / median * 1e-9, "peak_gfs",
-        bench->peak_flops * 1e-9, "peak_mb", bench->memory_bytes * 1e-6);
+        bench->peak_flops * 1e-9, "peak_mb", bench->memory_bytes * 1e-6, "exact_share",
+        bench->exact_share / (double)bench->count);
     print_json(line);
 }
 
@@ -139,7 +142,8 @@ const struct command command_bench_step = {
               "the best "
               "step), peak_gfs (matrix products of all workers), peak_mb (resident memory of all "
               "workers, "
-              "shared memory counted once). With data.corpus: synthetic and model.vocabulary: N no "
+              "shared memory counted once), exact_share (of the workers' time that went into exact "
+              "sums). With data.corpus: synthetic and model.vocabulary: N no "
               "files are "
               "needed.",
     .options = bench_step_options,

@@ -23,7 +23,9 @@ static enum status slot_take(void *context, int64_t group, const float *gradient
 {
     const struct slot_sink *const sink = context;
     struct trainer *const trainer = sink->trainer;
+    const int64_t start_ns = clock_now_ns();
     TRY(accumulator_add(trainer->accumulator, sink->slot, group, gradient, error));
+    trainer->exact_seconds += clock_seconds_since(start_ns);
     return accumulator_poll(trainer->accumulator, error);
 }
 
@@ -266,10 +268,13 @@ enum status trainer_step(struct trainer *trainer, int64_t step, bool dynamic_lea
                          struct trainer_report *report, struct error *error)
 {
     *report = (struct trainer_report){0};
+    trainer->exact_seconds = 0;
     TRY(slots_compute(trainer, step, dynamic_leases, report, error));
     heart_phase(trainer->heart, MESSAGE_PHASE_REDUCE, step, -1);
     TRY(accumulator_finish(trainer->accumulator, error));
+    const int64_t norms_ns = clock_now_ns();
     optimizer_norms(trainer->optimizer, trainer->accumulator, trainer->node);
+    trainer->exact_seconds += clock_seconds_since(norms_ns);
     TRY(totals_unite(trainer, true, error));
     totals_read(trainer, report);
     if (report->totals[NODE_TOTAL_BAD_SLOTS] > 0) {
@@ -286,7 +291,9 @@ enum status trainer_step(struct trainer *trainer, int64_t step, bool dynamic_lea
                                     .targets = report->totals[NODE_TOTAL_TARGETS]};
     optimizer_update(trainer->optimizer, trainer->accumulator, trainer->node, &update,
                      trainer->fingerprints);
+    const int64_t clear_ns = clock_now_ns();
     accumulator_clear(trainer->accumulator);
+    report->exact_seconds = trainer->exact_seconds + clock_seconds_since(clear_ns);
     TRY(weights_gather(trainer, error));
     TRY(node_barrier(trainer, "new weights", error));
     if (trainer->fingerprints) {

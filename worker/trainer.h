@@ -26,6 +26,7 @@ struct trainer {
     struct heart *heart;
     double loss_scale;
     double limit_seconds;  /* of any wait */
+    double exact_seconds;  /* of the step in hand */
     bool fingerprints;     /* compute the state's digest after every step */
     int64_t prepared_step; /* step whose first slot the prefetch thread already prepares; 0: none */
 };
@@ -37,6 +38,7 @@ struct trainer_report {
     double rate, norm;
     int64_t slots;             /* computed here */
     double compute_seconds;    /* in forward and backward here */
+    double exact_seconds;      /* of exact sums here: adding slots, norms of the sums, clearing */
     double flops;              /* useful, here */
     struct digest fingerprint; /* worker 0 only, if asked for */
 };

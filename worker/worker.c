@@ -329,6 +329,7 @@ static void report_put(const struct trainer_report *report, struct message *read
     ready->reals[MESSAGE_REAL_NORM] = report->norm;
     ready->reals[MESSAGE_REAL_COMPUTE] = report->compute_seconds;
     ready->reals[MESSAGE_REAL_FLOPS] = report->flops;
+    ready->reals[MESSAGE_REAL_EXACT] = report->exact_seconds;
 }
 
 static enum status command_step(struct worker *worker, const struct message *command,
