@@ -1,0 +1,182 @@
+/* shard/fabric, topology and window over real ranks: run as `mpirun -n 5 fabric_ranks`. Check must not fork after MPI has
+ * begun, so the suite runs in one process a rank; a rank that fails ends the job. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/memory.h"
+#include "shard/topology.h"
+#include "shard/window.h"
+#include "tests/support/suite.h"
+
+static struct fabric *fabric;
+
+START_TEST(test_fabric_agree_makes_the_lowest_failure_everybodys)
+{
+    struct fabric_group *const world = fabric_world(fabric);
+    struct error error = {0};
+    CHECK_OK(fabric_agree(world, STATUS_OK, &error), error);
+    enum status own = STATUS_OK;
+    if (fabric_rank(world) >= 1) {
+        own = error_set(&error, STATUS_IO, "rank %d is unwell", (int)fabric_rank(world));
+    }
+    const enum status agreed = fabric_agree(world, own, &error);
+    const bool alone = fabric_count(world) == 1;
+    ck_assert_int_eq(agreed, alone ? STATUS_OK : STATUS_IO);
+    ck_assert(alone || strcmp(error.message, "rank 1 is unwell") == 0);
+}
+END_TEST
+
+START_TEST(test_fabric_sums_integers_and_finds_the_least)
+{
+    struct fabric_group *const world = fabric_world(fabric);
+    const int64_t rank = fabric_rank(world);
+    const int64_t count = fabric_count(world);
+    struct error error;
+    int64_t values[3] = {rank, INT64_C(1) << 55, -rank};
+    CHECK_OK(fabric_sum(world, values, 3, &error), error);
+    ck_assert_int_eq(values[0], count * (count - 1) / 2);
+    ck_assert_int_eq(values[1], count * (INT64_C(1) << 55));
+    ck_assert_int_eq(values[2], -values[0]);
+    int64_t least = 100 - rank;
+    CHECK_OK(fabric_least(world, &least, 1, &error), error);
+    ck_assert_int_eq(least, 100 - (count - 1));
+}
+END_TEST
+
+/* Uneven ranges: rank r has r + 1 elements, rank 2 has none. */
+static int64_t *uneven_firsts(int64_t count)
+{
+    int64_t *const firsts = memory_take((size_t)count + 1, sizeof *firsts, "test");
+    for (int64_t r = 0; r < count; r++) {
+        firsts[r + 1] = firsts[r] + (r == 2 ? 0 : r + 1);
+    }
+    return firsts;
+}
+
+START_TEST(test_fabric_scatters_sums_over_uneven_ranges)
+{
+    struct fabric_group *const world = fabric_world(fabric);
+    const int64_t rank = fabric_rank(world);
+    const int64_t count = fabric_count(world);
+    int64_t *const firsts = uneven_firsts(count);
+    const int64_t total = firsts[count];
+    int64_t *const values = memory_take((size_t)total, sizeof *values, "test");
+    int64_t *const own = memory_take((size_t)total, sizeof *own, "test");
+    for (int64_t i = 0; i < total; i++) {
+        values[i] = i * 10 + rank;
+    }
+    struct error error;
+    struct fabric_request request = {0};
+    CHECK_OK(fabric_sum_scatter_begin(world, values, own, firsts, &request, &error), error);
+    CHECK_OK(fabric_wait(&request, "test", &error), error);
+    ck_assert(!request.active);
+    for (int64_t i = firsts[rank]; i < firsts[rank + 1]; i++) {
+        ck_assert_int_eq(own[i - firsts[rank]], count * i * 10 + count * (count - 1) / 2);
+    }
+    bool done = false;
+    CHECK_OK(fabric_test(&request, &done, &error), error);
+    ck_assert(done);
+    memory_release(own);
+    memory_release(values);
+    memory_release(firsts);
+}
+END_TEST
+
+START_TEST(test_fabric_gathers_uneven_ranges_everywhere_and_at_the_root)
+{
+    struct fabric_group *const world = fabric_world(fabric);
+    const int64_t rank = fabric_rank(world);
+    const int64_t count = fabric_count(world);
+    int64_t *const firsts = uneven_firsts(count);
+    const int64_t total = firsts[count];
+    float *const values = memory_take((size_t)total, sizeof *values, "test");
+    for (int64_t i = firsts[rank]; i < firsts[rank + 1]; i++) {
+        values[i] = (float)(i + 1);
+    }
+    struct error error;
+    CHECK_OK(fabric_gather_ranges(world, values, firsts, &error), error);
+    float *const all = memory_take((size_t)total, sizeof *all, "test");
+    CHECK_OK(fabric_collect_ranges(world, count - 1, values + firsts[rank], all, firsts, &error),
+             error);
+    for (int64_t i = 0; i < total; i++) {
+        ck_assert(values[i] == (float)(i + 1));
+        ck_assert(rank != count - 1 || all[i] == values[i]);
+    }
+    memory_release(all);
+    memory_release(values);
+    memory_release(firsts);
+}
+END_TEST
+
+START_TEST(test_topology_numbers_simulated_nodes_and_makes_slices)
+{
+    struct fabric_group *const world = fabric_world(fabric);
+    const int64_t count = fabric_count(world);
+    const int64_t nodes = count >= 2 ? 2 : 1;
+    struct error error;
+    struct topology topology;
+    CHECK_OK(topology_init(&topology, world, nodes, &error), error);
+    ck_assert_int_eq(topology.node_count, nodes);
+    ck_assert_int_eq(topology.driver_count, count / nodes);
+    ck_assert_int_eq(topology_is_driver(&topology), topology.local_index < topology.driver_count);
+    ck_assert_int_eq(topology.slice != NULL, topology_is_driver(&topology));
+    if (topology.slice != NULL) {
+        ck_assert_int_eq(fabric_count(topology.slice), nodes);
+        ck_assert_int_eq(fabric_rank(topology.slice), topology.node_index);
+    }
+    CHECK_FAILS(topology_init(&topology, world, count + 1, &error), STATUS_INPUT);
+}
+END_TEST
+
+START_TEST(test_window_is_shared_and_its_barrier_holds_and_gives_up)
+{
+    struct fabric_group *const world = fabric_world(fabric);
+    const int64_t rank = fabric_rank(world);
+    const int64_t count = fabric_count(world);
+    struct error error;
+    struct fabric_group *node;
+    CHECK_OK(fabric_split_hosts(world, "node", &node, &error), error);
+    ck_assert_int_eq(fabric_count(node), count);
+    struct window window;
+    CHECK_OK(window_open(&window, node, 1 << 16, "test", &error), error);
+    struct window_barrier *const barrier = (struct window_barrier *)(void *)window.data;
+    volatile int64_t *const places = (volatile int64_t *)(void *)(window.data + 4096);
+    for (int64_t round = 1; round <= 200; round++) {
+        places[rank] = round;
+        CHECK_OK(window_barrier_wait(barrier, count, 60, "test", &error), error);
+        for (int64_t i = 0; i < count; i++) {
+            ck_assert_int_eq(places[i], round);
+        }
+        CHECK_OK(window_barrier_wait(barrier, count, 60, "test", &error), error);
+    }
+    if (rank == 0) { /* one more than there are: it must end, and say how many came */
+        CHECK_FAILS(window_barrier_wait(barrier, count + 1, 0.01, "nobody", &error), STATUS_TIMEOUT);
+        ck_assert_ptr_nonnull(strstr(error.message, "\"nobody\": 1 of"));
+    }
+    CHECK_OK(fabric_barrier(world, &error), error);
+    window_close(&window);
+}
+END_TEST
+
+int main(void)
+{
+    struct error error;
+    if (setenv("CK_FORK", "no", 1) != 0 || fabric_open(&fabric, &error) != STATUS_OK) {
+        (void)fprintf(stderr, "%s\n", error.message);
+        return EXIT_FAILURE;
+    }
+    fabric_limit_set(fabric, 60);
+    const int failed = suite_run(
+        "fabric", (const TTest *[]){test_fabric_agree_makes_the_lowest_failure_everybodys,
+                                    test_fabric_sums_integers_and_finds_the_least,
+                                    test_fabric_scatters_sums_over_uneven_ranges,
+                                    test_fabric_gathers_uneven_ranges_everywhere_and_at_the_root,
+                                    test_topology_numbers_simulated_nodes_and_makes_slices,
+                                    test_window_is_shared_and_its_barrier_holds_and_gives_up, NULL});
+    if (failed != 0) {
+        fabric_abort(fabric, EXIT_FAILURE);
+    }
+    fabric_close(fabric);
+    return EXIT_SUCCESS;
+}
