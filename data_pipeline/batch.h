@@ -17,7 +17,7 @@ struct batch {
     int32_t *positions;     /* (N) position within the sequence, from 0 */
     int32_t *segments;      /* (N) segment ids, or NULL where the family has none */
     int32_t *target_rows;   /* (K) rows that are predicted, ascending */
-    int32_t *target_ids;    /* (K) the ids that stand there in the text */
+    int32_t *target_ids;    /* (K) the ids that stand there in the text; causal: in the next row */
     int32_t *sequence_labels; /* (B) 0 in order, 1 not: next sentence or sentence order; -1: none */
     int32_t *left_rows;       /* (K) row before the target's span; -1: this target has no boundary */
     int32_t *right_rows;      /* (K) row behind it; -1 with left_rows */

@@ -127,6 +127,17 @@ void corpus_document_copy(const struct corpus *corpus, int64_t document, int64_t
     }
 }
 
+void corpus_count_tokens(const struct corpus *corpus, int64_t *counts)
+{
+    memset(counts, 0, (size_t)corpus->facts.vocabulary * sizeof *counts);
+    for (int64_t i = 0; i < corpus->shard_count; i++) {
+        const struct corpus_shard *const shard = &corpus->shards[i];
+        for (int64_t j = 0; j < shard->token_count; j++) {
+            counts[shard->narrow != NULL ? shard->narrow[j] : shard->wide[j]]++;
+        }
+    }
+}
+
 bool corpus_is_held_out(uint64_t document_hash, double held_out)
 {
     const struct random_key key = random_key_make(0, RANDOM_PURPOSE_HELD_OUT, 0);

@@ -41,6 +41,9 @@ uint64_t corpus_document_hash(const struct corpus *corpus, int64_t document);
 void corpus_document_copy(const struct corpus *corpus, int64_t document, int64_t begin,
                           int64_t count, int32_t *ids);
 
+/* How often each id stands in the corpus, all documents together; `counts` has a place for each id. */
+void corpus_count_tokens(const struct corpus *corpus, int64_t *counts);
+
 /* Is a document with this hash kept from training? Depends on its content only, on no other document and no seed. */
 bool corpus_is_held_out(uint64_t document_hash, double held_out);
 

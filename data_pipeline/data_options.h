@@ -11,6 +11,9 @@ enum data_objective {
     DATA_OBJECTIVE_DYNAMIC_MASK,    /* new masks every epoch */
     DATA_OBJECTIVE_STATIC_MASK,     /* `mask_copies` fixed masks per sequence, used in turn */
     DATA_OBJECTIVE_WHOLE_WORD_MASK, /* dynamic, all pieces of a word together */
+    DATA_OBJECTIVE_NGRAM_MASK,      /* dynamic, one to three words in a row (ALBERT) */
+    DATA_OBJECTIVE_SPAN_MASK,       /* dynamic, one to ten words in a row, replaced alike (SpanBERT) */
+    DATA_OBJECTIVE_CAUSAL,          /* nothing is masked: each next token is predicted (GPT) */
 };
 
 enum data_packing {

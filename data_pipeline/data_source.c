@@ -145,6 +145,22 @@ static int64_t larger(int64_t a, int64_t b)
     return a > b ? a : b;
 }
 
+/* How often each id stands in the corpus: what random replacements of spans follow. */
+static void source_weigh_table(struct data_source *source)
+{
+    const int64_t vocabulary = source->table.vocabulary;
+    int64_t *const counts = memory_take((size_t)vocabulary, sizeof *counts, "token counts");
+    corpus_count_tokens(source->corpus, counts);
+    int64_t ordinary = 0;
+    for (int64_t i = 0; i < source->table.ordinary_count; i++) {
+        ordinary += counts[source->table.ordinary[i]];
+    }
+    if (ordinary > 0) { /* a corpus of nothing but unknown tokens keeps the uniform draw */
+        sampling_table_weigh(&source->table, counts);
+    }
+    memory_release(counts);
+}
+
 static enum status source_open_corpus(struct data_source *source, struct error *error)
 {
     const struct data_options *const options = &source->options;
@@ -152,6 +168,9 @@ static enum status source_open_corpus(struct data_source *source, struct error *
     source->specials = source->corpus->facts.specials;
     source->fingerprint = source->corpus->fingerprint;
     TRY(source_open_table(source, error));
+    if (options->objective == DATA_OBJECTIVE_SPAN_MASK) {
+        source_weigh_table(source);
+    }
     struct corpus_index_options index = {
         .sequence_tokens = options->sequence_tokens,
         .packing = options->packing,
@@ -177,11 +196,14 @@ static void source_set_limits(struct data_source *source)
 {
     const int64_t rows = source->plan.rows_per_slot;
     const int64_t row_tokens = source->options.sequence_tokens;
+    const int64_t row_targets = source->rules.objective == DATA_OBJECTIVE_CAUSAL
+                                    ? row_tokens - 1
+                                    : sampling_targets_max(source->rules.fraction, row_tokens - 2,
+                                                           source->parts_in_row_max);
     source->limits = (struct batch_limits){
         .sequence_count = rows * source->sequences_in_row_max,
         .token_count = rows * row_tokens,
-        .target_count = rows * sampling_targets_max(source->rules.fraction, row_tokens - 2,
-                                                    source->parts_in_row_max),
+        .target_count = rows * row_targets,
     };
 }
 
@@ -195,7 +217,7 @@ enum status data_source_open(struct data_source **source, const struct data_opti
     made->options = *options;
     made->seed = seed;
     made->rules = (struct sampling_rules){
-        .whole_words = options->objective == DATA_OBJECTIVE_WHOLE_WORD_MASK,
+        .objective = options->objective,
         .fraction = options->mask_fraction,
         .mask_share = options->mask_share,
         .random_share = options->random_share,
@@ -299,30 +321,65 @@ static void synthetic_read(const struct data_source *source, int64_t number, str
     row->part_count = 1;
 }
 
-/* Masks the row in `work` and puts it behind what the batch holds. */
+/* Masks the row in `work`, whose first token gets row `first_row` of the batch. */
+static void batch_mask(struct batch *batch, const struct data_source *source, uint64_t seed,
+                       int64_t epoch, int64_t first_row, struct fill_work *work)
+{
+    const struct corpus_row *const row = &work->row;
+    struct sampling_targets targets = {
+        .count = batch->target_count,
+        .rows = batch->target_rows,
+        .ids = batch->target_ids,
+        .left_rows = batch->left_rows,
+        .right_rows = batch->right_rows,
+        .span_places = batch->span_places,
+    };
+    for (int64_t i = 0; i < row->part_count; i++) {
+        const struct corpus_part *const part = &row->parts[i];
+        const struct sampling_draw draw =
+            sampling_draw_make(&source->options, seed, epoch, part->document, part->offset);
+        sampling_mask(&source->table, &source->rules, &draw, &work->sampling,
+                      row->ids + part->begin, part->count, first_row + part->begin, &targets);
+    }
+    batch->target_count = targets.count;
+}
+
+/* Each row of the sequence [begin, end) but the last predicts the next one's token. */
+static void batch_predict_next(struct batch *batch, int64_t begin, int64_t end)
+{
+    for (int64_t i = begin; i + 1 < end; i++) {
+        const int64_t k = batch->target_count++;
+        batch->target_rows[k] = (int32_t)i;
+        batch->target_ids[k] = batch->ids[i + 1];
+        batch->left_rows[k] = -1;
+        batch->right_rows[k] = -1;
+        batch->span_places[k] = -1;
+    }
+}
+
+/* Puts the row in `work` behind what the batch holds, with what is to be predicted. */
 static void batch_append(struct batch *batch, const struct data_source *source, uint64_t seed,
                          int64_t epoch, struct fill_work *work)
 {
     const struct corpus_row *const row = &work->row;
     const int64_t first_row = batch->token_count;
-    for (int64_t i = 0; i < row->part_count; i++) {
-        const struct corpus_part *const part = &row->parts[i];
-        const struct sampling_draw draw =
-            sampling_draw_make(&source->options, seed, epoch, part->document, part->offset);
-        batch->target_count += sampling_mask(
-            &source->table, &source->rules, &draw, &work->sampling, row->ids + part->begin,
-            part->count, first_row + part->begin, batch->target_rows + batch->target_count,
-            batch->target_ids + batch->target_count);
+    const bool causal = source->rules.objective == DATA_OBJECTIVE_CAUSAL;
+    if (!causal) {
+        batch_mask(batch, source, seed, epoch, first_row, work);
     }
     memcpy(batch->ids + first_row, row->ids, (size_t)row->token_count * sizeof *row->ids);
     for (int64_t i = 0; i < row->sequence_count; i++) {
         const int64_t begin = row->sequence_begins[i];
         const int64_t end =
             i + 1 < row->sequence_count ? row->sequence_begins[i + 1] : row->token_count;
+        batch->sequence_labels[batch->sequence_count] = -1;
         batch->starts[batch->sequence_count++] = (int32_t)(first_row + begin);
         for (int64_t j = begin; j < end; j++) {
             batch->positions[first_row + j] = (int32_t)(j - begin);
             batch->segments[first_row + j] = 0;
+        }
+        if (causal) {
+            batch_predict_next(batch, first_row + begin, first_row + end);
         }
     }
     batch->token_count += row->token_count;

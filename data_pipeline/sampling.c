@@ -5,9 +5,10 @@
 
 #include "base/error.h"
 #include "base/memory.h"
+#include "data_pipeline/sampling_runs.h"
 
-/* Counters below (draw->choice, part): 0 is the count's U; 1 + i decides token or word i. */
-enum { COUNTER_COUNT = 0, COUNTER_FIRST = 1 };
+/* Counters below (draw->choice, part): 0 is the count's U; 1 + i decides token, word or run i. */
+enum { COUNTER_COUNT = 0, COUNTER_FIRST = SAMPLING_COUNTER_FIRST };
 
 static void table_mark_special(struct sampling_table *table, int32_t id)
 {
@@ -40,8 +41,22 @@ void sampling_table_init(struct sampling_table *table, const struct tokenizer *t
     }
 }
 
+void sampling_table_weigh(struct sampling_table *table, const int64_t *counts)
+{
+    INVARIANT(table->ordinary_ends == NULL && table->ordinary_count > 0);
+    table->ordinary_ends =
+        memory_take((size_t)table->ordinary_count, sizeof *table->ordinary_ends, "sampling table");
+    int64_t sum = 0;
+    for (int64_t i = 0; i < table->ordinary_count; i++) {
+        sum += counts[table->ordinary[i]];
+        table->ordinary_ends[i] = sum;
+    }
+    INVARIANT(sum > 0);
+}
+
 void sampling_table_deinit(struct sampling_table *table)
 {
+    memory_release(table->ordinary_ends);
     memory_release(table->flags);
     memory_release(table->ordinary);
     *table = (struct sampling_table){0};
@@ -51,12 +66,16 @@ void sampling_work_init(struct sampling_work *work, int64_t count)
 {
     work->chosen = memory_take((size_t)count, 1, "sampling");
     work->words = memory_take((size_t)count, sizeof *work->words, "sampling");
+    work->span_begins = memory_take((size_t)count, sizeof *work->span_begins, "sampling");
+    work->span_ends = memory_take((size_t)count, sizeof *work->span_ends, "sampling");
 }
 
 void sampling_work_deinit(struct sampling_work *work)
 {
     memory_release(work->chosen);
     memory_release(work->words);
+    memory_release(work->span_begins);
+    memory_release(work->span_ends);
     *work = (struct sampling_work){0};
 }
 
@@ -101,7 +120,8 @@ static int64_t draw_budget(const struct sampling_rules *rules, const struct samp
     return budget < maskable ? budget : maskable;
 }
 
-/* Selection sampling (Knuth, TAOCP 2, 3.4.2, algorithm S): every subset of `budget` tokens is equally likely. */
+/* Selection sampling (Knuth, TAOCP 2, 3.4.2, algorithm S): every subset of `budget` tokens is
+ * equally likely. */
 static void choose_tokens(const struct sampling_table *table, const struct sampling_draw *draw,
                           const int32_t *ids, int64_t count, int64_t maskable, int64_t budget,
                           unsigned char *chosen)
@@ -138,9 +158,8 @@ int64_t sampling_find_words(const struct sampling_table *table, const int32_t *i
     return word_count;
 }
 
-/* Pieces of the word that begins at `first`. */
-static int64_t word_length(const struct sampling_table *table, const int32_t *ids, int64_t count,
-                           int64_t first)
+int64_t sampling_word_length(const struct sampling_table *table, const int32_t *ids, int64_t count,
+                             int64_t first)
 {
     int64_t end = first + 1;
     while (end < count && table->flags[ids[end]] == 0) {
@@ -164,7 +183,7 @@ static void choose_words(const struct sampling_table *table, const struct sampli
         const int32_t word = words[j];
         words[j] = words[i];
         words[i] = word;
-        const int64_t length = word_length(table, ids, count, word);
+        const int64_t length = sampling_word_length(table, ids, count, word);
         if (length <= left) {
             memset(work->chosen + word, 1, (size_t)length);
             left -= length;
@@ -172,43 +191,89 @@ static void choose_words(const struct sampling_table *table, const struct sampli
     }
 }
 
-/* One block decides: its first half which kind of replacement, its second half which token. */
+/* An ordinary token: each alike, or by its count. */
+static int32_t draw_token(const struct sampling_table *table, struct random_block block)
+{
+    if (table->ordinary_ends == NULL) {
+        return table->ordinary[random_below(block, (uint64_t)table->ordinary_count)];
+    }
+    const int64_t total = table->ordinary_ends[table->ordinary_count - 1];
+    const int64_t wanted = (int64_t)random_below(block, (uint64_t)total);
+    int64_t begin = 0; /* the first token whose end lies above `wanted` is in [begin, end] */
+    int64_t end = table->ordinary_count - 1;
+    while (begin < end) {
+        const int64_t middle = begin + (end - begin) / 2;
+        if (table->ordinary_ends[middle] > wanted) {
+            end = middle;
+        } else {
+            begin = middle + 1;
+        }
+    }
+    return table->ordinary[begin];
+}
+
+/* The first half of the block at `kind_place` decides which kind of replacement, the second half of
+ * that at `place` which token. */
 static int32_t draw_replacement(const struct sampling_table *table,
                                 const struct sampling_rules *rules,
-                                const struct sampling_draw *draw, int64_t place, int32_t id)
+                                const struct sampling_draw *draw, int64_t kind_place, int64_t place,
+                                int32_t id)
 {
-    const struct random_block block = random_at(draw->replacement, draw->part, (uint64_t)place);
-    const double kind = random_unit(block);
+    const double kind = random_unit(random_at(draw->replacement, draw->part, (uint64_t)kind_place));
     if (kind < rules->mask_share) {
         return table->mask;
     }
     if (kind < rules->mask_share + rules->random_share) {
-        const struct random_block second = {{block.word[2], block.word[3], 0, 0}};
-        return table->ordinary[random_below(second, (uint64_t)table->ordinary_count)];
+        const struct random_block block = random_at(draw->replacement, draw->part, (uint64_t)place);
+        return draw_token(table, (struct random_block){{block.word[2], block.word[3], 0, 0}});
     }
     return id;
 }
 
-int64_t sampling_mask(const struct sampling_table *table, const struct sampling_rules *rules,
-                      const struct sampling_draw *draw, struct sampling_work *work, int32_t *ids,
-                      int64_t count, int64_t first_row, int32_t *target_rows, int32_t *target_ids)
+static void choose(const struct sampling_table *table, const struct sampling_rules *rules,
+                   const struct sampling_draw *draw, const int32_t *ids, int64_t count,
+                   struct sampling_work *work)
 {
     const int64_t maskable = count_maskable(table, ids, count);
     const int64_t budget = draw_budget(rules, draw, maskable);
     memset(work->chosen, 0, (size_t)count);
-    if (rules->whole_words) {
-        choose_words(table, draw, ids, count, budget, work);
-    } else {
+    switch (rules->objective) {
+    case DATA_OBJECTIVE_DYNAMIC_MASK:
+    case DATA_OBJECTIVE_STATIC_MASK:
         choose_tokens(table, draw, ids, count, maskable, budget, work->chosen);
+        break;
+    case DATA_OBJECTIVE_WHOLE_WORD_MASK:
+        choose_words(table, draw, ids, count, budget, work);
+        break;
+    case DATA_OBJECTIVE_NGRAM_MASK:
+        sampling_choose_runs(table, &sampling_ngrams, draw, ids, count, budget, work);
+        break;
+    case DATA_OBJECTIVE_SPAN_MASK:
+        sampling_choose_runs(table, &sampling_spans, draw, ids, count, budget, work);
+        break;
+    case DATA_OBJECTIVE_CAUSAL:
+        INVARIANT(rules->objective != DATA_OBJECTIVE_CAUSAL);
     }
-    int64_t target_count = 0;
+}
+
+void sampling_mask(const struct sampling_table *table, const struct sampling_rules *rules,
+                   const struct sampling_draw *draw, struct sampling_work *work, int32_t *ids,
+                   int64_t count, int64_t first_row, struct sampling_targets *targets)
+{
+    const bool spans = rules->objective == DATA_OBJECTIVE_SPAN_MASK;
+    choose(table, rules, draw, ids, count, work);
     for (int64_t i = 0; i < count; i++) {
-        if (work->chosen[i]) {
-            target_rows[target_count] = (int32_t)(first_row + i);
-            target_ids[target_count] = ids[i];
-            target_count++;
-            ids[i] = draw_replacement(table, rules, draw, i, ids[i]);
+        if (!work->chosen[i]) {
+            continue;
         }
+        const int64_t begin = spans ? work->span_begins[i] : i;
+        const bool bounded = spans && begin > 0 && work->span_ends[i] < count;
+        const int64_t k = targets->count++;
+        targets->rows[k] = (int32_t)(first_row + i);
+        targets->ids[k] = ids[i];
+        targets->left_rows[k] = bounded ? (int32_t)(first_row + begin - 1) : -1;
+        targets->right_rows[k] = bounded ? (int32_t)(first_row + work->span_ends[i]) : -1;
+        targets->span_places[k] = bounded ? (int32_t)(i - begin) : -1;
+        ids[i] = draw_replacement(table, rules, draw, begin, i, ids[i]);
     }
-    return target_count;
 }

@@ -12,7 +12,8 @@
 static const char *const families[] = {"roberta", NULL};
 static const char *const activations[] = {"gelu", "gelu_tanh", "relu", NULL};
 static const char *const norms[] = {"post", "pre", NULL};
-static const char *const objectives[] = {"dynamic_mask", "static_mask", "whole_word_mask", NULL};
+static const char *const objectives[] = {"dynamic_mask", "static_mask", "whole_word_mask",
+                                         "ngram_mask",   "span_mask",   NULL};
 static const char *const packings[] = {"full", "document", NULL};
 static const char *const optimizers[] = {"adamw", NULL};
 static const char *const schedules[] = {"linear", "cosine", "inverse_square_root", "constant",
@@ -26,7 +27,7 @@ static const char *const no_paths[] = {"synthetic", NULL};
 static_assert(MODEL_FAMILY_ROBERTA == 0, "order of families");
 static_assert(MODEL_ACTIVATION_RELU == 2, "order of activations");
 static_assert(MODEL_NORM_PRE == 1, "order of norms");
-static_assert(DATA_OBJECTIVE_WHOLE_WORD_MASK == 2, "order of objectives");
+static_assert(DATA_OBJECTIVE_SPAN_MASK == 4, "order of objectives");
 static_assert(DATA_PACKING_DOCUMENT == 1, "order of packings");
 static_assert(SCHEDULE_NAME_CONSTANT == 3, "order of schedules");
 static_assert(NUMERICS_CORE_AVX512 == 2, "order of cores");
@@ -87,7 +88,8 @@ const struct config_key config_keys[CONFIG_KEY_COUNT] = {
      "without files"},
     {"data.objective", CONFIG_TYPE_CHOICE, AT(data.objective), "dynamic_mask",
      {.low = 0}, objectives,
-     "what is predicted: new masks every epoch, fixed masks, or masks over whole words"},
+     "what is predicted: new masks every epoch, fixed masks, or masks over whole words, over one "
+     "to three words (ngram_mask), or over one to ten (span_mask)"},
     {"data.packing", CONFIG_TYPE_CHOICE, AT(data.packing), "full", {.low = 0}, packings,
      "sequences cut from a stream of documents (full) or never across documents (document)"},
     {"data.mask_fraction", CONFIG_TYPE_REAL, AT(data.mask_fraction), "0.15",

@@ -263,6 +263,70 @@ START_TEST(test_data_source_synthetic_slots_are_full_and_masked)
 }
 END_TEST
 
+START_TEST(test_data_source_causal_slots_predict_each_next_token_and_mask_nothing)
+{
+    char out[PATH_BYTES];
+    struct batch batch;
+    struct error error;
+    fixture_corpus(out, "causal", DOCUMENTS);
+    struct data_options options = options_for(out);
+    options.objective = DATA_OBJECTIVE_CAUSAL;
+    options.packing = DATA_PACKING_DOCUMENT;
+    struct data_source *const source = source_open(&options, SEED, &batch);
+    for (int64_t step = 1; step < 10; step++) {
+        CHECK_OK(data_source_fill(source, step, 0, &batch, &error), error);
+        ck_assert_int_eq(batch.target_count, batch.token_count - batch.sequence_count);
+        int64_t k = 0;
+        for (int64_t i = 0; i < batch.sequence_count; i++) {
+            for (int32_t row = batch.starts[i]; row + 1 < batch.starts[i + 1]; row++, k++) {
+                ck_assert_int_eq(batch.target_rows[k], row);
+                ck_assert_int_eq(batch.target_ids[k], batch.ids[row + 1]);
+                ck_assert_int_eq(batch.left_rows[k], -1);
+            }
+        }
+    }
+    data_source_close(source);
+    batch_deinit(&batch);
+}
+END_TEST
+
+static void check_span_targets(const struct batch *batch)
+{
+    for (int64_t k = 0; k < batch->target_count; k++) {
+        const int32_t left = batch->left_rows[k];
+        const int32_t right = batch->right_rows[k];
+        if (left < 0) {
+            ck_assert(right < 0 && batch->span_places[k] < 0);
+            continue;
+        }
+        ck_assert_int_eq(batch->target_rows[k], left + 1 + batch->span_places[k]);
+        ck_assert_int_gt(right, batch->target_rows[k]);
+        int64_t sequence = 0;
+        while (batch->starts[sequence + 1] <= left) {
+            sequence++;
+        }
+        ck_assert(left > batch->starts[sequence] && right < batch->starts[sequence + 1] - 1);
+    }
+}
+
+START_TEST(test_data_source_span_boundaries_lie_inside_the_sequence)
+{
+    char out[PATH_BYTES];
+    struct batch batch;
+    struct error error;
+    fixture_corpus(out, "span", DOCUMENTS);
+    struct data_options options = options_for(out);
+    options.objective = DATA_OBJECTIVE_SPAN_MASK;
+    struct data_source *const source = source_open(&options, SEED, &batch);
+    for (int64_t step = 1; step < 10; step++) {
+        CHECK_OK(data_source_fill(source, step, 1, &batch, &error), error);
+        check_span_targets(&batch);
+    }
+    data_source_close(source);
+    batch_deinit(&batch);
+}
+END_TEST
+
 static void check_refused(const struct data_options *options, const struct step_options *step,
                           const char *key)
 {
@@ -328,6 +392,8 @@ int main(void)
             test_corpus_index_puts_every_token_of_its_side_into_one_row,
             test_data_source_held_out_slots_are_the_same_for_every_seed_and_may_be_empty,
             test_data_source_synthetic_slots_are_full_and_masked,
+            test_data_source_causal_slots_predict_each_next_token_and_mask_nothing,
+            test_data_source_span_boundaries_lie_inside_the_sequence,
             test_data_source_refuses_options_that_do_not_fit_and_names_the_key,
             test_data_source_refuses_another_tokenizer, NULL});
 }

@@ -23,6 +23,9 @@ struct trial {
     int32_t masked[TOKENS];
     int32_t rows[TOKENS];
     int32_t target_ids[TOKENS];
+    int32_t left_rows[TOKENS];
+    int32_t right_rows[TOKENS];
+    int32_t span_places[TOKENS];
     int64_t count;
 };
 
@@ -51,8 +54,16 @@ static void trial_draw(struct trial *trial, const struct data_options *options, 
 {
     const struct sampling_draw draw = sampling_draw_make(options, 7, epoch, document, 0);
     memcpy(trial->masked, trial->ids, sizeof trial->ids);
-    trial->count = sampling_mask(&trial->table, &trial->rules, &draw, &trial->work, trial->masked,
-                                 TOKENS, 0, trial->rows, trial->target_ids);
+    struct sampling_targets targets = {
+        .rows = trial->rows,
+        .ids = trial->target_ids,
+        .left_rows = trial->left_rows,
+        .right_rows = trial->right_rows,
+        .span_places = trial->span_places,
+    };
+    sampling_mask(&trial->table, &trial->rules, &draw, &trial->work, trial->masked, TOKENS, 0,
+                  &targets);
+    trial->count = targets.count;
 }
 
 START_TEST(test_sampling_budget_is_the_fraction_rounded_by_chance)
@@ -191,7 +202,7 @@ START_TEST(test_sampling_whole_words_are_predicted_together_within_the_budget)
 {
     struct trial trial;
     trial_init(&trial, 0.15);
-    trial.rules.whole_words = true;
+    trial.rules.objective = DATA_OBJECTIVE_WHOLE_WORD_MASK;
     for (int32_t i = 0; i < TOKENS;
          i += 3) { /* words of three pieces, but where special tokens stand */
         trial.table.flags[5 + i] |= SAMPLING_FLAG_BEGINS_WORD;
