@@ -5,9 +5,10 @@
  * predicted nor context; all others are context, seen by all, and see context only. order context
  * -1; else the rank in the factorisation order horizon  context 0; target: its rank; functional:
  * its rank + 1 So a target sees the context, and targets and functional tokens of lower rank.
- * Choosing targets goes through the sequence: n = 1 .. 5 words with p(n) ~ 1/n, within a stretch of
- * about 6 n further tokens of context, whose share before the n words is uniform; until `goal`
- * tokens are chosen (85 of 512). What the last stretch leaves open is chosen token by token, each
+ * Choosing targets goes through the sequence: n = 1 .. 5 words with p(n) ~ 1/n, after a uniform 0
+ * to 6 n - 1 tokens of context, and behind them as much as makes six tokens of context for each
+ * token of the span (words differ in length: a fixed 6 n would draw the targets to the left); until
+ * `goal` tokens are chosen (85 of 512). What the spans leave open is chosen token by token, each
  * alike. Everything is a pure function of the draw. The sequence's memory of earlier segments is
  * context to all, and no part of this. */
 #ifndef SHARDLM_DATA_PIPELINE_PERMUTATION_H
@@ -17,7 +18,7 @@
 
 enum {
     PERMUTATION_SPAN_WORDS_MAX = 5,
-    PERMUTATION_CONTEXT = 6, /* tokens of context for each word of a span, both sides together */
+    PERMUTATION_CONTEXT = 6, /* tokens of context for each target, both sides together */
 };
 
 enum permutation_kind {

@@ -197,10 +197,11 @@ START_TEST(test_permutation_targets_are_words_up_to_the_goal_and_never_special)
         }
         ck_assert_int_eq(count, GOAL);
     }
-    /* All but the few that fill up are whole words. */
-    ck_assert_double_gt((double)whole, 0.85 * (double)words);
+    /* Spans take 512 / 7 = 73 of the 85, so about 24 whole words of two; the 12 that fill up break
+     * about 8 more: three quarters are whole. */
+    ck_assert_double_gt((double)whole, 0.65 * (double)words);
     for (int64_t i = 0; i < 4; i++) { /* near 1/4 each: stretches run through the whole sequence */
-        ck_assert_double_gt((double)parts[i], 0.15 * (double)(trials * GOAL));
+        ck_assert_double_gt((double)parts[i], 0.22 * (double)(trials * GOAL));
     }
     const struct permutation_draw draw = permutation_draw_make(7, 0, 0, 0);
     ck_assert_int_eq(permutation_choose_targets(&table, &draw, ids, 40, 100, kinds), 40);
