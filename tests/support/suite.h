@@ -18,7 +18,8 @@ int suite_run_loop(const char *name, const TTest *const *tests, int count);
 /* A scratch folder for this process under TMPDIR, made on first call, removed at exit. */
 const char *suite_scratch(void);
 
-#define CHECK_OK(call, error)              ck_assert_msg((call) == STATUS_OK, "%s: %s", #call, (error).message)
+#define CHECK_OK(call, error) \
+    ck_assert_msg((call) == STATUS_OK, "%s: %s", #call, (error).message)
 #define CHECK_FAILS(call, expected_status) ck_assert_int_eq((call), (expected_status))
 
 #endif
