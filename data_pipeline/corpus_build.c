@@ -19,6 +19,7 @@
 struct build {
     const struct corpus_build_options *options;
     struct tokenizer *tokenizer;
+    struct corpus_lines lines;
     struct corpus_sources sources;
     struct corpus_queue queue;
     struct corpus_shelf shelf;
@@ -107,19 +108,23 @@ static void *build_reader(void *context)
     return NULL;
 }
 
-static void chunk_encode(struct corpus_chunk *chunk, const struct tokenizer *tokenizer,
+static void chunk_encode(struct corpus_chunk *chunk, const struct corpus_lines *lines,
                          struct tokenizer_work *work)
 {
     const size_t count = (size_t)chunk->document_count;
     memory_reserve((void **)&chunk->token_ends, &chunk->token_ends_capacity, count,
                    sizeof *chunk->token_ends, "corpus chunk");
+    memory_reserve((void **)&chunk->line_ends, &chunk->line_ends_capacity, count,
+                   sizeof *chunk->line_ends, "corpus chunk");
     memory_reserve((void **)&chunk->hashes, &chunk->hashes_capacity, count, sizeof *chunk->hashes,
                    "corpus chunk");
     size_t begin = 0;
     for (size_t i = 0; i < count; i++) {
         const size_t size_bytes = chunk->text_ends[i] - begin;
-        tokenizer_encode(tokenizer, work, chunk->text + begin, size_bytes, false, &chunk->tokens);
+        corpus_lines_encode(lines, work, chunk->text + begin, size_bytes, &chunk->tokens,
+                            &chunk->lines);
         chunk->token_ends[i] = chunk->tokens.count;
+        chunk->line_ends[i] = chunk->lines.count;
         chunk->hashes[i] = hash_bytes(chunk->text + begin, size_bytes, 0);
         begin += size_bytes;
     }
@@ -131,7 +136,7 @@ static void *build_worker(void *context)
     struct tokenizer_work *const work = tokenizer_work_open();
     struct corpus_chunk *chunk;
     while ((chunk = corpus_queue_take(&build->queue)) != NULL) {
-        chunk_encode(chunk, build->tokenizer, work);
+        chunk_encode(chunk, &build->lines, work);
         corpus_queue_put_encoded(&build->queue, chunk);
     }
     tokenizer_work_close(work);
@@ -143,17 +148,25 @@ static enum status build_merge_chunk(struct build *build, const struct corpus_ch
 {
     struct corpus_source *const source = &build->sources.files[chunk->source];
     size_t begin = 0;
+    size_t line_begin = 0;
     for (int64_t i = 0; i < chunk->document_count; i++) {
-        const int64_t count = (int64_t)(chunk->token_ends[i] - begin);
-        if (count > 0) {
-            TRY(corpus_shelf_add(&build->shelf, chunk->tokens.ids + begin, count, chunk->hashes[i],
-                                 error));
+        const struct corpus_shelf_document document = {
+            .ids = chunk->tokens.ids + begin,
+            .count = (int64_t)(chunk->token_ends[i] - begin),
+            .lines = chunk->lines.first_tokens + line_begin,
+            .line_count = (int64_t)(chunk->line_ends[i] - line_begin),
+            .first_token = (int64_t)begin,
+            .hash = chunk->hashes[i],
+        };
+        if (document.count > 0) {
+            TRY(corpus_shelf_add(&build->shelf, &document, error));
             source->documents++;
-            source->tokens += count;
+            source->tokens += document.count;
             build->progress.documents++;
-            build->progress.tokens += count;
+            build->progress.tokens += document.count;
         }
         begin = chunk->token_ends[i];
+        line_begin = chunk->line_ends[i];
     }
     build->text_bytes += (int64_t)chunk->text_size;
     build->progress.bytes_done = chunk->position_bytes;
@@ -326,6 +339,7 @@ static enum status build_run(struct build *build, struct error *error)
                             error));
     build->progress.bytes_total = build->sources.size_bytes;
     TRY(tokenizer_open(&build->tokenizer, build->options->tokenizer, error));
+    corpus_lines_init(&build->lines, build->tokenizer);
     const struct corpus_facts facts = {
         .vocabulary = tokenizer_vocabulary(build->tokenizer),
         .tokenizer = tokenizer_fingerprint(build->tokenizer),
@@ -363,6 +377,7 @@ enum status corpus_build(const struct corpus_build_options *options,
         }
     }
     corpus_shelf_deinit(&build->shelf);
+    corpus_lines_deinit(&build->lines);
     tokenizer_close(build->tokenizer);
     corpus_sources_deinit(&build->sources);
     memory_release(build);

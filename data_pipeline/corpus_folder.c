@@ -32,7 +32,7 @@ static enum status corpus_open_shards(struct corpus *corpus, const struct corpus
             (void)error_set(error, status, "%s", reason.message);
             break;
         }
-        for (enum corpus_dataset j = 0; j < CORPUS_DATASET_COUNT; j++) {
+        for (enum corpus_dataset j = 0; j < CORPUS_DATASET_LINES; j++) {
             digest_stream_add(&stream, &entry->regions[j].digest, sizeof entry->regions[j].digest);
         }
         corpus->document_count += shard->document_count;
@@ -125,6 +125,42 @@ void corpus_document_copy(const struct corpus *corpus, int64_t document, int64_t
     for (int64_t i = 0; i < count; i++) {
         ids[i] = shard->narrow != NULL ? shard->narrow[first + i] : (int32_t)shard->wide[first + i];
     }
+}
+
+bool corpus_has_lines(const struct corpus *corpus)
+{
+    bool all = true;
+    for (int64_t i = 0; i < corpus->shard_count; i++) {
+        all = all && corpus->shards[i].lines != NULL;
+    }
+    return all;
+}
+
+/* Place of the first of the rising `lines` that is not below `token`. */
+static int64_t lines_find(const struct corpus_shard *shard, int64_t token)
+{
+    int64_t begin = 0;
+    int64_t end = shard->line_count;
+    while (begin < end) {
+        const int64_t middle = begin + (end - begin) / 2;
+        if (shard->lines[middle] < token) {
+            begin = middle + 1;
+        } else {
+            end = middle;
+        }
+    }
+    return begin;
+}
+
+int64_t corpus_document_lines(const struct corpus *corpus, int64_t document, const int64_t **lines,
+                              int64_t *first_token)
+{
+    const struct corpus_shard *const shard = corpus_locate(corpus, &document);
+    INVARIANT(shard->lines != NULL);
+    const int64_t begin = lines_find(shard, shard->offsets[document]);
+    *lines = shard->lines + begin;
+    *first_token = shard->offsets[document];
+    return lines_find(shard, shard->offsets[document + 1]) - begin;
 }
 
 void corpus_count_tokens(const struct corpus *corpus, int64_t *counts)

@@ -26,7 +26,8 @@ struct corpus {
     int64_t shards_left_out; /* damaged ones, with skip_bad_shards */
     int64_t document_count;
     int64_t token_count;
-    struct digest fingerprint; /* of tokenizer fingerprint and datasets of all shards in use, in order */
+    struct digest fingerprint; /* of tokenizer fingerprint and datasets of all shards in use, in order; not of the
+                                  lines, which follow from text and tokenizer */
 };
 
 /* Opens and checks everything (see corpus_shard_open). With `skip_bad_shards` a damaged or missing shard is logged
@@ -41,6 +42,12 @@ uint64_t corpus_document_hash(const struct corpus *corpus, int64_t document);
 void corpus_document_copy(const struct corpus *corpus, int64_t document, int64_t begin,
                           int64_t count, int32_t *ids);
 
+/* Does every shard know where its documents' lines begin? */
+bool corpus_has_lines(const struct corpus *corpus);
+/* Number of a document's lines (>= 1) and the first token of each: (*lines)[i] - *first_token, counted within the
+ * document. Only if corpus_has_lines. */
+int64_t corpus_document_lines(const struct corpus *corpus, int64_t document, const int64_t **lines,
+                              int64_t *first_token);
 /* How often each id stands in the corpus, all documents together; `counts` has a place for each id. */
 void corpus_count_tokens(const struct corpus *corpus, int64_t *counts);
 

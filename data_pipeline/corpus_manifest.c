@@ -34,11 +34,16 @@ static json_t *entry_json(const struct corpus_shard_entry *entry)
     json_object_set_new(object, "file", json_string(entry->name));
     json_object_set_new(object, "tokens", json_integer(entry->token_count));
     json_object_set_new(object, "documents", json_integer(entry->document_count));
+    if (entry->line_count > 0) {
+        json_object_set_new(object, "lines", json_integer(entry->line_count));
+    }
     json_object_set_new(object, "size_bytes", json_integer(entry->size_bytes));
     json_object_set_new(object, "digest", digest_json(entry->digest));
     json_t *const datasets = json_object();
     for (enum corpus_dataset i = 0; i < CORPUS_DATASET_COUNT; i++) {
-        json_object_set_new(datasets, corpus_dataset_name(i), region_json(&entry->regions[i]));
+        if (entry->regions[i].size_bytes > 0) {
+            json_object_set_new(datasets, corpus_dataset_name(i), region_json(&entry->regions[i]));
+        }
     }
     json_object_set_new(object, "datasets", datasets);
     return object;
@@ -117,6 +122,9 @@ static enum status read_regions(const json_t *object, const char *path,
         struct corpus_region *const region = &entry->regions[i];
         const int64_t most = entry->size_bytes;
         json_t *member;
+        if (i == CORPUS_DATASET_LINES && entry->line_count == 0) {
+            continue;
+        }
         TRY(json_member_object(datasets, corpus_dataset_name(i), path, &member, error));
         TRY(read_integer(member, "offset_bytes", path, 0, most, &region->offset_bytes, error));
         TRY(read_integer(member, "size_bytes", path, 1, most, &region->size_bytes, error));
@@ -141,6 +149,10 @@ static enum status read_entry(const json_t *object, const char *path,
     TRY(read_integer(object, "tokens", path, 1, entry->size_bytes, &entry->token_count, error));
     TRY(read_integer(object, "documents", path, 1, entry->size_bytes, &entry->document_count,
                      error));
+    if (json_object_get(object, "lines") != NULL) {
+        TRY(read_integer(object, "lines", path, entry->document_count, entry->token_count,
+                         &entry->line_count, error));
+    }
     TRY(read_digest(object, "digest", path, &entry->digest, error));
     return read_regions(object, path, entry, error);
 }
@@ -160,6 +172,21 @@ static enum status read_facts(const json_t *root, const char *path, struct corpu
         *ids[i] = (int32_t)id;
     }
     return STATUS_OK;
+}
+
+/* The totals are those of the shards; at most CORPUS_SHARDS_MAX * 2^40, so the sums fit. */
+static enum status check_totals(const json_t *root, const char *path,
+                                const struct corpus_manifest *manifest, struct error *error)
+{
+    int64_t token_count = 0;
+    int64_t document_count = 0;
+    for (int64_t i = 0; i < manifest->entry_count; i++) {
+        token_count += manifest->entries[i].token_count;
+        document_count += manifest->entries[i].document_count;
+    }
+    int64_t total;
+    TRY(read_integer(root, "tokens", path, token_count, token_count, &total, error));
+    return read_integer(root, "documents", path, document_count, document_count, &total, error);
 }
 
 static enum status read_root(const json_t *root, const char *path, struct corpus_manifest *manifest,
@@ -186,7 +213,7 @@ static enum status read_root(const json_t *root, const char *path, struct corpus
     for (size_t i = 0; i < count; i++) {
         TRY(read_entry(json_array_get(shards, i), path, &manifest->entries[i], error));
     }
-    return STATUS_OK;
+    return check_totals(root, path, manifest, error);
 }
 
 enum status corpus_manifest_read(struct corpus_manifest *manifest, const char *folder,

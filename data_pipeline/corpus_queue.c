@@ -20,7 +20,9 @@ static void chunk_release(struct corpus_chunk *chunk)
     memory_release(chunk->text);
     memory_release(chunk->text_ends);
     memory_release(chunk->token_ends);
+    memory_release(chunk->line_ends);
     memory_release(chunk->hashes);
+    corpus_line_list_deinit(&chunk->lines);
     token_list_deinit(&chunk->tokens);
     *chunk = (struct corpus_chunk){.state = CORPUS_CHUNK_FREE};
 }
@@ -114,6 +116,7 @@ void corpus_queue_end_merge(struct corpus_queue *queue, struct corpus_chunk *chu
     const size_t text_size = chunk->text_size;
     chunk->text_size = 0;
     chunk->tokens.count = 0;
+    chunk->lines.count = 0;
     chunk->document_count = 0;
     if (chunk->text_capacity > 4 * (size_t)CORPUS_CHUNK_BYTES) {
         chunk_release(chunk); /* one long document must not hold memory for good */

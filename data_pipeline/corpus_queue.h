@@ -9,6 +9,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "data_pipeline/corpus_lines.h"
 #include "data_pipeline/tokenizer.h"
 
 enum {
@@ -37,6 +38,9 @@ struct corpus_chunk {
     struct token_list tokens;
     size_t *token_ends; /* (document_count) */
     size_t token_ends_capacity;
+    struct corpus_line_list lines; /* first tokens, counted through the chunk */
+    size_t *line_ends;             /* (document_count) */
+    size_t line_ends_capacity;
     uint64_t *hashes; /* (document_count) */
     size_t hashes_capacity;
 };

@@ -14,7 +14,7 @@ static const char FORMAT_NAME[] = "shardlm corpus shard";
 const char *corpus_dataset_name(enum corpus_dataset dataset)
 {
     static const char *const names[CORPUS_DATASET_COUNT] = {"tokens", "document_offsets",
-                                                            "document_hash"};
+                                                            "document_hash", "line_offsets"};
     return names[dataset];
 }
 
@@ -26,24 +26,26 @@ size_t corpus_token_bytes(int64_t vocabulary)
 static enum corpus_element dataset_element(enum corpus_dataset dataset, int64_t vocabulary)
 {
     static const enum corpus_element fixed[CORPUS_DATASET_COUNT] = {
-        CORPUS_ELEMENT_UINT32, CORPUS_ELEMENT_INT64, CORPUS_ELEMENT_UINT64};
+        CORPUS_ELEMENT_UINT32, CORPUS_ELEMENT_INT64, CORPUS_ELEMENT_UINT64, CORPUS_ELEMENT_INT64};
     const bool narrow = dataset == CORPUS_DATASET_TOKENS && vocabulary <= CORPUS_SHARD_NARROW_IDS;
     return narrow ? CORPUS_ELEMENT_UINT16 : fixed[dataset];
 }
 
-static int64_t dataset_count(enum corpus_dataset dataset, int64_t token_count,
-                             int64_t document_count)
+/* Elements of a dataset; 0: it is absent. */
+static int64_t dataset_count(enum corpus_dataset dataset, const struct corpus_shard_entry *entry)
 {
     switch (dataset) {
     case CORPUS_DATASET_TOKENS:
-        return token_count;
+        return entry->token_count;
     case CORPUS_DATASET_OFFSETS:
-        return document_count + 1;
+        return entry->document_count + 1;
+    case CORPUS_DATASET_LINES:
+        return entry->line_count;
     case CORPUS_DATASET_HASHES:
     case CORPUS_DATASET_COUNT:
         break;
     }
-    return document_count;
+    return entry->document_count;
 }
 
 static int64_t dataset_element_bytes(enum corpus_dataset dataset, int64_t vocabulary)
@@ -78,7 +80,13 @@ static enum status shard_put_attributes(const struct corpus_hdf5 *hdf5,
     TRY(corpus_hdf5_put_integers(hdf5, "special_ids", specials, SPECIAL_COUNT, error));
     TRY(corpus_hdf5_put_integers(hdf5, "token_count", &entry->token_count, 1, error));
     TRY(corpus_hdf5_put_integers(hdf5, "document_count", &entry->document_count, 1, error));
+    if (entry->line_count > 0) {
+        TRY(corpus_hdf5_put_integers(hdf5, "line_count", &entry->line_count, 1, error));
+    }
     for (enum corpus_dataset i = 0; i < CORPUS_DATASET_COUNT; i++) {
+        if (dataset_count(i, entry) == 0) {
+            continue;
+        }
         char name[64];
         (void)snprintf(name, sizeof name, "%s_digest", corpus_dataset_name(i));
         digest_text(entry->regions[i].digest, text);
@@ -93,10 +101,13 @@ static enum status shard_put_datasets(const struct corpus_hdf5 *hdf5,
                                       struct corpus_shard_entry *entry, struct error *error)
 {
     const void *const data[CORPUS_DATASET_COUNT] = {content->tokens, content->offsets,
-                                                    content->hashes};
+                                                    content->hashes, content->lines};
     for (enum corpus_dataset i = 0; i < CORPUS_DATASET_COUNT; i++) {
         struct corpus_region *const region = &entry->regions[i];
-        const int64_t count = dataset_count(i, content->token_count, content->document_count);
+        const int64_t count = dataset_count(i, entry);
+        if (count == 0) {
+            continue;
+        }
         region->size_bytes = count * dataset_element_bytes(i, facts->vocabulary);
         region->digest = digest_bytes(data[i], (size_t)region->size_bytes);
         TRY(corpus_hdf5_write(hdf5, corpus_dataset_name(i), dataset_element(i, facts->vocabulary),
@@ -115,6 +126,7 @@ enum status corpus_shard_write(const char *folder, const struct corpus_facts *fa
     TRY(path_join(path, folder, entry->name, error));
     entry->token_count = content->token_count;
     entry->document_count = content->document_count;
+    entry->line_count = content->line_count;
     struct corpus_hdf5 hdf5;
     TRY(corpus_hdf5_create(&hdf5, path, error));
     enum status status = shard_put_datasets(&hdf5, facts, content, entry, error);
@@ -134,8 +146,11 @@ static enum status shard_check_regions(const char *path, const struct corpus_fac
 {
     for (enum corpus_dataset i = 0; i < CORPUS_DATASET_COUNT; i++) {
         const struct corpus_region *const region = &entry->regions[i];
-        const int64_t count = dataset_count(i, entry->token_count, entry->document_count);
+        const int64_t count = dataset_count(i, entry);
         const int64_t element_bytes = dataset_element_bytes(i, facts->vocabulary);
+        if (count == 0 && i == CORPUS_DATASET_LINES) {
+            continue;
+        }
         if (count <= 0 || count > entry->size_bytes || region->offset_bytes < 0 ||
             region->offset_bytes % element_bytes != 0 ||
             region->size_bytes != count * element_bytes ||
@@ -204,11 +219,17 @@ static enum status shard_match_hdf5(const struct corpus_hdf5 *hdf5,
     if (memcmp(expected, found, sizeof expected) != 0) {
         FAIL(error, STATUS_FORMAT, "\"%s\": special_ids differ from the manifest", hdf5->path);
     }
+    if (entry->line_count > 0) {
+        TRY(shard_match_integer(hdf5, "line_count", entry->line_count, error));
+    }
     for (enum corpus_dataset i = 0; i < CORPUS_DATASET_COUNT; i++) {
+        const int64_t count = dataset_count(i, entry);
         int64_t offset_bytes;
+        if (count == 0) {
+            continue;
+        }
         TRY(corpus_hdf5_find(hdf5, corpus_dataset_name(i), dataset_element(i, facts->vocabulary),
-                             dataset_count(i, entry->token_count, entry->document_count),
-                             &offset_bytes, error));
+                             count, &offset_bytes, error));
         if (offset_bytes != entry->regions[i].offset_bytes) {
             FAIL(error, STATUS_FORMAT,
                  "\"%s\": dataset \"%s\" lies at byte %lld, the manifest says %lld", hdf5->path,
@@ -241,6 +262,27 @@ static enum status shard_check_offsets(const struct corpus_shard *shard, const c
         FAIL(error, STATUS_FORMAT,
              "corpus shard \"%s\": document_offsets do not rise from 0 to %lld", path,
              (long long)shard->token_count);
+    }
+    return STATUS_OK;
+}
+
+/* Every document begins a line, and lines rise. */
+static enum status shard_check_lines(const struct corpus_shard *shard, const char *path,
+                                     struct error *error)
+{
+    const int64_t *const lines = shard->lines;
+    int64_t document = 0; /* the next that must begin a line */
+    bool good = true;
+    for (int64_t i = 0; i < shard->line_count && good; i++) {
+        const int64_t first = shard->offsets[document];
+        good = lines[i] >= 0 && lines[i] < shard->token_count && lines[i] <= first &&
+               (i == 0 || lines[i] > lines[i - 1]);
+        document += lines[i] == first;
+    }
+    if (shard->line_count > 0 && (!good || document != shard->document_count)) {
+        FAIL(error, STATUS_FORMAT,
+             "corpus shard \"%s\": line_offsets do not rise, or a document begins within a line",
+             path);
     }
     return STATUS_OK;
 }
@@ -297,6 +339,11 @@ static enum status shard_check(struct corpus_shard *shard, const char *path,
     shard->token_count = entry->token_count;
     shard->document_count = entry->document_count;
     TRY(shard_check_offsets(shard, path, error));
+    if (entry->line_count > 0) {
+        shard->lines = shard_dataset(shard, entry, CORPUS_DATASET_LINES);
+        shard->line_count = entry->line_count;
+    }
+    TRY(shard_check_lines(shard, path, error));
     return shard_check_ids(shard, path, facts->vocabulary, error);
 }
 

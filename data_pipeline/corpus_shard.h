@@ -3,9 +3,11 @@
  *                                             one after another, without separators
  *     /document_offsets  (document_count + 1) int64, first token of each document; the last is token_count
  *     /document_hash     (document_count)     uint64, XXH3-64 of the document's text: held-out choice, duplicates
+ *     /line_offsets      (line_count)         int64, first token of each line of each document; not in all shards
  * all contiguous and little-endian; attributes of / : format, version, vocabulary, tokenizer_fingerprint,
  * special_ids (bos pad eos unk mask; -1 for none), token_count, document_count and the XXH3-128 digests
- * tokens_digest, document_offsets_digest, document_hash_digest.
+ * tokens_digest, document_offsets_digest, document_hash_digest; where there are lines, line_count and
+ * line_offsets_digest too. Corpora made before there were lines stay good for all that needs none.
  * The manifest holds size and digest of the whole file; HDF5 sees a file only after they agree. After open no HDF5 call
  * is made: any thread may read. HDF5 itself is used by one thread at a time (open and write are not thread-safe). */
 #ifndef SHARDLM_DATA_PIPELINE_CORPUS_SHARD_H
@@ -35,6 +37,7 @@ enum corpus_dataset {
     CORPUS_DATASET_TOKENS,
     CORPUS_DATASET_OFFSETS,
     CORPUS_DATASET_HASHES,
+    CORPUS_DATASET_LINES, /* absent if line_count is 0 */
     CORPUS_DATASET_COUNT,
 };
 
@@ -50,6 +53,7 @@ struct corpus_shard_entry {
     char name[CORPUS_SHARD_NAME_BYTES];
     int64_t token_count;
     int64_t document_count;
+    int64_t line_count; /* 0: the shard knows no lines */
     int64_t size_bytes;
     struct digest digest; /* of the whole file */
     struct corpus_region regions[CORPUS_DATASET_COUNT];
@@ -61,6 +65,8 @@ struct corpus_shard_content {
     const int64_t *offsets; /* (document_count + 1) */
     const uint64_t *hashes; /* (document_count) */
     int64_t document_count;
+    const int64_t *lines; /* (line_count) rising; each document's first token is one */
+    int64_t line_count;   /* may be 0 */
 };
 
 struct corpus_shard {
@@ -69,8 +75,10 @@ struct corpus_shard {
     const uint32_t *wide;   /* (token_count), or NULL */
     const int64_t *offsets; /* (document_count + 1) */
     const uint64_t *hashes; /* (document_count) */
+    const int64_t *lines;   /* (line_count), or NULL */
     int64_t token_count;
     int64_t document_count;
+    int64_t line_count;
 };
 
 const char *corpus_dataset_name(enum corpus_dataset dataset);

@@ -18,6 +18,7 @@ void corpus_shelf_deinit(struct corpus_shelf *shelf)
     memory_release(shelf->tokens);
     memory_release(shelf->offsets);
     memory_release(shelf->hashes);
+    memory_release(shelf->lines);
     memory_release(shelf->entries);
     *shelf = (struct corpus_shelf){0};
 }
@@ -43,15 +44,18 @@ enum status corpus_shelf_finish(struct corpus_shelf *shelf, struct error *error)
         .offsets = shelf->offsets,
         .hashes = shelf->hashes,
         .document_count = shelf->document_count,
+        .lines = shelf->lines,
+        .line_count = shelf->line_count,
     };
     TRY(corpus_shard_write(shelf->folder, &shelf->facts, &content, entry, error));
     shelf->entry_count++;
     shelf->token_count = 0;
     shelf->document_count = 0;
+    shelf->line_count = 0;
     return STATUS_OK;
 }
 
-static void shelf_reserve(struct corpus_shelf *shelf, int64_t count)
+static void shelf_reserve(struct corpus_shelf *shelf, int64_t count, int64_t line_count)
 {
     /* A whole shard at once: pages that are never written cost nothing, growing by copies would. */
     const int64_t wanted = shelf->token_count + count;
@@ -62,17 +66,21 @@ static void shelf_reserve(struct corpus_shelf *shelf, int64_t count)
                    (size_t)shelf->document_count + 2, sizeof *shelf->offsets, "corpus shard");
     memory_reserve((void **)&shelf->hashes, &shelf->hashes_capacity,
                    (size_t)shelf->document_count + 1, sizeof *shelf->hashes, "corpus shard");
+    memory_reserve((void **)&shelf->lines, &shelf->lines_capacity,
+                   (size_t)(shelf->line_count + line_count), sizeof *shelf->lines, "corpus shard");
 }
 
-enum status corpus_shelf_add(struct corpus_shelf *shelf, const int32_t *ids, int64_t count,
-                             uint64_t hash, struct error *error)
+enum status corpus_shelf_add(struct corpus_shelf *shelf,
+                             const struct corpus_shelf_document *document, struct error *error)
 {
+    const int32_t *const ids = document->ids;
+    const int64_t count = document->count;
     INVARIANT(count >= 1);
     if (shelf->token_count + count > shelf->shard_tokens ||
         shelf->document_count == CORPUS_SHARD_DOCUMENTS_MAX) {
         TRY(corpus_shelf_finish(shelf, error));
     }
-    shelf_reserve(shelf, count);
+    shelf_reserve(shelf, count, document->line_count);
     const int64_t vocabulary = shelf->facts.vocabulary;
     bool below = true;
     if (vocabulary <= CORPUS_SHARD_NARROW_IDS) {
@@ -90,7 +98,11 @@ enum status corpus_shelf_add(struct corpus_shelf *shelf, const int32_t *ids, int
     }
     INVARIANT(below);
     shelf->offsets[shelf->document_count] = shelf->token_count;
-    shelf->hashes[shelf->document_count] = hash;
+    shelf->hashes[shelf->document_count] = document->hash;
+    for (int64_t i = 0; i < document->line_count; i++) {
+        shelf->lines[shelf->line_count++] =
+            shelf->token_count + document->lines[i] - document->first_token;
+    }
     shelf->document_count++;
     shelf->token_count += count;
     return STATUS_OK;

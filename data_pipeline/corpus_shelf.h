@@ -16,17 +16,30 @@ struct corpus_shelf {
     uint64_t *hashes;
     size_t hashes_capacity;
     int64_t document_count;
+    int64_t *lines;
+    size_t lines_capacity;
+    int64_t line_count;
     struct corpus_shard_entry *entries; /* (entry_count) of the shards written */
     size_t entries_capacity;
     int64_t entry_count;
 };
 
+/* An encoded document, the caller's. */
+struct corpus_shelf_document {
+    const int32_t *ids; /* (count) below the vocabulary; count >= 1 */
+    int64_t count;
+    const int64_t *lines; /* (line_count) first token of each line, from first_token on */
+    int64_t line_count;
+    int64_t first_token; /* the number that `lines` has for ids[0] */
+    uint64_t hash;
+};
+
 void corpus_shelf_init(struct corpus_shelf *shelf, const char *folder,
                        const struct corpus_facts *facts, int64_t shard_tokens);
 void corpus_shelf_deinit(struct corpus_shelf *shelf); /* accepts a zeroed shelf */
-/* count >= 1; ids below the vocabulary. */
-MUST_CHECK enum status corpus_shelf_add(struct corpus_shelf *shelf, const int32_t *ids,
-                                        int64_t count, uint64_t hash, struct error *error);
+MUST_CHECK enum status corpus_shelf_add(struct corpus_shelf *shelf,
+                                        const struct corpus_shelf_document *document,
+                                        struct error *error);
 /* Writes what is left. */
 MUST_CHECK enum status corpus_shelf_finish(struct corpus_shelf *shelf, struct error *error);
 

@@ -2,9 +2,10 @@
  * and who may see whom. Two numbers a token say it all; no T x T mask is made:
  *     j is visible to i  <=>  horizons[i] > orders[j], and to its own content stream always.
  * Kinds of token: targets are predicted; functional ones (separators, classes) are neither
- * predicted nor context; all others are context, seen by all, and see context only. order context
- * -1; else the rank in the factorisation order horizon  context 0; target: its rank; functional:
- * its rank + 1 So a target sees the context, and targets and functional tokens of lower rank.
+ * predicted nor context; all others are context, seen by all, and see context only. A token's order
+ * is -1 for context, else its rank in the factorisation order; its horizon is 0 for context, its
+ * rank for a target, its rank + 1 for a functional token. So a target sees the context, and targets
+ * and functional tokens of lower rank.
  * Choosing targets goes through the sequence: n = 1 .. 5 words with p(n) ~ 1/n, after a uniform 0
  * to 6 n - 1 tokens of context, and behind them as much as makes six tokens of context for each
  * token of the span (words differ in length: a fixed 6 n would draw the targets to the left); until

@@ -85,6 +85,51 @@ START_TEST(test_corpus_holds_the_ids_of_the_documents_in_order)
 }
 END_TEST
 
+START_TEST(test_corpus_knows_where_lines_begin)
+{
+    static const char text[] = "The harbour wakes.\nAgain and\n  again.\n\nOne line.\n";
+    static const char *const expected[] = {"The harbour wakes.\n", "Again and\n", "  again.",
+                                           "One line."};
+    char path[PATH_BYTES];
+    char out[PATH_BYTES];
+    struct corpus_build_result result;
+    struct error error;
+    (void)fixture_write(path, "lines.txt", text, sizeof text - 1);
+    CHECK_OK(fixture_build(out, "lines", path, 1, 1000, &result, &error), error);
+    struct corpus *corpus;
+    struct tokenizer *tokenizer;
+    CHECK_OK(corpus_open(&corpus, out, false, &error), error);
+    CHECK_OK(tokenizer_open(&tokenizer, corpus->tokenizer, &error), error);
+    ck_assert(corpus_has_lines(corpus));
+    int64_t seen = 0;
+    for (int64_t i = 0; i < 2; i++) {
+        const int64_t *lines;
+        int64_t first;
+        const int64_t count = corpus_document_lines(corpus, i, &lines, &first);
+        ck_assert_int_eq(count, i == 0 ? 3 : 1);
+        for (int64_t j = 0; j < count; j++, seen++) {
+            const int64_t begin = lines[j] - first;
+            const int64_t end =
+                j + 1 < count ? lines[j + 1] - first : corpus_document_tokens(corpus, i);
+            int32_t ids[64];
+            char *decoded;
+            size_t size;
+            ck_assert_int_le(end - begin, 64);
+            corpus_document_copy(corpus, i, begin, end - begin, ids);
+            CHECK_OK(tokenizer_decode(tokenizer, ids, (size_t)(end - begin), false, &decoded, &size,
+                                      &error),
+                     error);
+            /* Blanks before a line's first word may stand with its line feed. */
+            ck_assert_msg(strstr(expected[seen], decoded + strspn(decoded, " \n")) != NULL, "%s",
+                          decoded);
+            memory_release(decoded);
+        }
+    }
+    tokenizer_close(tokenizer);
+    corpus_close(corpus);
+}
+END_TEST
+
 START_TEST(test_corpus_build_leaves_nothing_after_a_failure_and_keeps_what_exists)
 {
     char text[PATH_BYTES];
@@ -298,6 +343,7 @@ int main(void)
         "corpus_build",
         (const TTest *[]){test_corpus_build_gives_the_same_files_on_one_and_four_threads,
                           test_corpus_holds_the_ids_of_the_documents_in_order,
+                          test_corpus_knows_where_lines_begin,
                           test_corpus_build_leaves_nothing_after_a_failure_and_keeps_what_exists,
                           test_corpus_build_replaces_a_corpus_only_when_whole,
                           test_corpus_open_refuses_a_shard_cut_or_changed_anywhere,

@@ -23,7 +23,16 @@ START_TEST(test_corpus_shelf_keeps_wide_ids_and_whole_documents)
     corpus_shelf_init(&shelf, folder, &facts, 10);
     static const int32_t ids[] = {69999, 5, 65536, 65535, 7, 8, 9};
     for (uint64_t i = 0; i < 5; i++) {
-        CHECK_OK(corpus_shelf_add(&shelf, ids, 1 + (int64_t)i, 100 + i, &error), error);
+        static const int64_t lines[] = {40, 42}; /* counted from somewhere else */
+        const struct corpus_shelf_document document = {
+            .ids = ids,
+            .count = 1 + (int64_t)i,
+            .lines = lines,
+            .line_count = i < 2 ? 1 : 2,
+            .first_token = 40,
+            .hash = 100 + i,
+        };
+        CHECK_OK(corpus_shelf_add(&shelf, &document, &error), error);
     }
     CHECK_OK(corpus_shelf_finish(&shelf, &error), error);
     ck_assert_int_eq(shelf.entry_count, 2); /* 1 + 2 + 3 + 4 tokens, then 5 */
@@ -36,8 +45,14 @@ START_TEST(test_corpus_shelf_keeps_wide_ids_and_whole_documents)
     struct corpus *corpus;
     CHECK_OK(corpus_open(&corpus, folder, false, &error), error);
     ck_assert_int_eq(corpus->document_count, 5);
+    ck_assert(corpus_has_lines(corpus));
     for (int64_t i = 0; i < 5; i++) {
         int32_t found[8];
+        const int64_t *lines;
+        int64_t first;
+        ck_assert_int_eq(corpus_document_lines(corpus, i, &lines, &first), i < 2 ? 1 : 2);
+        ck_assert_int_eq(lines[0], first);
+        ck_assert(i < 2 || lines[1] == first + 2);
         ck_assert_int_eq(corpus_document_tokens(corpus, i), 1 + i);
         ck_assert_uint_eq(corpus_document_hash(corpus, i), 100 + (uint64_t)i);
         corpus_document_copy(corpus, i, 0, 1 + i, found);
@@ -47,15 +62,23 @@ START_TEST(test_corpus_shelf_keeps_wide_ids_and_whole_documents)
 }
 END_TEST
 
-/* Writes three documents with the given ids and offsets, and opens them as `facts` say. */
-static enum status write_and_open(const char *name, const uint16_t ids[6], const int64_t offsets[4],
-                                  const struct corpus_facts *facts, struct error *error)
+/* Writes three documents and opens them as `facts` say; four lines, or NULL. */
+static enum status write_lines_and_open(const char *name, const uint16_t ids[6],
+                                        const int64_t offsets[4], const int64_t *lines,
+                                        const struct corpus_facts *facts, struct error *error)
 {
     char folder[PATH_BYTES];
     const struct corpus_facts written = facts_for(50);
     const uint64_t hashes[] = {1, 2, 3};
     const struct corpus_shard_content content = {
-        .tokens = ids, .token_count = 6, .offsets = offsets, .hashes = hashes, .document_count = 3};
+        .tokens = ids,
+        .token_count = 6,
+        .offsets = offsets,
+        .hashes = hashes,
+        .document_count = 3,
+        .lines = lines,
+        .line_count = lines == NULL ? 0 : 4,
+    };
     struct corpus_shard_entry entry = {.name = "corpus-00000.h5"};
     CHECK_OK(folder_make(fixture_path(folder, name), error), *error);
     CHECK_OK(corpus_shard_write(folder, &written, &content, &entry, error), *error);
@@ -64,6 +87,36 @@ static enum status write_and_open(const char *name, const uint16_t ids[6], const
     corpus_shard_close(&shard);
     return status;
 }
+
+static enum status write_and_open(const char *name, const uint16_t ids[6], const int64_t offsets[4],
+                                  const struct corpus_facts *facts, struct error *error)
+{
+    return write_lines_and_open(name, ids, offsets, NULL, facts, error);
+}
+
+START_TEST(test_corpus_shard_refuses_lines_that_cannot_be)
+{
+    static const uint16_t ids[] = {5, 6, 7, 8, 9, 49};
+    static const int64_t offsets[] = {0, 2, 3, 6};
+    static const int64_t good[] = {0, 2, 3, 5};
+    static const int64_t bad[][4] = {
+        {0, 2, 3, 6},  /* beyond the tokens */
+        {0, 1, 3, 5},  /* no line at the second document */
+        {0, 2, 2, 3},  /* twice the same */
+        {0, 3, 2, 5},  /* falling */
+        {-1, 0, 2, 3}, /* before the tokens */
+        {0, 1, 2, 4},  /* no line at the third document */
+    };
+    const struct corpus_facts facts = facts_for(50);
+    struct error error;
+    CHECK_OK(write_lines_and_open("lines", ids, offsets, good, &facts, &error), error);
+    for (int64_t i = 0; i < ARRAY_LENGTH(bad); i++) {
+        CHECK_FAILS(write_lines_and_open("lines", ids, offsets, bad[i], &facts, &error),
+                    STATUS_FORMAT);
+        ck_assert(strstr(error.message, "line_offsets") != NULL);
+    }
+}
+END_TEST
 
 START_TEST(test_corpus_shard_refuses_ids_offsets_and_attributes_that_cannot_be)
 {
@@ -99,6 +152,7 @@ int main(void)
     return suite_run(
         "corpus_shard",
         (const TTest *[]){test_corpus_shelf_keeps_wide_ids_and_whole_documents,
+                          test_corpus_shard_refuses_lines_that_cannot_be,
                           test_corpus_shard_refuses_ids_offsets_and_attributes_that_cannot_be,
                           NULL});
 }
