@@ -5,7 +5,7 @@
  * - function_exp 1.1 ulp,
  * - function_normal: both tails 5e-7 relative, the density 3e-7,
  * - function_tanh 2 ulp, its slope 5e-7 relative,
- * - function_log 2 ulp (double). */
+ * - function_log 2 ulp (double), function_exp_double 3 ulp, function_circle 1e-15 absolute. */
 #ifndef SHARDLM_KERNELS_FUNCTIONS_H
 #define SHARDLM_KERNELS_FUNCTIONS_H
 
@@ -148,6 +148,55 @@ static inline float function_tanh_slope(float x)
     const float e = function_exp(-2.0F * fabsf(x));
     const float share = 1.0F / (1.0F + e);
     return 4.0F * (e * share * share);
+}
+
+/* e^x in double for -700 <= x <= 700: x = n ln 2 + r, e^r as its series to r^13. */
+static inline double function_exp_double(double x)
+{
+    const double round = 0x1.8p52;
+    const double n = (x * 0x1.71547652b82fep+0 + round) - round;
+    const double r = (x - n * 0x1.62e42fefa3800p-1) - n * 0x1.ef35793c76730p-45;
+    double series = 1.0;
+    for (int k = 13; k >= 1; k--) {
+        series = 1.0 + series * (r / k);
+    }
+    const uint64_t bits = (uint64_t)(1023 + (int64_t)n) << 52;
+    double power;
+    memcpy(&power, &bits, sizeof power);
+    return series * power;
+}
+
+/* Sine and cosine of an angle in double, |angle| below 2^18: what is left of the nearest multiple n
+ * of π/2 (in three parts, the first two with products by n that are exact), as series to r^17. */
+struct function_circle {
+    double sine;
+    double cosine;
+};
+
+static inline struct function_circle function_circle(double angle)
+{
+    const double round = 0x1.8p52;
+    const double n = (angle * 0x1.45f306dc9c883p-1 + round) - round;
+    const double r =
+        ((angle - n * 0x1.921fb544p+0) - n * 0x1.0b4611a6p-34) - n * 0x1.3198a2e037073p-69;
+    const double square = r * r;
+    double sine = 1.0;
+    double cosine = 1.0;
+    for (int k = 16; k >= 2; k -= 2) {
+        sine = 1.0 - sine * square / (k * (k + 1));
+        cosine = 1.0 - cosine * square / (k * (k - 1));
+    }
+    sine *= r;
+    switch ((int64_t)n & 3) {
+    case 1:
+        return (struct function_circle){cosine, -sine};
+    case 2:
+        return (struct function_circle){-sine, -cosine};
+    case 3:
+        return (struct function_circle){-cosine, sine};
+    default:
+        return (struct function_circle){sine, cosine};
+    }
 }
 
 /* Natural logarithm of a positive normal number: x = 2^n · m with m in [sqrt(1/2), sqrt(2)), and

@@ -70,6 +70,53 @@ struct kernels_attention_shape {
     const struct kernels_visibility *visibility; /* KERNELS_ATTENTION_VISIBLE only */
 };
 
+/* Attention with relative positions (Transformer-XL, XLNet). Queries and keys are rows of their own: a sequence's keys
+ * are its memory, then its tokens; its queries are all its tokens (content stream) or the ones to predict (query
+ * stream). Query i is at key `places[i]` of its sequence; the position of key j, as seen from there, is places[i] - j
+ * (negated in a reversed sequence), and row zero_row - position of the position table must exist for every pair.
+ * Query i sees key j where key_orders[j] < query_orders[i], or j is its own place and sees_itself. For a permutation:
+ * keys that all may see (memory, context) -1, others their rank; queries of context 0, targets their rank. A row that
+ * sees nothing gets out 0 and log_sum +infinity and takes no part in gradients. */
+struct kernels_relative_shape {
+    int64_t sequence_count;      /* B */
+    const int32_t *query_starts; /* (B + 1); Q = query_starts[B] */
+    const int32_t *key_starts;   /* (B + 1); K = key_starts[B] */
+    int64_t heads;               /* H */
+    int64_t head_width;          /* D; C = H · D */
+    int64_t zero_row;
+    const int32_t *reversed; /* (B) 1: reversed; NULL: none is */
+    const int32_t *places;   /* (Q) */
+    const int32_t *query_orders; /* (Q) */
+    const int32_t *key_orders;   /* (K) */
+    const int32_t *query_segments; /* (Q) */
+    const int32_t *key_segments;   /* (K); NULL: no segment term */
+    bool sees_itself;
+    float scale; /* 1 / sqrt(D) */
+    struct kernels_dropout dropout; /* of probabilities; element (h · Q + i) · K_max + j as in attention_forward */
+};
+
+struct kernels_relative_inputs {
+    const float *q;             /* (Q, C) */
+    const float *k;             /* (K, C) */
+    const float *v;             /* (K, C) */
+    const float *r;             /* (P, C): the position table, projected */
+    const float *content_bias;  /* (C) r_w_bias of XLNet */
+    const float *position_bias; /* (C) r_r_bias */
+    const float *segment_bias;  /* (C) r_s_bias */
+    const float *segment_embedding; /* (2, C): key of the same segment, of another */
+};
+
+struct kernels_relative_gradients {
+    float *q; /* written; all others are added to */
+    float *k;
+    float *v;
+    float *r;
+    float *content_bias;
+    float *position_bias;
+    float *segment_bias;
+    float *segment_embedding;
+};
+
 /* In double, because 1 - beta2 of a float 0.999 is already wrong in the fifth digit; each factor that the formula of
  * adamw() needs is rounded to float once. */
 struct kernels_adamw {
@@ -150,6 +197,19 @@ struct kernels {
                                const struct kernels_attention_shape *shape, float *scratch);
     int64_t (*attention_scratch)(int64_t longest_sequence, int64_t head_width);
 
+    /* score_ij = scale · ((q_i + content_bias)·k_j + (q_i + position_bias)·r_x + (q_i + segment_bias)·e_s), with x the
+     * row for the position of j and e_s the row of the segment embedding; out = dropout(softmax(score)) v. out (Q, C),
+     * log_sum (H, Q). Gradients of keys, values, positions, biases and segments are added up over sequences, heads and
+     * blocks of queries in ascending order. scratch: relative_scratch() floats. */
+    void (*relative_forward)(float *out, float *log_sum,
+                             const struct kernels_relative_inputs *inputs,
+                             const struct kernels_relative_shape *shape, float *scratch);
+    void (*relative_backward)(const struct kernels_relative_gradients *gradients,
+                              const float *d_out, const float *log_sum,
+                              const struct kernels_relative_inputs *inputs,
+                              const struct kernels_relative_shape *shape, float *scratch);
+    int64_t (*relative_scratch)(int64_t longest_keys, int64_t head_width);
+
     /* Rows: out[i] = in[rows[i]]; and out[rows[i]] += in[i], ascending i. */
     void (*rows_gather)(float *out, const float *in, const int32_t *rows, int64_t count, int64_t c);
     void (*rows_scatter_add)(float *out, const float *in, const int32_t *rows, int64_t count,
@@ -180,8 +240,8 @@ struct kernels {
                   const struct kernels_adamw *options, int64_t count);
 
     /* LAMB, in parts because its step needs the norms of a whole tensor:
-     * moments: g, m, v as in adamw; direction: r = (m·correction1) / (sqrt(v·correction2) + epsilon) + decay·w, from the
-     * new moments and the old weights; apply: w -= step·r, step = rate · kernels_trust_ratio(Σ w², Σ r²).
+     * moments: g, m, v as in adamw; direction: r = (m·correction1) / (sqrt(v·correction2) + epsilon) + decay·w, from
+     * the new moments and the old weights; apply: w -= step·r, step = rate · kernels_trust_ratio(Σ w², Σ r²).
      * Both sums are square_sum() of the tensor's part in each fixed block of the flat space, added in index order; the
      * direction is cheap enough to be computed again for apply, so a block of it is all the memory that it takes.
      * correction1 = correction2 = 1: no bias correction (here and in adamw, as the original BERT has it). */
@@ -203,6 +263,11 @@ const char *kernels_level_name(enum kernels_level level); /* "reference", "avx2"
  * STATUS_INPUT if this processor cannot run `level`, STATUS_INTERNAL if OpenBLAS cannot be loaded as pinned. */
 MUST_CHECK enum status kernels_open(struct kernels *kernels, enum kernels_level level,
                                     struct error *error);
+
+/* Table of relative positions: row p (of n) holds position x = first - p, not beyond `clamp` either way (0: any), as
+ * [sin(x f_i), i < C/2; cos(x f_i)] with f_i = 10000^(-2i/C), the same bits on every machine. |x| below 2^18,
+ * C even. */
+void kernels_sinusoids(float *out /* (n, C) */, int64_t first, int64_t clamp, int64_t n, int64_t c);
 
 /* LAMB's trust ratio |w| / |r| from the sums of squares; 1 where either is 0. */
 double kernels_trust_ratio(double weights_square_sum, double direction_square_sum);

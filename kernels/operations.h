@@ -19,6 +19,9 @@
     X(attention_forward, level)      \
     X(attention_backward, level)     \
     X(attention_scratch, level)      \
+    X(relative_forward, level)       \
+    X(relative_backward, level)      \
+    X(relative_scratch, level)       \
     X(rows_gather, level)            \
     X(rows_scatter_add, level)       \
     X(softmax_cross_entropy, level)  \

@@ -9,8 +9,7 @@
  *
  * Blocks of the backward go from the last to the first: the last sees every key, so it writes and
  * the others add. */
-#include "kernels/cpu/cpu_dropout.h"
-#include "kernels/functions.h"
+#include "kernels/cpu/cpu_attention_row.h"
 
 enum { BLOCK_ROWS = 128 };
 
@@ -35,11 +34,6 @@ struct block {
     uint8_t *kept; /* (rows, kept_stride) bits */
     int64_t kept_stride;
 };
-
-static int64_t rounded_up(int64_t value, int64_t unit)
-{
-    return (value + unit - 1) / unit * unit;
-}
 
 static int64_t scores_floats(int64_t longest)
 {
@@ -94,66 +88,9 @@ static int64_t block_visible(const struct block *block, int64_t row)
 
 static void block_dropout(const struct block *block)
 {
-    if (block->dropout == NULL) {
-        return;
-    }
-    const int64_t count = block->rows * block->kept_stride;
-    int64_t row = 0;
-    int64_t column = 0;
-    for (int64_t byte = 0; byte < count; byte += DROPOUT_LANES) {
-        uint64_t blocks[DROPOUT_LANES];
-        for (int l = 0; l < DROPOUT_LANES; l++) {
-            const int64_t query = block->head * block->n + block->first + row;
-            blocks[l] = (uint64_t)(query * (block->longest / 8) + column);
-            if (++column == block->kept_stride) {
-                column = 0;
-                row++;
-            }
-        }
-        dropout_bytes(block->kept + byte, block->dropout, blocks);
-    }
-}
-
-/* The kept-bits of keys j to j + 31 (bits behind the row mean nothing). */
-static inline uint32_t kept_word(const uint8_t *kept, int64_t j, int64_t keys)
-{
-    uint32_t word = 0;
-    const int64_t left = rounded_up(keys - j, 8) / 8;
-    memcpy(&word, kept + j / 8, left < 4 ? (size_t)left : 4);
-    return word;
-}
-
-static void row_drop(float *values, const uint8_t *kept, int64_t keys)
-{
-    int64_t j = 0;
-    for (; j + 32 <= keys; j += 32) {
-        const uint32_t word = kept_word(kept, j, keys);
-        SIMD
-        for (int l = 0; l < 32; l++) {
-            values[j + l] = dropout_select(word, l, values[j + l]);
-        }
-    }
-    if (j < keys) {
-        const uint32_t word = kept_word(kept, j, keys);
-        for (int l = 0; j + l < keys; l++) {
-            values[j + l] = dropout_select(word, l, values[j + l]);
-        }
-    }
-}
-
-static void row_exp(float *values, float most, int64_t keys)
-{
-    SIMD
-    for (int64_t j = 0; j < keys; j++) {
-        values[j] = function_exp(values[j] - most);
-    }
-}
-
-static void row_scale(float *values, float factor, int64_t count)
-{
-    SIMD
-    for (int64_t j = 0; j < count; j++) {
-        values[j] *= factor;
+    if (block->dropout != NULL) {
+        rows_kept(block->kept, block->dropout, block->head * block->n + block->first, block->rows,
+                  block->kept_stride, block->longest);
     }
 }
 
@@ -189,11 +126,6 @@ static bool block_blind(const struct block *block, int64_t row)
     }
     const int32_t *const list = block->visibility->lists + 2 * (block->first + row);
     return list[0] == list[1];
-}
-
-static void row_clear(float *values, int64_t from, int64_t to)
-{
-    memset(values + from, 0, (size_t)(to - from) * sizeof *values);
 }
 
 /* Element 0 of part (0 query, 1 key, 2 value) of `row` for the block's head. */
@@ -257,9 +189,10 @@ void OPERATION(attention_forward)(float *out, float *log_sum, const float *qkv,
     }
 }
 
-/* Scores become kept probabilities times the dropout's scale, slopes (dO V') become dS. δ = Σ P dP / Σ P comes from the
- * very P that it is used with, so that each row of dS adds up to zero but for its own rounding: keys' biases have no
- * gradient in exact arithmetic, and Adam would magnify what δ = dO·O leaves of one. */
+/* Scores become kept probabilities times the dropout's scale, slopes (dO V') become dS. δ = Σ P dP
+ * / Σ P comes from the very P that it is used with, so that each row of dS adds up to zero but for
+ * its own rounding: keys' biases have no gradient in exact arithmetic, and Adam would magnify what
+ * δ = dO·O leaves of one. */
 static void row_backward(const struct block *block, int64_t i, float log_sum)
 {
     float *const scores = block->scores + i * block->stride;
@@ -272,24 +205,7 @@ static void row_backward(const struct block *block, int64_t i, float log_sum)
         return;
     }
     block_hide(block, i);
-    if (block->dropout != NULL) {
-        row_drop(slopes, kept, keys);
-        row_scale(slopes, block->dropout->scale, keys);
-    }
-    row_exp(scores, log_sum, keys);
-    SIMD
-    for (int64_t j = 0; j < keys; j++) {
-        slopes[j] *= scores[j];
-    }
-    const float delta = lanes_sum(slopes, keys) / lanes_sum(scores, keys);
-    SIMD
-    for (int64_t j = 0; j < keys; j++) {
-        slopes[j] -= scores[j] * delta;
-    }
-    if (block->dropout != NULL) {
-        row_drop(scores, kept, keys);
-        row_scale(scores, block->dropout->scale, keys);
-    }
+    row_slopes(scores, slopes, kept, block->dropout, log_sum, keys);
     row_clear(scores, keys, block->keys);
     row_clear(slopes, keys, block->keys);
 }

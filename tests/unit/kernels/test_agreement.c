@@ -312,8 +312,64 @@ static void run_attention_visible(const struct kernels *kernels, struct bench *b
     run_attention(kernels, bench, n, c, KERNELS_ATTENTION_VISIBLE, 0.1);
 }
 
+/* Tokens at every second place behind a memory of 3 keys, in any order; the last sequence is
+ * reversed. */
+static void run_relative(const struct kernels *kernels, struct bench *bench, int64_t n, int64_t c)
+{
+    enum { HEADS = 2, MEMORY = 3 };
+    static const int32_t reversed[] = {0, 0, 1};
+    const int32_t first = n > 0 ? 1 : 0;
+    const int32_t query_starts[] = {0, first, first, (int32_t)n};
+    int32_t key_starts[] = {0, 0, 0, 0};
+    for (int b = 0; b < 3; b++) {
+        key_starts[b + 1] = key_starts[b] + MEMORY + 2 * (query_starts[b + 1] - query_starts[b]);
+    }
+    const int64_t keys = key_starts[3];
+    int32_t *const places = bench_ids(bench, n, 1);
+    for (int64_t i = 0; i < n; i++) {
+        places[i] = (int32_t)(MEMORY + 2 * (i < first ? 0 : i - first) + 1);
+    }
+    const struct kernels_relative_shape shape = {.sequence_count = 3,
+                                                 .query_starts = query_starts,
+                                                 .key_starts = key_starts,
+                                                 .heads = HEADS,
+                                                 .head_width = c,
+                                                 .zero_row = keys,
+                                                 .reversed = reversed,
+                                                 .places = places,
+                                                 .query_orders = bench_ids(bench, n, 50),
+                                                 .key_orders = bench_ids(bench, keys, 50),
+                                                 .query_segments = bench_ids(bench, n, 2),
+                                                 .key_segments = bench_ids(bench, keys, 2),
+                                                 .sees_itself = true,
+                                                 .scale = (float)(1.0 / sqrt((double)c)),
+                                                 .dropout = test_dropout(0.1)};
+    const int64_t wide = HEADS * c;
+    float *values[8];
+    float *gradients[8];
+    const int64_t rows[8] = {n, keys, keys, 2 * keys + 1, 1, 1, 1, 2};
+    for (int i = 0; i < 8; i++) {
+        values[i] = bench_floats(bench, rows[i] * wide, 1);
+        gradients[i] = bench_floats(bench, rows[i] * wide, 1);
+    }
+    const struct kernels_relative_inputs inputs = {values[0], values[1], values[2], values[3],
+                                                   values[4], values[5], values[6], values[7]};
+    const struct kernels_relative_gradients to = {gradients[0], gradients[1], gradients[2],
+                                                  gradients[3], gradients[4], gradients[5],
+                                                  gradients[6], gradients[7]};
+    const float *const d_out = bench_floats(bench, n * wide, 1);
+    float *const out = bench_floats(bench, n * wide, 1);
+    float *const log_sum = bench_floats(bench, HEADS * n, 1);
+    float *const scratch =
+        memory_take((size_t)kernels->relative_scratch(keys, c), sizeof *scratch, "test");
+    kernels->relative_forward(out, log_sum, &inputs, &shape, scratch);
+    kernels->relative_backward(&to, d_out, log_sum, &inputs, &shape, scratch);
+    memory_release(scratch);
+}
+
 /* Distances: a dot product of k terms is off by about sqrt(k) · 6e-8 of its terms' norm;
- * attention's backward chains four of them and a float log_sum. */
+ * attention's backward chains four of them and a float log_sum; the biases of relative attention
+ * add up over all queries what cancels. */
 static const struct {
     const char *name;
     void (*run)(const struct kernels *kernels, struct bench *bench, int64_t n, int64_t c);
@@ -334,6 +390,7 @@ static const struct {
     {"attention with dropout", run_attention_dropout, 3e-6, 64},
     {"causal attention", run_attention_causal, 3e-6, 64},
     {"visible attention", run_attention_visible, 3e-6, 64},
+    {"relative attention", run_relative, 1e-5, 64},
 };
 
 static const int64_t rows_of[] = {0, 1, 7, 130};

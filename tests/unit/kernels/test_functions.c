@@ -162,6 +162,35 @@ START_TEST(test_log_is_within_two_ulp)
 }
 END_TEST
 
+START_TEST(test_exp_in_double_is_within_three_ulp)
+{
+    double worst = 0;
+    for (int i = -700000; i <= 700000; i++) {
+        const double x = i * 0.999e-3;
+        const double exact = exp(x);
+        int exponent;
+        (void)frexp(exact, &exponent);
+        worst = fmax(worst, fabs(function_exp_double(x) - exact) / ldexp(1.0, exponent - 53));
+    }
+    ck_assert_msg(worst <= 3.0, "%g ulp", worst);
+    ck_assert(function_exp_double(0.0) == 1.0);
+}
+END_TEST
+
+START_TEST(test_sine_and_cosine_hold_over_all_positions)
+{
+    double worst = 0;
+    for (int i = -1000000; i <= 1000000; i++) {
+        const double angle = i % 2 == 0 ? i * 0.262143 : i * 1e-5;
+        const struct function_circle point = function_circle(angle);
+        worst = fmax(worst, fabs(point.sine - sin(angle)));
+        worst = fmax(worst, fabs(point.cosine - cos(angle)));
+    }
+    ck_assert_msg(worst < 1e-15, "%g", worst);
+    ck_assert(function_circle(0.0).sine == 0.0 && function_circle(0.0).cosine == 1.0);
+}
+END_TEST
+
 int main(void)
 {
     return suite_run(
@@ -171,5 +200,7 @@ int main(void)
                           test_activations_and_slopes_follow_their_formulas,
                           test_activations_stay_finite_for_every_finite_input,
                           test_tanh_and_its_slope_keep_their_relative_accuracy,
-                          test_tanh_meets_its_limits, test_log_is_within_two_ulp, NULL});
+                          test_tanh_meets_its_limits, test_log_is_within_two_ulp,
+                          test_exp_in_double_is_within_three_ulp,
+                          test_sine_and_cosine_hold_over_all_positions, NULL});
 }

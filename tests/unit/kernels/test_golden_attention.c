@@ -174,11 +174,196 @@ START_TEST(test_attention_visible)
 }
 END_TEST
 
+/* Row `row` of sequence b: [rows, B, C]. */
+static float *time_first(float *values, int64_t row, int64_t b, int64_t sequences, int64_t c)
+{
+    return values + (row * sequences + b) * c;
+}
+
+/* Copies sequence b between [rows, B, C] and (rows, C). */
+static void sequence_copy(float *golden, float *own, int64_t rows, int64_t b, int64_t sequences,
+                          int64_t c, bool to_own)
+{
+    for (int64_t row = 0; row < rows; row++) {
+        float *const a = time_first(golden, row, b, sequences, c);
+        memcpy(to_own ? own + row * c : a, to_own ? a : own + row * c, (size_t)c * sizeof *own);
+    }
+}
+
+/* All tensors of the golden relative attention: values first, gradients behind. */
+enum { RELATIVE_Q, RELATIVE_K, RELATIVE_V, RELATIVE_R, RELATIVE_BIASES, RELATIVE_TENSORS = 8 };
+static const char *const relative_names[RELATIVE_TENSORS] = {
+    "q", "k", "v", "r", "r_w_bias", "r_r_bias", "r_s_bias", "seg_embed"};
+
+struct relative {
+    struct golden_file file;
+    int64_t queries;
+    int64_t keys;
+    int64_t sequences;
+    int64_t c;
+    int64_t counts[RELATIVE_TENSORS]; /* rows of one sequence; elements of biases */
+    float *values[RELATIVE_TENSORS];
+    float *gradients[RELATIVE_TENSORS];
+    float *own[RELATIVE_BIASES]; /* one sequence: (rows, C) */
+    float *d_own[RELATIVE_BIASES];
+    float *y;
+    float *dy;
+};
+
+/* Masks and segments of the file are any matrices, so each query is a call of its own: keys that it
+ * sees come before it in the order. */
+static void relative_query(const struct kernels *kernels, struct relative *r, int64_t b, int64_t i,
+                           struct kernels_relative_shape shape)
+{
+    const struct golden_tensor mask = golden_file_find(&r->file, "mask");
+    const struct golden_tensor different = golden_file_find(&r->file, "different_segment");
+    int32_t *const orders = memory_take((size_t)(2 * r->keys), sizeof *orders, "test");
+    int32_t *const segments = orders + r->keys;
+    const int32_t query_starts[] = {0, 1};
+    const int32_t key_starts[] = {0, (int32_t)r->keys};
+    const int32_t place = (int32_t)(r->keys - r->queries + i);
+    const int32_t order = 1;
+    const int32_t segment = 0;
+    float log_sum[64];
+    ck_assert_int_le(shape.heads, ARRAY_LENGTH(log_sum));
+    float *const scratch = floats_zeroed(kernels->relative_scratch(r->keys, shape.head_width));
+    for (int64_t j = 0; j < r->keys; j++) {
+        const int64_t at = (i * r->keys + j) * r->sequences + b;
+        orders[j] = golden_value(&mask, at) == 0.0 ? 0 : 1;
+        segments[j] = (int32_t)golden_integer(&different, at);
+    }
+    shape.query_starts = query_starts;
+    shape.key_starts = key_starts;
+    shape.places = &place;
+    shape.query_orders = &order;
+    shape.key_orders = orders;
+    shape.query_segments = &segment;
+    shape.key_segments = segments;
+    float *const *const own = r->own;
+    float *const *const d_own = r->d_own;
+    float *const *const bias = r->values + RELATIVE_BIASES;
+    float *const *const d_bias = r->gradients + RELATIVE_BIASES;
+    const struct kernels_relative_inputs inputs = {own[0] + i * r->c, own[1],  own[2],  own[3],
+                                                   bias[0],           bias[1], bias[2], bias[3]};
+    const struct kernels_relative_gradients gradients = {
+        d_own[0] + i * r->c, d_own[1],  d_own[2],  d_own[3],
+        d_bias[0],           d_bias[1], d_bias[2], d_bias[3]};
+    kernels->relative_forward(time_first(r->y, i, b, r->sequences, r->c), log_sum, &inputs, &shape,
+                              scratch);
+    kernels->relative_backward(&gradients, time_first(r->dy, i, b, r->sequences, r->c), log_sum,
+                               &inputs, &shape, scratch);
+    memory_release(orders);
+    memory_release(scratch);
+}
+
+static void relative_take(struct relative *r)
+{
+    const struct golden_tensor q = golden_file_find(&r->file, "q");
+    r->queries = q.shape[0];
+    r->keys = golden_file_find(&r->file, "k").shape[0];
+    r->sequences = q.shape[1];
+    r->c = q.shape[2] * q.shape[3];
+    r->y = floats_zeroed(q.count);
+    r->dy = floats_of(&r->file, "dy");
+    for (int part = 0; part < RELATIVE_TENSORS; part++) {
+        const struct golden_tensor tensor = golden_file_find(&r->file, relative_names[part]);
+        r->counts[part] = tensor.shape[0];
+        r->values[part] = floats_of(&r->file, relative_names[part]);
+        r->gradients[part] = floats_zeroed(tensor.count);
+        if (part < RELATIVE_BIASES) {
+            r->own[part] = floats_zeroed(tensor.count);
+            r->d_own[part] = floats_zeroed(tensor.count);
+        }
+    }
+}
+
+static void relative_release(struct relative *r)
+{
+    for (int part = 0; part < RELATIVE_TENSORS; part++) {
+        memory_release(r->values[part]);
+        memory_release(r->gradients[part]);
+        if (part < RELATIVE_BIASES) {
+            memory_release(r->own[part]);
+            memory_release(r->d_own[part]);
+        }
+    }
+    memory_release(r->y);
+    memory_release(r->dy);
+}
+
+START_TEST(test_attention_relative)
+{
+    struct kernels kernels;
+    struct relative r;
+    golden_take(&kernels, &r.file, "ops/attention_relative.safetensors", _i);
+    relative_take(&r);
+    const struct golden_tensor q = golden_file_find(&r.file, "q");
+    const struct kernels_relative_shape shape = {
+        .sequence_count = 1,
+        .heads = q.shape[2],
+        .head_width = q.shape[3],
+        .zero_row = r.keys,
+        .scale = (float)(1.0 / sqrt((double)q.shape[3])),
+        .dropout = kernels_dropout_make(0.0, (struct random_key){{0, 0}}, 0)};
+    for (int64_t b = 0; b < r.sequences; b++) {
+        for (int part = 0; part < RELATIVE_BIASES; part++) {
+            sequence_copy(r.values[part], r.own[part], r.counts[part], b, r.sequences, r.c, true);
+            memset(r.d_own[part], 0, (size_t)(r.counts[part] * r.c) * sizeof *r.d_own[part]);
+        }
+        for (int64_t i = 0; i < r.queries; i++) {
+            relative_query(&kernels, &r, b, i, shape);
+        }
+        for (int part = 0; part < RELATIVE_BIASES; part++) {
+            sequence_copy(r.gradients[part], r.d_own[part], r.counts[part], b, r.sequences, r.c,
+                          false);
+        }
+    }
+    values_check(&r.file, "y", r.y, forward_max);
+    for (int part = 0; part < RELATIVE_TENSORS; part++) {
+        char name[32];
+        (void)snprintf(name, sizeof name, "d%s", relative_names[part]);
+        values_check(&r.file, name, r.gradients[part], backward_max);
+    }
+    relative_release(&r);
+    golden_file_close(&r.file);
+}
+END_TEST
+
+static void sinusoids_check(const struct golden_file *file, const char *name, int64_t first)
+{
+    const struct golden_tensor table = golden_file_find(file, name);
+    float *const values = floats_zeroed(table.count);
+    kernels_sinusoids(values, first, 0, table.shape[0], table.shape[1]);
+    values_check(file, name, values, 1e-7);
+    memory_release(values);
+}
+
+START_TEST(test_relative_sinusoids)
+{
+    struct golden_file file;
+    golden_file_open(&file, "ops/relative_sinusoids.safetensors");
+    const struct golden_tensor queries = golden_file_find(&file, "qlen");
+    const struct golden_tensor memory = golden_file_find(&file, "mlen");
+    const int64_t keys = golden_integer(&queries, 0) + golden_integer(&memory, 0);
+    sinusoids_check(&file, "bi", keys);
+    sinusoids_check(&file, "uni", keys);
+    float clamped[4 * 2];
+    float plain[2];
+    kernels_sinusoids(clamped, 2, 1, 4, 2); /* positions 1, 1, 0, -1 */
+    kernels_sinusoids(plain, 1, 0, 1, 2);
+    ck_assert_mem_eq(clamped, plain, sizeof plain);
+    ck_assert_mem_eq(clamped + 2, plain, sizeof plain);
+    ck_assert(clamped[4] == 0.0F && clamped[5] == 1.0F && clamped[6] == -plain[0]);
+    golden_file_close(&file);
+}
+END_TEST
+
 /* Each test runs at the reference level and at the best one. */
 int main(void)
 {
     return suite_run_loop("kernels golden attention",
                           (const TTest *[]){test_attention_packed, test_attention_causal,
-                                            test_attention_visible, NULL},
+                                            test_attention_visible, test_attention_relative,
+                                            test_relative_sinusoids, NULL},
                           2);
 }

@@ -1,18 +1,12 @@
 /* kernels: every backward is the derivative of its forward. The scalar differentiated is Σ
- * weight·output in double (the loss itself for cross entropy), by the five-point rule with step h =
- * 2^-5: its own error is h^4/30 of the fifth derivative (3e-8), and that of float outputs about
- * 6e-8/h (2e-6) of their size for each of the outputs that a parameter reaches; 2e-4 of the
- * gradient's norm leaves room for cancellation. */
-#include <math.h>
+ * weight·output in double (the loss itself for cross entropy). */
 #include <string.h>
 
 #include "base/memory.h"
 #include "kernels/kernels.h"
-#include "tests/support/suite.h"
+#include "tests/unit/kernels/finite_difference.h"
 
 enum { N = 9, C = 22, HEADS = 2, WIDTH = 11, FLOATS_MAX = N * 3 * C };
-
-static const double tolerance = 2e-4;
 
 /* Everything that a forward may read and write; each test uses what it needs. */
 struct problem {
@@ -80,38 +74,9 @@ static double weighted(const struct problem *problem)
     return sum;
 }
 
-typedef double (*scalar_function)(struct problem *problem);
-
-static double derivative(struct problem *problem, scalar_function scalar, float *place)
+static double norm_scalar(void *context)
 {
-    const float h = 0x1p-5F;
-    const float before = *place;
-    double difference = 0;
-    static const double factors[] = {1.0, -8.0, 0.0, 8.0, -1.0};
-    for (int i = -2; i <= 2; i++) {
-        *place = before + (float)i * h;
-        difference += factors[i + 2] * (i == 0 ? 0.0 : scalar(problem));
-    }
-    *place = before;
-    return difference / (12.0 * (double)h);
-}
-
-static void gradient_check(const char *what, struct problem *problem, scalar_function scalar,
-                           float *parameters, const float *gradient, int64_t count)
-{
-    double difference = 0;
-    double size = 0;
-    for (int64_t i = 0; i < count; i++) {
-        const double wanted = derivative(problem, scalar, parameters + i);
-        difference += ((double)gradient[i] - wanted) * ((double)gradient[i] - wanted);
-        size += wanted * wanted;
-    }
-    ck_assert_msg(difference <= tolerance * tolerance * size && size > 0,
-                  "gradient of %s is off by %g of %g", what, sqrt(difference), sqrt(size));
-}
-
-static double norm_scalar(struct problem *p)
-{
+    struct problem *const p = context;
     p->kernels->residual_norm_forward(p->sum, p->out, p->mean, p->rstd, p->residual, p->x, p->bias,
                                       p->bits, p->dropout.scale, p->gain, p->shift, 1e-5F, N, C);
     double passed = 0; /* the sum goes on as the next residual */
@@ -148,8 +113,9 @@ START_TEST(test_norm_with_bias_dropout_and_residual)
 }
 END_TEST
 
-static double activation_scalar(struct problem *p)
+static double activation_scalar(void *context)
 {
+    struct problem *const p = context;
     float pre[N * C];
     memcpy(pre, p->x, sizeof pre);
     p->kernels->activation_forward(p->out, pre, p->bias, p->activation, N, C);
@@ -201,8 +167,9 @@ static struct kernels_attention_shape attention_shape(const struct problem *p)
                                             .visibility = &visibility};
 }
 
-static double attention_scalar(struct problem *p)
+static double attention_scalar(void *context)
 {
+    struct problem *const p = context;
     const struct kernels_attention_shape shape = attention_shape(p);
     p->kernels->attention_forward(p->out, p->log_sum, p->x, &shape, p->scratch);
     return weighted(p);
@@ -225,8 +192,9 @@ START_TEST(test_attention_of_every_kind_with_and_without_dropout)
 }
 END_TEST
 
-static double cross_entropy_scalar(struct problem *p)
+static double cross_entropy_scalar(void *context)
 {
+    struct problem *const p = context;
     double loss = 0;
     int64_t correct = 0;
     memcpy(p->out, p->x, sizeof p->out);
@@ -259,8 +227,9 @@ static const int32_t positions[N] = {0, 1, 2, 0, 1, 2, 3, 4, 5};
 static const int32_t segments[N] = {0, 0, 1, 1, 0, 0, 0, 1, 1};
 
 /* Tables one behind another in x: 7 words, 7 positions (the first unused), 2 types. */
-static double embedding_scalar(struct problem *p)
+static double embedding_scalar(void *context)
 {
+    struct problem *const p = context;
     p->kernels->embedding_forward(p->out, p->x, p->x + 7 * C, p->x + 14 * C, ids, positions,
                                   segments, 1, N, C);
     return weighted(p);
@@ -283,8 +252,9 @@ START_TEST(test_embedding)
 }
 END_TEST
 
-static double rows_scalar(struct problem *p)
+static double rows_scalar(void *context)
 {
+    struct problem *const p = context;
     p->kernels->rows_gather(p->out, p->x, ids, N, C);
     return weighted(p);
 }
@@ -301,8 +271,9 @@ START_TEST(test_rows)
 END_TEST
 
 /* out = x · W' + bias with x (N, 3) and W (C, 3), which lies in `residual`. */
-static double linear_scalar(struct problem *p)
+static double linear_scalar(void *context)
 {
+    struct problem *const p = context;
     p->kernels->matmul(false, true, N, C, 3, 1.0F, p->x, 3, p->residual, 3, 0.0F, p->out, C);
     p->kernels->bias_forward(p->out, p->bias, N, C);
     return weighted(p);
