@@ -227,6 +227,35 @@ START_TEST(test_accumulator_wait_ends_and_says_for_whom)
 }
 END_TEST
 
+/* Overlap: the sum of a group begins as soon as the node's last slot has handed it over, while
+ * lower groups are still in backward; and not before every worker knows its last slot. */
+START_TEST(test_accumulator_begins_a_groups_sum_while_lower_groups_are_in_backward)
+{
+    struct bench_node bench;
+    bench_open(&bench, 2);
+    struct error error;
+    const int64_t head = bench.table.group_count - 1;
+    float *const gradient =
+        memory_take((size_t)bench.table.element_count, sizeof *gradient, "test");
+    CHECK_OK(accumulator_add(&bench.accumulators[0], 0, head, gradient, &error), error);
+    CHECK_OK(accumulator_add(&bench.accumulators[1], 1, head, gradient, &error), error);
+    accumulator_final(&bench.accumulators[0], 1);
+    CHECK_OK(accumulator_poll(&bench.accumulators[0], &error), error);
+    ck_assert_int_eq(bench.accumulators[0].begun_count, 0); /* worker 1 may get more slots */
+    accumulator_final(&bench.accumulators[1], 1);
+    CHECK_OK(accumulator_poll(&bench.accumulators[0], &error), error);
+    ck_assert_int_eq(bench.accumulators[0].begun_count, 1);
+    CHECK_OK(accumulator_add(&bench.accumulators[0], 0, head - 1, gradient, &error), error);
+    CHECK_OK(accumulator_poll(&bench.accumulators[0], &error), error);
+    ck_assert_int_eq(bench.accumulators[0].begun_count, 1); /* slot 1 has not come so far */
+    CHECK_OK(accumulator_add(&bench.accumulators[1], 1, head - 1, gradient, &error), error);
+    CHECK_OK(accumulator_poll(&bench.accumulators[0], &error), error);
+    ck_assert_int_eq(bench.accumulators[0].begun_count, 2);
+    memory_release(gradient);
+    bench_close(&bench);
+}
+END_TEST
+
 START_TEST(test_accumulator_loss_scale_is_the_power_of_two_that_covers_the_targets)
 {
     ck_assert_double_eq(accumulator_loss_scale(1), 1.0);
@@ -243,6 +272,7 @@ int main(void)
                           test_accumulator_check_would_notice_a_float_sum,
                           test_accumulator_notes_the_lowest_slot_that_is_not_finite,
                           test_accumulator_wait_ends_and_says_for_whom,
+                          test_accumulator_begins_a_groups_sum_while_lower_groups_are_in_backward,
                           test_accumulator_loss_scale_is_the_power_of_two_that_covers_the_targets,
                           NULL});
 }
