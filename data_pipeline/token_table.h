@@ -15,6 +15,14 @@ struct token_text {
     size_t size_bytes;
 };
 
+/* What is known of a token, beside its text. */
+enum token_flag {
+    TOKEN_FLAG_IN_MODEL = 1, /* in the model's vocabulary, not only among the added tokens */
+    TOKEN_FLAG_SPECIAL = 2,
+    TOKEN_FLAG_BEGINS_WORD = 4,
+    TOKEN_FLAG_ADDED = 8,
+};
+
 struct token_table {
     struct arena arena;
     struct token_text *texts; /* by id */

@@ -7,14 +7,8 @@
 #include "base/memory.h"
 #include "data_pipeline/byte_symbols.h"
 #include "data_pipeline/tokenizer_parts.h"
-#include "data_pipeline/utf8.h"
 
 enum { ARENA_CHUNK_BYTES = 1 << 16 };
-
-struct tokenizer_work {
-    struct digest owner; /* fingerprint of the tokenizer whose words are cached */
-    struct bytebpe_work *bpe;
-};
 
 void token_list_deinit(struct token_list *list)
 {
@@ -29,13 +23,15 @@ void token_list_add(struct token_list *list, int32_t id)
     list->ids[list->count++] = id;
 }
 
-struct tokenizer *tokenizer_new(void)
+struct tokenizer *tokenizer_new(enum tokenizer_kind kind)
 {
     struct tokenizer *const tokenizer = memory_take(1, sizeof *tokenizer, "tokenizer");
+    tokenizer->kind = kind;
     token_table_init(&tokenizer->vocabulary);
     arena_init(&tokenizer->arena, ARENA_CHUNK_BYTES, "tokenizer");
     tokenizer->bpe.unknown = -1;
     tokenizer->bpe.use_pattern = true;
+    tokenizer->wordpiece.unknown = -1;
     return tokenizer;
 }
 
@@ -47,6 +43,7 @@ void tokenizer_close(struct tokenizer *tokenizer)
     json_decref(tokenizer->post_processor);
     added_tokens_deinit(&tokenizer->added);
     bytebpe_deinit(&tokenizer->bpe);
+    wordpiece_deinit(&tokenizer->wordpiece);
     memory_release(tokenizer->flags);
     arena_deinit(&tokenizer->arena);
     token_table_deinit(&tokenizer->vocabulary);
@@ -75,6 +72,42 @@ void tokenizer_add_token(struct tokenizer *tokenizer, const struct added_token *
         (uint8_t)(TOKEN_FLAG_ADDED | (token->special ? TOKEN_FLAG_SPECIAL : 0));
 }
 
+static bool is_inner_piece(const struct wordpiece *model, struct token_text text)
+{
+    return model->prefix_bytes > 0 && text.size_bytes > model->prefix_bytes &&
+           memcmp(text.bytes, model->prefix, model->prefix_bytes) == 0;
+}
+
+static bool begins_word(const struct tokenizer *tokenizer, int64_t id)
+{
+    switch (tokenizer->kind) {
+    case TOKENIZER_KIND_WORDPIECE:
+        return !is_inner_piece(&tokenizer->wordpiece, tokenizer->vocabulary.texts[id]);
+    case TOKENIZER_KIND_BYTEBPE:
+        break;
+    }
+    const struct token_text bytes = tokenizer->bytes[id];
+    return bytes.size_bytes > 0 &&
+           (bytes.bytes[0] == ' ' || (bytes.bytes[0] >= '\t' && bytes.bytes[0] <= '\r'));
+}
+
+/* What a token stands for in the text. */
+static struct token_text bytes_of(struct tokenizer *tokenizer, struct token_text text)
+{
+    switch (tokenizer->kind) {
+    case TOKENIZER_KIND_WORDPIECE:
+        if (is_inner_piece(&tokenizer->wordpiece, text)) {
+            const size_t prefix_bytes = tokenizer->wordpiece.prefix_bytes;
+            return (struct token_text){text.bytes + prefix_bytes, text.size_bytes - prefix_bytes};
+        }
+        return text;
+    case TOKENIZER_KIND_BYTEBPE:
+        break;
+    }
+    char *const bytes = arena_take(&tokenizer->arena, text.size_bytes + 1, 1);
+    return (struct token_text){bytes, byte_symbols_read(text.bytes, text.size_bytes, bytes)};
+}
+
 /* The bytes of every id, and which ids begin a word. */
 static void seal_bytes(struct tokenizer *tokenizer)
 {
@@ -82,16 +115,36 @@ static void seal_bytes(struct tokenizer *tokenizer)
     tokenizer->bytes =
         arena_take(&tokenizer->arena, (size_t)vocabulary->count, sizeof *tokenizer->bytes);
     for (int64_t id = 0; id < vocabulary->count; id++) {
-        const struct token_text text = vocabulary->texts[id];
-        char *const bytes = arena_take(&tokenizer->arena, text.size_bytes + 1, 1);
-        const size_t size_bytes = byte_symbols_read(text.bytes, text.size_bytes, bytes);
-        tokenizer->bytes[id] = (struct token_text){bytes, size_bytes};
-        const bool space =
-            size_bytes > 0 && (bytes[0] == ' ' || (bytes[0] >= '\t' && bytes[0] <= '\r'));
-        if (space || (tokenizer->flags[id] & TOKEN_FLAG_SPECIAL) != 0) {
+        tokenizer->bytes[id] = bytes_of(tokenizer, vocabulary->texts[id]);
+        if (begins_word(tokenizer, id) || (tokenizer->flags[id] & TOKEN_FLAG_SPECIAL) != 0) {
             tokenizer->flags[id] |= TOKEN_FLAG_BEGINS_WORD;
         }
     }
+}
+
+/* Tokens that are searched in normalised text are searched in their normal form. */
+static void seal_added(struct tokenizer *tokenizer)
+{
+    if (!tokenizer_normalizes(tokenizer) || !tokenizer->added.has_normalized) {
+        return;
+    }
+    struct added_tokens sealed = {0};
+    struct normal_text normal = {0};
+    for (size_t i = 0; i < tokenizer->added.count; i++) {
+        struct added_token token = tokenizer->added.items[i];
+        if (token.normalized) {
+            normal.size_bytes = 0;
+            tokenizer_normalize(tokenizer, token.text, token.size_bytes, 0, &normal);
+            token.text = arena_text(&tokenizer->arena, normal.bytes, normal.size_bytes);
+            token.size_bytes = normal.size_bytes;
+        }
+        if (token.size_bytes > 0) { /* nothing left: it is never found */
+            added_tokens_add(&sealed, &token);
+        }
+    }
+    normal_text_deinit(&normal);
+    added_tokens_deinit(&tokenizer->added);
+    tokenizer->added = sealed;
 }
 
 static int32_t first_known(const struct token_table *vocabulary, const char *const *names)
@@ -135,6 +188,31 @@ static void digest_row(struct digest_stream *stream, const struct template_row *
     }
 }
 
+static void digest_bytebpe(struct digest_stream *stream, const struct bytebpe *bpe)
+{
+    digest_number(stream, (int64_t)bpe->merge_count);
+    for (size_t i = 0; i < bpe->merge_count; i++) {
+        digest_number(stream, bpe->merges[i].left);
+        digest_number(stream, bpe->merges[i].right);
+    }
+    digest_number(stream, bpe->unknown);
+    digest_number(stream, bpe->fuse_unknown | bpe->ignore_merges << 1 | bpe->add_prefix_space << 2 |
+                              bpe->use_pattern << 3);
+}
+
+static void digest_wordpiece(struct digest_stream *stream, const struct wordpiece *model)
+{
+    const struct bert_normalizer *const normalizer = &model->normalizer;
+    digest_stream_add(stream, "WordPiece", 9);
+    digest_number(stream, (int64_t)model->prefix_bytes);
+    digest_stream_add(stream, model->prefix, model->prefix_bytes);
+    digest_number(stream, model->characters_max);
+    digest_number(stream, model->unknown);
+    digest_number(stream, normalizer->clean_text | normalizer->chinese_apart << 1 |
+                              normalizer->strip_accents << 2 | normalizer->lowercase << 3 |
+                              model->cleanup << 4 | model->has_decoder << 5);
+}
+
 static struct digest fingerprint_of(const struct tokenizer *tokenizer)
 {
     struct digest_stream stream;
@@ -146,15 +224,14 @@ static struct digest fingerprint_of(const struct tokenizer *tokenizer)
         digest_stream_add(&stream, text.bytes, text.size_bytes);
         digest_number(&stream, tokenizer->flags[id]);
     }
-    const struct bytebpe *const bpe = &tokenizer->bpe;
-    digest_number(&stream, (int64_t)bpe->merge_count);
-    for (size_t i = 0; i < bpe->merge_count; i++) {
-        digest_number(&stream, bpe->merges[i].left);
-        digest_number(&stream, bpe->merges[i].right);
+    switch (tokenizer->kind) {
+    case TOKENIZER_KIND_BYTEBPE:
+        digest_bytebpe(&stream, &tokenizer->bpe);
+        break;
+    case TOKENIZER_KIND_WORDPIECE:
+        digest_wordpiece(&stream, &tokenizer->wordpiece);
+        break;
     }
-    digest_number(&stream, bpe->unknown);
-    digest_number(&stream, bpe->fuse_unknown | bpe->ignore_merges << 1 |
-                               bpe->add_prefix_space << 2 | bpe->use_pattern << 3);
     for (size_t i = 0; i < tokenizer->added.count; i++) {
         const struct added_token *const token = &tokenizer->added.items[i];
         digest_number(&stream, token->id);
@@ -168,10 +245,15 @@ static struct digest fingerprint_of(const struct tokenizer *tokenizer)
     return digest;
 }
 
-enum status tokenizer_seal(struct tokenizer *tokenizer, const char *where, struct error *error)
+static enum status seal_model(struct tokenizer *tokenizer, const char *where, struct error *error)
 {
-    if (tokenizer->vocabulary.count == 0) {
-        FAIL(error, STATUS_FORMAT, "\"%s\": the vocabulary is empty", where);
+    switch (tokenizer->kind) {
+    case TOKENIZER_KIND_WORDPIECE:
+        wordpiece_seal(&tokenizer->wordpiece, tokenizer->vocabulary.texts, tokenizer->flags,
+                       (size_t)tokenizer->vocabulary.count);
+        return STATUS_OK;
+    case TOKENIZER_KIND_BYTEBPE:
+        break;
     }
     size_t rank = 0;
     if (!bytebpe_seal(&tokenizer->bpe, &tokenizer->vocabulary, tokenizer->flags, &rank)) {
@@ -179,8 +261,18 @@ enum status tokenizer_seal(struct tokenizer *tokenizer, const char *where, struc
              where, rank + 1, tokenizer->vocabulary.texts[tokenizer->bpe.merges[rank].left].bytes,
              tokenizer->vocabulary.texts[tokenizer->bpe.merges[rank].right].bytes);
     }
+    return STATUS_OK;
+}
+
+enum status tokenizer_seal(struct tokenizer *tokenizer, const char *where, struct error *error)
+{
+    if (tokenizer->vocabulary.count == 0) {
+        FAIL(error, STATUS_FORMAT, "\"%s\": the vocabulary is empty", where);
+    }
+    TRY(seal_model(tokenizer, where, error));
     TRY(tokenizer_template_read(&tokenizer->template, tokenizer->post_processor,
                                 &tokenizer->vocabulary, where, error));
+    seal_added(tokenizer);
     seal_bytes(tokenizer);
     tokenizer->specials = specials_of(&tokenizer->vocabulary);
     tokenizer->fingerprint = fingerprint_of(tokenizer);
@@ -230,34 +322,83 @@ struct digest tokenizer_fingerprint(const struct tokenizer *tokenizer)
 
 struct tokenizer_work *tokenizer_work_open(void)
 {
-    struct tokenizer_work *const work = memory_take(1, sizeof *work, "scratch of a tokenizer");
-    work->bpe = bytebpe_work_open();
-    return work;
+    return memory_take(1, sizeof(struct tokenizer_work), "scratch of a tokenizer");
 }
 
 void tokenizer_work_close(struct tokenizer_work *work)
 {
     if (work != NULL) {
         bytebpe_work_close(work->bpe);
+        wordpiece_work_close(work->wordpiece);
+        normal_text_deinit(&work->normal);
         memory_release(work);
     }
 }
 
-struct bytebpe_work *tokenizer_work_for(const struct tokenizer *tokenizer,
-                                        struct tokenizer_work *work)
+void tokenizer_work_ready(const struct tokenizer *tokenizer, struct tokenizer_work *work)
 {
-    if (!digest_equal(work->owner, tokenizer->fingerprint)) {
-        bytebpe_work_reset(work->bpe);
-        work->owner = tokenizer->fingerprint;
+    if (digest_equal(work->owner, tokenizer->fingerprint)) {
+        return;
     }
-    return work->bpe;
+    work->owner = tokenizer->fingerprint;
+    switch (tokenizer->kind) {
+    case TOKENIZER_KIND_BYTEBPE:
+        work->bpe = work->bpe == NULL ? bytebpe_work_open() : work->bpe;
+        bytebpe_work_reset(work->bpe);
+        break;
+    case TOKENIZER_KIND_WORDPIECE:
+        work->wordpiece = work->wordpiece == NULL ? wordpiece_work_open() : work->wordpiece;
+        wordpiece_work_reset(work->wordpiece);
+        break;
+    }
+}
+
+bool tokenizer_normalizes(const struct tokenizer *tokenizer)
+{
+    return tokenizer->kind != TOKENIZER_KIND_BYTEBPE;
+}
+
+void tokenizer_normalize(const struct tokenizer *tokenizer, const char *text, size_t size_bytes,
+                         size_t base, struct normal_text *out)
+{
+    switch (tokenizer->kind) {
+    case TOKENIZER_KIND_WORDPIECE:
+        bert_normalize(&tokenizer->wordpiece.normalizer, text, size_bytes, base, out);
+        break;
+    case TOKENIZER_KIND_BYTEBPE:
+        normal_text_add(out, text, size_bytes, base, base + size_bytes);
+        break;
+    }
+}
+
+/* Ids of text without added tokens; it is normalised here unless it is so already. */
+static void encode_plain(const struct tokenizer *tokenizer, struct tokenizer_work *work,
+                         const char *text, size_t size_bytes, bool normal, struct token_list *out)
+{
+    switch (tokenizer->kind) {
+    case TOKENIZER_KIND_BYTEBPE:
+        bytebpe_encode(&tokenizer->bpe, work->bpe, text, size_bytes, out);
+        break;
+    case TOKENIZER_KIND_WORDPIECE:
+        (normal ? wordpiece_encode_normal
+                : wordpiece_encode)(&tokenizer->wordpiece, work->wordpiece, text, size_bytes, out);
+        break;
+    }
 }
 
 /* Ids of a text that holds no tokens but those that are normalized. */
-static void encode_rest(const struct tokenizer *tokenizer, struct bytebpe_work *work,
+static void encode_rest(const struct tokenizer *tokenizer, struct tokenizer_work *work,
                         const char *text, size_t size_bytes, bool parse_specials,
                         struct token_list *out)
 {
+    const bool normal = tokenizer_normalizes(tokenizer);
+    if (normal) {
+        work->normal.size_bytes = 0;
+        work->normal.with_origins = false;
+        tokenizer_normalize(tokenizer, text, size_bytes, 0, &work->normal);
+        text = work->normal.bytes;
+        size_bytes = work->normal.size_bytes;
+    }
     struct added_scan scan = {.tokens = &tokenizer->added,
                               .text = text,
                               .size_bytes = size_bytes,
@@ -268,7 +409,7 @@ static void encode_rest(const struct tokenizer *tokenizer, struct bytebpe_work *
         if (part.token != NULL) {
             token_list_add(out, part.token->id);
         } else {
-            bytebpe_encode(&tokenizer->bpe, work, text + part.begin, part.end - part.begin, out);
+            encode_plain(tokenizer, work, text + part.begin, part.end - part.begin, normal, out);
         }
     }
 }
@@ -277,55 +418,20 @@ void tokenizer_encode(const struct tokenizer *tokenizer, struct tokenizer_work *
                       const char *text, size_t size_bytes, bool parse_specials,
                       struct token_list *out)
 {
-    struct bytebpe_work *const own = tokenizer_work_for(tokenizer, work);
+    tokenizer_work_ready(tokenizer, work);
     struct added_scan scan = {.tokens = &tokenizer->added,
                               .text = text,
                               .size_bytes = size_bytes,
                               .skip_specials = !parse_specials};
     struct text_part part;
     while (added_scan_next(&scan, &part)) {
+        const size_t part_bytes = part.end - part.begin;
         if (part.token != NULL) {
             token_list_add(out, part.token->id);
         } else if (tokenizer->added.has_normalized) {
-            encode_rest(tokenizer, own, text + part.begin, part.end - part.begin, parse_specials,
-                        out);
+            encode_rest(tokenizer, work, text + part.begin, part_bytes, parse_specials, out);
         } else {
-            bytebpe_encode(&tokenizer->bpe, own, text + part.begin, part.end - part.begin, out);
+            encode_plain(tokenizer, work, text + part.begin, part_bytes, false, out);
         }
     }
-}
-
-enum status tokenizer_decode(const struct tokenizer *tokenizer, const int32_t *ids, size_t count,
-                             bool skip_specials, char **text, size_t *size_bytes,
-                             struct error *error)
-{
-    size_t raw_bytes = 0;
-    for (size_t i = 0; i < count; i++) {
-        if (ids[i] < 0 || ids[i] >= tokenizer->vocabulary.count) {
-            FAIL(error, STATUS_INPUT,
-                 "could not decode: id %d at place %zu is outside the vocabulary of %lld", ids[i],
-                 i, (long long)tokenizer->vocabulary.count);
-        }
-        raw_bytes += tokenizer->bytes[ids[i]].size_bytes;
-    }
-    char *const raw = memory_take(raw_bytes, 1, "decoded bytes");
-    size_t written = 0;
-    for (size_t i = 0; i < count; i++) {
-        if (!skip_specials || !tokenizer_is_special(tokenizer, ids[i])) {
-            const struct token_text bytes = tokenizer->bytes[ids[i]];
-            memcpy(raw + written, bytes.bytes, bytes.size_bytes);
-            written += bytes.size_bytes;
-        }
-    }
-    if (utf8_valid_prefix(raw, written) == written) {
-        char *const whole = memory_take(written + 1, 1, "decoded text");
-        memcpy(whole, raw, written);
-        *text = whole;
-        *size_bytes = written;
-    } else {
-        *text = memory_take(3 * written + 1, 1, "decoded text");
-        *size_bytes = utf8_repair(raw, written, *text);
-    }
-    memory_release(raw);
-    return STATUS_OK;
 }

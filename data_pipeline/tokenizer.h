@@ -1,8 +1,8 @@
-/* Text to token ids and back. One interface over several kinds; byte-level BPE (GPT-2, RoBERTa) is
- * the first, others enter as further files behind the same calls. Immutable after open: any number
- * of threads may encode at once, each with its own `struct token_list` and `struct tokenizer_work`.
- * Files: a folder with tokenizer.json (preferred) or vocab.json + merges.txt, in Hugging Face's
- * formats. */
+/* Text to token ids and back. One interface over several kinds: byte-level BPE (GPT-2, RoBERTa) and
+ * WordPiece (BERT); others enter as further files behind the same calls. Immutable after open: any
+ * number of threads may encode at once, each with its own `struct token_list` and `struct
+ * tokenizer_work`. Files: a folder with tokenizer.json (preferred), vocab.json + merges.txt or
+ * vocab.txt, in Hugging Face's formats. */
 #ifndef SHARDLM_DATA_PIPELINE_TOKENIZER_H
 #define SHARDLM_DATA_PIPELINE_TOKENIZER_H
 
@@ -12,6 +12,7 @@
 
 #include "base/error.h"
 #include "base/hash.h"
+#include "base/memory.h"
 
 struct tokenizer;      /* vocabulary and merges */
 struct tokenizer_work; /* scratch and word cache of one thread */
@@ -23,6 +24,15 @@ struct token_list { /* grows; release with token_list_deinit */
 };
 void token_list_deinit(struct token_list *list);
 void token_list_add(struct token_list *list, int32_t id);
+/* Where the next `more` ids may be written; the caller then adds their number to list->count. */
+static inline int32_t *token_list_room(struct token_list *list, size_t more)
+{
+    if (list->capacity - list->count < more) {
+        memory_reserve((void **)&list->ids, &list->capacity, list->count + more, sizeof *list->ids,
+                       "token ids");
+    }
+    return list->ids + list->count;
+}
 
 /* Ids of the special tokens; -1 where the vocabulary has none. */
 struct tokenizer_specials {
@@ -33,12 +43,13 @@ struct tokenizer_specials {
     int32_t mask;
 };
 
-/* `path`: a folder, or a tokenizer.json. STATUS_FORMAT names file, place and expectation. */
+/* `path`: a folder, a tokenizer.json, or a vocab.txt (of WordPiece). STATUS_FORMAT names file,
+ * place and expectation. */
 MUST_CHECK enum status tokenizer_open(struct tokenizer **tokenizer, const char *path,
                                       struct error *error);
 void tokenizer_close(struct tokenizer *tokenizer); /* accepts NULL */
-/* Writes tokenizer.json, vocab.json and merges.txt into `folder` (made if absent), as Hugging Face
- * reads them. */
+/* Writes tokenizer.json, and vocab.json with merges.txt or vocab.txt, into `folder` (made if
+ * absent), as Hugging Face reads them. */
 MUST_CHECK enum status tokenizer_save(const struct tokenizer *tokenizer, const char *folder,
                                       struct error *error);
 
@@ -47,8 +58,8 @@ int64_t tokenizer_vocabulary(
 struct tokenizer_specials tokenizer_specials(const struct tokenizer *tokenizer);
 bool tokenizer_is_special(const struct tokenizer *tokenizer, int32_t id);
 /* Does the piece begin a word wherever it stands: its text starts with a blank or another white
- * space of ASCII, or it is a special token? (The first piece of a text begins one too.) For
- * whole-word masks. */
+ * space of ASCII (byte-level BPE), it is no continuation ("##", WordPiece), or it is a special
+ * token? (The first piece of a text begins one too.) For whole-word masks. */
 bool tokenizer_begins_word(const struct tokenizer *tokenizer, int32_t id);
 /* Name of a token as the files write it (byte symbols, "Ġthe"); borrows. NULL outside the
  * vocabulary. */
@@ -62,8 +73,8 @@ void tokenizer_work_close(struct tokenizer_work *work);
 
 /* Appends the ids of `text` (valid UTF-8, may hold U+0000, below 4 GiB) to `out`. Special tokens
  * written in the text (<mask>, ...) become their ids when `parse_specials`. Adds no <s> … </s>.
- * Bytes that are no UTF-8 do no harm (they are encoded as they stand); who wants them replaced by
- * U+FFFD first calls utf8_repair. */
+ * Bytes that are no UTF-8 do no harm (byte-level BPE encodes them as they stand, WordPiece drops
+ * them); who wants them replaced by U+FFFD first calls utf8_repair. */
 void tokenizer_encode(const struct tokenizer *tokenizer, struct tokenizer_work *work,
                       const char *text, size_t size_bytes, bool parse_specials,
                       struct token_list *out);

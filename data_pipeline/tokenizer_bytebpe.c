@@ -3,19 +3,15 @@
  * costs no more than its length. */
 #include "data_pipeline/tokenizer_bytebpe.h"
 
-#include <assert.h>
 #include <string.h>
 
 #include "base/memory.h"
 #include "data_pipeline/byte_symbols.h"
 #include "data_pipeline/gpt2_split.h"
+#include "data_pipeline/word_cache.h"
 
 enum {
-    SHORT_BYTES = 64,  /* longest word merged by linear scans */
-    CACHED_BYTES = 15, /* longest word in the cache; its length fills the 16th byte of the key */
-    CACHED_IDS = 11,   /* longest result in the cache */
-    CACHE_BITS = 14,   /* 16384 entries of 64 bytes: 1 MiB */
-    CACHE_ENTRIES = 1 << CACHE_BITS,
+    SHORT_BYTES = 64, /* longest word merged by linear scans */
 };
 
 #define NO_RANK     UINT32_MAX
@@ -28,18 +24,6 @@ struct bpe_slot {
     int32_t result;
 };
 
-struct cache_key {
-    uint64_t low; /* the word's bytes, zeros behind, its length in the last byte */
-    uint64_t high;
-};
-
-struct cache_entry {
-    struct cache_key key; /* all zero: free (a word has a length of at least one) */
-    int32_t count;
-    int32_t ids[CACHED_IDS];
-};
-static_assert(sizeof(struct cache_entry) == 64, "one cache line");
-
 /* A token of a long word: a list, so that merging moves nothing. */
 struct symbol {
     int32_t id; /* -1: merged into the one before */
@@ -48,7 +32,7 @@ struct symbol {
 };
 
 struct bytebpe_work {
-    struct cache_entry *cache;
+    struct word_cache cache;
     struct symbol *symbols;
     size_t symbol_capacity;
     uint64_t *heap; /* candidates, rank << 32 | place of the left symbol: the least comes first */
@@ -129,7 +113,7 @@ void bytebpe_deinit(struct bytebpe *bpe)
 struct bytebpe_work *bytebpe_work_open(void)
 {
     struct bytebpe_work *const work = memory_take(1, sizeof *work, "scratch of a tokenizer");
-    work->cache = memory_take(CACHE_ENTRIES, sizeof *work->cache, "word cache of a tokenizer");
+    word_cache_init(&work->cache);
     return work;
 }
 
@@ -138,7 +122,7 @@ void bytebpe_work_close(struct bytebpe_work *work)
     if (work == NULL) {
         return;
     }
-    memory_release(work->cache);
+    word_cache_deinit(&work->cache);
     memory_release(work->symbols);
     memory_release(work->heap);
     memory_release(work->text);
@@ -147,17 +131,7 @@ void bytebpe_work_close(struct bytebpe_work *work)
 
 void bytebpe_work_reset(struct bytebpe_work *work)
 {
-    memset(work->cache, 0, CACHE_ENTRIES * sizeof *work->cache);
-}
-
-/* Room for `more` ids. */
-static inline int32_t *list_room(struct token_list *out, size_t more)
-{
-    if (out->capacity - out->count < more) {
-        memory_reserve((void **)&out->ids, &out->capacity, out->count + more, sizeof *out->ids,
-                       "token ids");
-    }
-    return out->ids + out->count;
+    word_cache_reset(&work->cache);
 }
 
 /* Ids of the word's bytes; returns their number. Bytes without symbol become `unknown` or nothing.
@@ -348,56 +322,25 @@ static size_t merge_word(const struct bytebpe *bpe, struct bytebpe_work *work, c
     return count <= SHORT_BYTES ? merge_short(bpe, ids, count) : merge_long(bpe, work, ids, count);
 }
 
-/* Key of a word of 1 to CACHED_BYTES bytes; `readable` bytes may be read from `word`. Loads in
- * native byte order: keys never leave the process. */
-static inline struct cache_key key_of(const char *word, size_t size_bytes, size_t readable)
-{
-#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
-    if (readable >=
-        sizeof(struct cache_key)) { /* two loads and a mask instead of a copy by bytes */
-        struct cache_key fast;
-        memcpy(&fast, word, sizeof fast);
-        if (size_bytes < 8) {
-            fast.low &= ~(UINT64_MAX << (8 * size_bytes));
-            fast.high = 0;
-        } else {
-            fast.high &= ~(UINT64_MAX << (8 * (size_bytes - 8)));
-        }
-        fast.high |= (uint64_t)size_bytes << (8 * (CACHED_BYTES - 8));
-        return fast;
-    }
-#endif
-    unsigned char bytes[16] = {0};
-    memcpy(bytes, word, size_bytes);
-    bytes[CACHED_BYTES] = (unsigned char)size_bytes;
-    struct cache_key key;
-    memcpy(&key, bytes, sizeof key);
-    return key;
-}
-
 static inline void encode_word(const struct bytebpe *bpe, struct bytebpe_work *work,
                                const char *word, size_t size_bytes, size_t readable,
                                struct token_list *out)
 {
-    int32_t *const ids = list_room(out, size_bytes > CACHED_BYTES ? size_bytes : CACHED_BYTES);
+    int32_t *const ids =
+        token_list_room(out, size_bytes > CACHED_BYTES ? size_bytes : CACHED_BYTES);
     if (size_bytes > CACHED_BYTES) {
         out->count += merge_word(bpe, work, word, size_bytes, ids);
         return;
     }
-    const struct cache_key key = key_of(word, size_bytes, readable);
-    const uint64_t mixed = (key.low ^ (key.high * HASH_FACTOR)) * HASH_FACTOR;
-    struct cache_entry *const entry = &work->cache[mixed >> (64 - CACHE_BITS)];
-    if (entry->key.low == key.low && entry->key.high == key.high) {
+    const struct cache_key key = cache_key_of(word, size_bytes, readable);
+    struct cache_entry *const entry = cache_entry_of(&work->cache, key);
+    if (cache_entry_holds(entry, key)) {
         memcpy(ids, entry->ids, sizeof entry->ids); /* all of them: cheaper than counting */
         out->count += (size_t)entry->count;
         return;
     }
     const size_t count = merge_word(bpe, work, word, size_bytes, ids);
-    if (count <= CACHED_IDS) {
-        entry->key = key;
-        entry->count = (int32_t)count;
-        memcpy(entry->ids, ids, count * sizeof *ids);
-    }
+    cache_entry_put(entry, key, ids, count);
     out->count += count;
 }
 

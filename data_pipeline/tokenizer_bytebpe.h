@@ -11,14 +11,6 @@
 #include "data_pipeline/token_table.h"
 #include "data_pipeline/tokenizer.h"
 
-/* What is known of a token, beside its text. */
-enum token_flag {
-    TOKEN_FLAG_IN_MODEL = 1, /* in the model's vocabulary, not only among the added tokens */
-    TOKEN_FLAG_SPECIAL = 2,
-    TOKEN_FLAG_BEGINS_WORD = 4,
-    TOKEN_FLAG_ADDED = 8,
-};
-
 struct bpe_merge {
     int32_t left;
     int32_t right;

@@ -9,24 +9,39 @@
 #include "data_pipeline/tokenizer.h"
 #include "data_pipeline/tokenizer_bytebpe.h"
 #include "data_pipeline/tokenizer_template.h"
+#include "data_pipeline/tokenizer_wordpiece.h"
+
+enum tokenizer_kind {
+    TOKENIZER_KIND_BYTEBPE,
+    TOKENIZER_KIND_WORDPIECE,
+};
 
 struct tokenizer {
-    struct token_table vocabulary; /* all tokens by id, in byte symbols */
+    enum tokenizer_kind kind;
+    struct token_table vocabulary; /* all tokens by id, as the files write them */
     uint8_t *flags;                /* by id */
     size_t flag_capacity;
-    struct bytebpe bpe;
+    struct bytebpe bpe; /* of these, the one of the kind is in use */
+    struct wordpiece wordpiece;
     struct added_tokens added; /* their texts are the vocabulary's */
     json_t *post_processor;    /* as in the file; NULL: none */
     struct tokenizer_template template;
     /* What follows is made by tokenizer_seal. */
     struct arena arena;
-    struct token_text *bytes; /* what each id stands for */
+    struct token_text *bytes; /* what each id stands for in the text */
     struct tokenizer_specials specials;
     struct digest fingerprint;
 };
 
+struct tokenizer_work {
+    struct digest owner;      /* fingerprint of the tokenizer whose words are cached */
+    struct bytebpe_work *bpe; /* each is made when a tokenizer of its kind first asks for it */
+    struct wordpiece_work *wordpiece;
+    struct normal_text normal;
+};
+
 /* An empty one, to be filled and sealed. */
-struct tokenizer *tokenizer_new(void);
+struct tokenizer *tokenizer_new(enum tokenizer_kind kind);
 /* Names token `id` (given in order 0, 1, 2 …). False if the text is there already. */
 MUST_CHECK bool tokenizer_name(struct tokenizer *tokenizer, const char *text, size_t size_bytes,
                                uint8_t flags);
@@ -35,10 +50,17 @@ void tokenizer_add_token(struct tokenizer *tokenizer, const struct added_token *
 /* Checks what was filled in and builds the tables. `where` names the file in messages. */
 MUST_CHECK enum status tokenizer_seal(struct tokenizer *tokenizer, const char *where,
                                       struct error *error);
-/* The work's model part, emptied first if another tokenizer used it last. */
-struct bytebpe_work *tokenizer_work_for(const struct tokenizer *tokenizer,
-                                        struct tokenizer_work *work);
+/* Makes the work ready for this tokenizer: its kind's part is there, and empty if another tokenizer
+ * used it last. */
+void tokenizer_work_ready(const struct tokenizer *tokenizer, struct tokenizer_work *work);
+/* Does text become another before it is cut into words? */
+bool tokenizer_normalizes(const struct tokenizer *tokenizer);
+/* Appends the normal form of a text that stands at `base` of the original. */
+void tokenizer_normalize(const struct tokenizer *tokenizer, const char *text, size_t size_bytes,
+                         size_t base, struct normal_text *out);
 /* {"type": "RobertaProcessing", …} with <s> and </s>; NULL where the vocabulary lacks them. */
 json_t *tokenizer_roberta_processor(const struct token_table *vocabulary);
+/* {"type": "TemplateProcessing", …}: [CLS] A [SEP] and [CLS] A [SEP] B [SEP]; or NULL. */
+json_t *tokenizer_bert_processor(const struct token_table *vocabulary);
 
 #endif

@@ -14,7 +14,7 @@
 /* One call's state. Until the end, places hold bytes only. */
 struct places_pass {
     const struct tokenizer *tokenizer;
-    struct bytebpe_work *work;
+    struct tokenizer_work *work;
     struct token_list *out;
     struct token_places *places;
     int64_t word_count;
@@ -64,7 +64,8 @@ static void add_word(struct places_pass *pass, const char *text, size_t begin, s
                      size_t base, size_t prefix)
 {
     const size_t first = pass->out->count;
-    bytebpe_encode_word(&pass->tokenizer->bpe, pass->work, text + begin, size_bytes, pass->out);
+    bytebpe_encode_word(&pass->tokenizer->bpe, pass->work->bpe, text + begin, size_bytes,
+                        pass->out);
     size_t at = begin;
     for (size_t i = first; i < pass->out->count && at < begin + size_bytes; i++) {
         const size_t end =
@@ -83,7 +84,7 @@ static void add_plain(struct places_pass *pass, const char *text, size_t size_by
 {
     const size_t plain_bytes = size_bytes;
     const char *const whole =
-        bytebpe_prefixed(&pass->tokenizer->bpe, pass->work, text, &size_bytes);
+        bytebpe_prefixed(&pass->tokenizer->bpe, pass->work->bpe, text, &size_bytes);
     const size_t prefix = size_bytes - plain_bytes;
     if (!pass->tokenizer->bpe.use_pattern) {
         add_word(pass, whole, 0, size_bytes, base, prefix);
@@ -93,6 +94,66 @@ static void add_plain(struct places_pass *pass, const char *text, size_t size_by
         const size_t end = gpt2_split_next(whole, size_bytes, at);
         add_word(pass, whole, at, end - at, base, prefix);
         at = end;
+    }
+}
+
+/* Bytes of the normalised text at `at` that the i-th of a word's `count` ids stands for. */
+static size_t piece_bytes(const struct tokenizer *tokenizer, int32_t id, size_t i, size_t count,
+                          size_t left_bytes)
+{
+    if (count == 1) {
+        return left_bytes; /* also of an unknown word */
+    }
+    const size_t known =
+        i == 0 ? tokenizer->vocabulary.texts[id].size_bytes : tokenizer->bytes[id].size_bytes;
+    return known < left_bytes ? known : left_bytes;
+}
+
+/* The part [begin, end) of the normalised text, in words. */
+static void add_normal_words(struct places_pass *pass, const struct normal_text *normal,
+                             size_t begin, size_t end)
+{
+    size_t word = begin;
+    size_t word_end = begin;
+    while (bert_next_word(normal->bytes, end, &word, &word_end)) {
+        const size_t first = pass->out->count;
+        wordpiece_encode_word(&pass->tokenizer->wordpiece, pass->work->wordpiece,
+                              normal->bytes + word, word_end - word, pass->out);
+        const size_t count = pass->out->count - first;
+        for (size_t i = 0; i < count; i++) {
+            const size_t size_bytes =
+                piece_bytes(pass->tokenizer, pass->out->ids[first + i], i, count, word_end - word);
+            places_add(pass->places, normal->origins[word].begin,
+                       normal->origins[word + size_bytes - 1].end, pass->word_count);
+            word += size_bytes;
+        }
+        pass->word_count++;
+        word = word_end;
+    }
+}
+
+/* Text of a kind that normalises, which stands at `base` of the whole. */
+static void add_normal(struct places_pass *pass, const char *text, size_t size_bytes,
+                       bool parse_specials, size_t base)
+{
+    struct normal_text *const normal = &pass->work->normal;
+    normal->size_bytes = 0;
+    normal->with_origins = true;
+    tokenizer_normalize(pass->tokenizer, text, size_bytes, base, normal);
+    struct added_scan scan = {.tokens = &pass->tokenizer->added,
+                              .text = normal->bytes,
+                              .size_bytes = normal->size_bytes,
+                              .normalized = true,
+                              .skip_specials = !parse_specials};
+    struct text_part part;
+    while (added_scan_next(&scan, &part)) {
+        if (part.token == NULL) {
+            add_normal_words(pass, normal, part.begin, part.end);
+            continue;
+        }
+        token_list_add(pass->out, part.token->id);
+        places_add(pass->places, normal->origins[part.begin].begin,
+                   normal->origins[part.end - 1].end, pass->word_count++);
     }
 }
 
@@ -108,6 +169,9 @@ static void add_part(struct places_pass *pass, const char *text, size_t size_byt
     while (added_scan_next(&scan, &part)) {
         if (part.token != NULL) {
             add_token(pass, &part, base);
+        } else if (tokenizer_normalizes(pass->tokenizer)) {
+            add_normal(pass, text + part.begin, part.end - part.begin, parse_specials,
+                       base + part.begin);
         } else if (normalized) {
             add_plain(pass, text + part.begin, part.end - part.begin, base + part.begin);
         } else {
@@ -210,10 +274,8 @@ void tokenizer_encode_places(const struct tokenizer *tokenizer, struct tokenizer
 {
     out->count = 0;
     places->count = 0;
-    struct places_pass pass = {.tokenizer = tokenizer,
-                               .work = tokenizer_work_for(tokenizer, work),
-                               .out = out,
-                               .places = places};
+    tokenizer_work_ready(tokenizer, work);
+    struct places_pass pass = {.tokenizer = tokenizer, .work = work, .out = out, .places = places};
     add_part(&pass, text, size_bytes, parse_specials, false, 0);
     size_t count = 0;
     size_t *const starts = character_starts(text, size_bytes, &count);

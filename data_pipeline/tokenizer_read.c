@@ -6,7 +6,7 @@
 #include "base/json.h"
 #include "base/memory.h"
 #include "data_pipeline/tokenizer_files.h"
-#include "data_pipeline/tokenizer_parts.h"
+#include "data_pipeline/tokenizer_reading.h"
 
 /* Text that a file names, by id. */
 struct named_token {
@@ -15,9 +15,8 @@ struct named_token {
     uint8_t flags;
 };
 
-/* Optional boolean `key`; anything but a boolean or null is refused. */
-static enum status read_flag(const json_t *object, const char *key, bool otherwise,
-                             const char *where, bool *flag, struct error *error)
+enum status tokenizer_read_flag(const json_t *object, const char *key, bool otherwise,
+                                const char *where, bool *flag, struct error *error)
 {
     const json_t *const value = json_object_get(object, key);
     if (value != NULL && !json_is_null(value) && !json_is_boolean(value)) {
@@ -46,9 +45,8 @@ static enum status place_token(struct named_token *by_id, size_t count, const ch
     return STATUS_OK;
 }
 
-/* Names all tokens: those of `vocabulary` (an object) and the added ones that it lacks. */
-static enum status read_names(struct tokenizer *tokenizer, json_t *vocabulary, const json_t *added,
-                              const char *where, struct error *error)
+enum status tokenizer_read_names(struct tokenizer *tokenizer, json_t *vocabulary,
+                                 const json_t *added, const char *where, struct error *error)
 {
     size_t count = json_object_size(vocabulary);
     for (size_t i = 0; i < json_array_size(added); i++) {
@@ -90,8 +88,8 @@ static enum status read_names(struct tokenizer *tokenizer, json_t *vocabulary, c
     return status;
 }
 
-static enum status read_added(struct tokenizer *tokenizer, const json_t *added, const char *where,
-                              struct error *error)
+enum status tokenizer_read_added(struct tokenizer *tokenizer, const json_t *added,
+                                 const char *where, struct error *error)
 {
     for (size_t i = 0; i < json_array_size(added); i++) {
         const json_t *const entry = json_array_get(added, i);
@@ -114,11 +112,12 @@ static enum status read_added(struct tokenizer *tokenizer, const json_t *added, 
                  text);
         }
         struct added_token token = {.id = (int32_t)id};
-        TRY(read_flag(entry, "special", false, where, &token.special, error));
-        TRY(read_flag(entry, "lstrip", false, where, &token.strip_left, error));
-        TRY(read_flag(entry, "rstrip", false, where, &token.strip_right, error));
-        TRY(read_flag(entry, "single_word", false, where, &token.single_word, error));
-        TRY(read_flag(entry, "normalized", !token.special, where, &token.normalized, error));
+        TRY(tokenizer_read_flag(entry, "special", false, where, &token.special, error));
+        TRY(tokenizer_read_flag(entry, "lstrip", false, where, &token.strip_left, error));
+        TRY(tokenizer_read_flag(entry, "rstrip", false, where, &token.strip_right, error));
+        TRY(tokenizer_read_flag(entry, "single_word", false, where, &token.single_word, error));
+        TRY(tokenizer_read_flag(entry, "normalized", !token.special, where, &token.normalized,
+                                error));
         tokenizer_add_token(tokenizer, &token);
     }
     return STATUS_OK;
@@ -228,17 +227,21 @@ static enum status byte_level_part(const json_t *root, const char *key, const ch
     return STATUS_OK;
 }
 
-static enum status read_model(struct tokenizer *tokenizer, const json_t *root, const json_t *model,
-                              const char *where, struct error *error)
+enum status tokenizer_read_added_list(const json_t *root, const char *where, const json_t **added,
+                                      struct error *error)
 {
-    const char *const type = json_string_value(json_object_get(model, "type"));
+    *added = json_object_get(root, "added_tokens");
+    if (*added != NULL && !json_is_null(*added) && !json_is_array(*added)) {
+        FAIL(error, STATUS_FORMAT, "\"%s\": key \"added_tokens\" is not an array", where);
+    }
+    return STATUS_OK;
+}
+
+static enum status read_bytebpe_model(struct tokenizer *tokenizer, const json_t *root,
+                                      const json_t *model, const char *where, struct error *error)
+{
     json_t *vocabulary = NULL;
     json_t *merges = NULL;
-    if (type != NULL && strcmp(type, "BPE") != 0) {
-        FAIL(error, STATUS_FORMAT,
-             "\"%s\": tokenizer kind \"%s\" is not supported: expected byte-level BPE", where,
-             type);
-    }
     TRY(json_member_object(model, "vocab", where, &vocabulary, error));
     TRY(json_member_array(model, "merges", where, &merges, error));
     const char *const unset[] = {"dropout", "continuing_subword_prefix", "end_of_word_suffix",
@@ -252,36 +255,66 @@ static enum status read_model(struct tokenizer *tokenizer, const json_t *root, c
         FAIL(error, STATUS_FORMAT, "\"%s\": normalizer \"%s\" is not supported: expected null",
              where, kind == NULL ? "?" : kind);
     }
-    const json_t *const added = json_object_get(root, "added_tokens");
-    if (added != NULL && !json_is_null(added) && !json_is_array(added)) {
-        FAIL(error, STATUS_FORMAT, "\"%s\": key \"added_tokens\" is not an array", where);
-    }
-    TRY(read_names(tokenizer, vocabulary, added, where, error));
-    TRY(read_added(tokenizer, added, where, error));
+    const json_t *added = NULL;
+    TRY(tokenizer_read_added_list(root, where, &added, error));
+    TRY(tokenizer_read_names(tokenizer, vocabulary, added, where, error));
+    TRY(tokenizer_read_added(tokenizer, added, where, error));
     TRY(read_merges(tokenizer, merges, where, error));
     const json_t *const unknown = json_object_get(model, "unk_token");
     if (json_is_string(unknown)) {
         tokenizer->bpe.unknown = token_table_find(
             &tokenizer->vocabulary, json_string_value(unknown), json_string_length(unknown));
     }
-    TRY(read_flag(model, "fuse_unk", false, where, &tokenizer->bpe.fuse_unknown, error));
-    return read_flag(model, "ignore_merges", false, where, &tokenizer->bpe.ignore_merges, error);
+    TRY(tokenizer_read_flag(model, "fuse_unk", false, where, &tokenizer->bpe.fuse_unknown, error));
+    return tokenizer_read_flag(model, "ignore_merges", false, where, &tokenizer->bpe.ignore_merges,
+                               error);
 }
 
-static enum status read_root(struct tokenizer *tokenizer, const json_t *root, const char *where,
-                             struct error *error)
+static enum status read_bytebpe(struct tokenizer *tokenizer, const json_t *root,
+                                const json_t *model, const char *where, struct error *error)
 {
-    json_t *model = NULL;
-    TRY(json_member_object(root, "model", where, &model, error));
-    TRY(read_model(tokenizer, root, model, where, error));
+    TRY(read_bytebpe_model(tokenizer, root, model, where, error));
     const json_t *splitter = NULL;
     TRY(byte_level_part(root, "pre_tokenizer", where, &splitter, error));
-    TRY(read_flag(splitter, "add_prefix_space", true, where, &tokenizer->bpe.add_prefix_space,
-                  error));
-    TRY(read_flag(splitter, "use_regex", true, where, &tokenizer->bpe.use_pattern, error));
+    TRY(tokenizer_read_flag(splitter, "add_prefix_space", true, where,
+                            &tokenizer->bpe.add_prefix_space, error));
+    TRY(tokenizer_read_flag(splitter, "use_regex", true, where, &tokenizer->bpe.use_pattern,
+                            error));
     const json_t *decoder = json_object_get(root, "decoder");
     if (decoder != NULL && !json_is_null(decoder)) {
         TRY(byte_level_part(root, "decoder", where, &decoder, error));
+    }
+    return STATUS_OK;
+}
+
+/* The kind that "type" of the model names; older files leave it out where it is BPE. */
+static enum status read_kind(const json_t *model, const char *where, enum tokenizer_kind *kind,
+                             struct error *error)
+{
+    const char *const type = json_string_value(json_object_get(model, "type"));
+    *kind = TOKENIZER_KIND_BYTEBPE;
+    if (type == NULL || strcmp(type, "BPE") == 0) {
+        return STATUS_OK;
+    }
+    if (strcmp(type, "WordPiece") == 0) {
+        *kind = TOKENIZER_KIND_WORDPIECE;
+        return STATUS_OK;
+    }
+    FAIL(error, STATUS_FORMAT,
+         "\"%s\": tokenizer kind \"%s\" is not supported: expected byte-level BPE or WordPiece",
+         where, type);
+}
+
+static enum status read_root(struct tokenizer *tokenizer, const json_t *root, const json_t *model,
+                             const char *where, struct error *error)
+{
+    switch (tokenizer->kind) {
+    case TOKENIZER_KIND_BYTEBPE:
+        TRY(read_bytebpe(tokenizer, root, model, where, error));
+        break;
+    case TOKENIZER_KIND_WORDPIECE:
+        TRY(tokenizer_read_wordpiece(tokenizer, root, model, where, error));
+        break;
     }
     json_t *const processor = json_object_get(root, "post_processor");
     tokenizer->post_processor = json_is_object(processor) ? json_incref(processor) : NULL;
@@ -291,8 +324,12 @@ static enum status read_root(struct tokenizer *tokenizer, const json_t *root, co
 static enum status open_root(struct tokenizer **tokenizer, json_t *root, const char *where,
                              struct error *error)
 {
-    struct tokenizer *const made = tokenizer_new();
-    const enum status status = read_root(made, root, where, error);
+    json_t *model = NULL;
+    enum tokenizer_kind kind = TOKENIZER_KIND_BYTEBPE;
+    TRY(json_member_object(root, "model", where, &model, error));
+    TRY(read_kind(model, where, &kind, error));
+    struct tokenizer *const made = tokenizer_new(kind);
+    const enum status status = read_root(made, root, model, where, error);
     if (status != STATUS_OK) {
         tokenizer_close(made);
         return status;
@@ -334,16 +371,18 @@ static enum status read_merge_lines(struct tokenizer *tokenizer, const char *tex
 }
 
 /* Tokens that vocab.json and merges.txt cannot declare: known by name. */
-static void add_known_specials(struct tokenizer *tokenizer)
+static const char *const known_specials[] = {"<s>",    "<pad>",         "</s>", "<unk>",
+                                             "<mask>", "<|endoftext|>", NULL};
+
+void tokenizer_add_known(struct tokenizer *tokenizer, const char *const *names)
 {
-    static const char *const names[] = {"<s>", "<pad>", "</s>", "<unk>", "<mask>", "<|endoftext|>"};
-    for (int i = 0; i < ARRAY_LENGTH(names); i++) {
-        const int32_t id = token_table_find(&tokenizer->vocabulary, names[i], strlen(names[i]));
+    for (; *names != NULL; names++) {
+        const int32_t id = token_table_find(&tokenizer->vocabulary, *names, strlen(*names));
         if (id >= 0) {
-            tokenizer_add_token(
-                tokenizer, &(struct added_token){.id = id,
-                                                 .special = true,
-                                                 .strip_left = strcmp(names[i], "<mask>") == 0});
+            tokenizer_add_token(tokenizer,
+                                &(struct added_token){.id = id,
+                                                      .special = true,
+                                                      .strip_left = strcmp(*names, "<mask>") == 0});
         }
     }
 }
@@ -359,7 +398,7 @@ static enum status read_pair(struct tokenizer *tokenizer, const char *vocabulary
                            vocabulary_path);
     }
     if (status == STATUS_OK) {
-        status = read_names(tokenizer, vocabulary, NULL, vocabulary_path, error);
+        status = tokenizer_read_names(tokenizer, vocabulary, NULL, vocabulary_path, error);
     }
     json_decref(vocabulary);
     TRY(status);
@@ -369,34 +408,30 @@ static enum status read_pair(struct tokenizer *tokenizer, const char *vocabulary
     status = read_merge_lines(tokenizer, text, size_bytes, merges_path, error);
     memory_release(text);
     TRY(status);
-    add_known_specials(tokenizer);
+    tokenizer_add_known(tokenizer, known_specials);
     tokenizer->post_processor = tokenizer_roberta_processor(&tokenizer->vocabulary);
     return tokenizer_seal(tokenizer, merges_path, error);
 }
 
-enum status tokenizer_open(struct tokenizer **tokenizer, const char *path, struct error *error)
+static bool ends_with(const char *text, const char *end)
 {
-    char json_path[PATH_BYTES];
-    char vocabulary_path[PATH_BYTES];
-    char merges_path[PATH_BYTES];
-    TRY(path_join(json_path, path, "tokenizer.json", error));
-    TRY(path_join(vocabulary_path, path, "vocab.json", error));
-    TRY(path_join(merges_path, path, "merges.txt", error));
-    const bool folder = folder_exists(path);
-    if (!folder || file_exists(json_path)) {
-        const char *const file = folder ? json_path : path;
-        json_t *root = NULL;
-        TRY(json_read_file(file, TOKENIZER_FILE_BYTES_MAX, &root, error));
-        const enum status status = open_root(tokenizer, root, file, error);
-        json_decref(root);
-        return status;
-    }
-    if (!file_exists(vocabulary_path) || !file_exists(merges_path)) {
-        FAIL(error, STATUS_INPUT,
-             "\"%s\": no tokenizer there, expected tokenizer.json or vocab.json and merges.txt",
-             path);
-    }
-    struct tokenizer *const made = tokenizer_new();
+    const size_t length = strlen(text);
+    return length >= strlen(end) && strcmp(text + length - strlen(end), end) == 0;
+}
+
+static enum status open_json(struct tokenizer **tokenizer, const char *path, struct error *error)
+{
+    json_t *root = NULL;
+    TRY(json_read_file(path, TOKENIZER_FILE_BYTES_MAX, &root, error));
+    const enum status status = open_root(tokenizer, root, path, error);
+    json_decref(root);
+    return status;
+}
+
+static enum status open_pair(struct tokenizer **tokenizer, const char *vocabulary_path,
+                             const char *merges_path, struct error *error)
+{
+    struct tokenizer *const made = tokenizer_new(TOKENIZER_KIND_BYTEBPE);
     const enum status status = read_pair(made, vocabulary_path, merges_path, error);
     if (status != STATUS_OK) {
         tokenizer_close(made);
@@ -404,4 +439,49 @@ enum status tokenizer_open(struct tokenizer **tokenizer, const char *path, struc
     }
     *tokenizer = made;
     return STATUS_OK;
+}
+
+static enum status open_vocabulary_lines(struct tokenizer **tokenizer, const char *path,
+                                         struct error *error)
+{
+    struct tokenizer *const made = tokenizer_new(TOKENIZER_KIND_WORDPIECE);
+    enum status status = tokenizer_read_vocabulary_lines(made, path, error);
+    if (status == STATUS_OK) {
+        status = tokenizer_seal(made, path, error);
+    }
+    if (status != STATUS_OK) {
+        tokenizer_close(made);
+        return status;
+    }
+    *tokenizer = made;
+    return STATUS_OK;
+}
+
+enum status tokenizer_open(struct tokenizer **tokenizer, const char *path, struct error *error)
+{
+    char json_path[PATH_BYTES];
+    char vocabulary_path[PATH_BYTES];
+    char merges_path[PATH_BYTES];
+    char lines_path[PATH_BYTES];
+    TRY(path_join(json_path, path, "tokenizer.json", error));
+    TRY(path_join(vocabulary_path, path, "vocab.json", error));
+    TRY(path_join(merges_path, path, "merges.txt", error));
+    TRY(path_join(lines_path, path, "vocab.txt", error));
+    if (!folder_exists(path)) {
+        return ends_with(path, ".txt") ? open_vocabulary_lines(tokenizer, path, error)
+                                       : open_json(tokenizer, path, error);
+    }
+    if (file_exists(json_path)) {
+        return open_json(tokenizer, json_path, error);
+    }
+    if (file_exists(vocabulary_path) && file_exists(merges_path)) {
+        return open_pair(tokenizer, vocabulary_path, merges_path, error);
+    }
+    if (file_exists(lines_path)) {
+        return open_vocabulary_lines(tokenizer, lines_path, error);
+    }
+    FAIL(error, STATUS_INPUT,
+         "\"%s\": no tokenizer there, expected tokenizer.json, vocab.json and merges.txt, or "
+         "vocab.txt",
+         path);
 }

@@ -8,21 +8,16 @@
 #include <string.h>
 
 #include "base/memory.h"
-#include "data_pipeline/byte_symbols.h"
 #include "data_pipeline/gpt2_split.h"
 #include "data_pipeline/token_table.h"
 #include "data_pipeline/tokenizer_parts.h"
+#include "data_pipeline/train_alphabet.h"
+#include "data_pipeline/utf8.h"
 #include "data_pipeline/word_counts.h"
 
-enum { SLOT_BITS_FIRST = 16 };
+enum { SLOT_BITS_FIRST = 16, WORD_CHARACTERS_MAX = 100, PREFIX_BYTES = 2 };
 
 #define HASH_FACTOR 0x9e3779b97f4a7c15U /* 2^64 / golden ratio */
-
-struct word_row {
-    size_t begin; /* in `symbols` */
-    size_t count;
-    int64_t weight; /* how often the word occurs */
-};
 
 struct pair_entry {
     uint64_t pair; /* left id << 32 | right id */
@@ -49,6 +44,8 @@ struct merge_candidate {
 struct tokenizer_trainer {
     struct tokenizer_train_options options;
     struct word_counts counts;
+    struct bert_normalizer normalizer; /* of WordPiece */
+    struct normal_text normal;
     struct token_table names;
     struct word_row *words;
     int32_t *symbols;
@@ -72,6 +69,16 @@ struct tokenizer_trainer {
     uint64_t step;
 };
 
+static bool has_special(const struct tokenizer_train_options *options, const char *name)
+{
+    for (int64_t i = 0; i < options->special_count; i++) {
+        if (strcmp(options->specials[i], name) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
 enum status tokenizer_trainer_open(struct tokenizer_trainer **trainer,
                                    const struct tokenizer_train_options *options,
                                    struct error *error)
@@ -93,8 +100,15 @@ enum status tokenizer_trainer_open(struct tokenizer_trainer **trainer,
             FAIL(error, STATUS_INPUT, "special token %lld is empty", (long long)i);
         }
     }
+    if (options->kind == TRAIN_KIND_WORDPIECE && !has_special(options, "[UNK]")) {
+        FAIL(error, STATUS_INPUT, "WordPiece needs the special token \"[UNK]\"");
+    }
     struct tokenizer_trainer *const made = memory_take(1, sizeof *made, "tokenizer trainer");
     made->options = *options;
+    made->normalizer = (struct bert_normalizer){.clean_text = true,
+                                                .chinese_apart = true,
+                                                .strip_accents = !options->cased,
+                                                .lowercase = !options->cased};
     word_counts_init(&made->counts);
     token_table_init(&made->names);
     *trainer = made;
@@ -116,12 +130,39 @@ void tokenizer_trainer_close(struct tokenizer_trainer *trainer)
     memory_release(trainer->words);
     token_table_deinit(&trainer->names);
     word_counts_deinit(&trainer->counts);
+    normal_text_deinit(&trainer->normal);
     memory_release(trainer);
+}
+
+/* Words that are too long for the tokenizer are unknown to it, so nothing is learnt from them
+ * (those longer in characters but not in bytes do no harm). */
+static enum status add_bert_words(struct tokenizer_trainer *trainer, const char *text,
+                                  size_t size_bytes, struct error *error)
+{
+    struct normal_text *const normal = &trainer->normal;
+    normal->size_bytes = 0;
+    bert_normalize(&trainer->normalizer, text, size_bytes, 0, normal);
+    if (normal->size_bytes > TRAIN_WORD_BYTES_MAX - trainer->counts.text_bytes) {
+        FAIL(error, STATUS_LIMIT, "could not count words: the different ones exceed %zu bytes",
+             TRAIN_WORD_BYTES_MAX);
+    }
+    size_t begin = 0;
+    size_t end = 0;
+    while (bert_next_word(normal->bytes, normal->size_bytes, &begin, &end)) {
+        if (end - begin <= WORD_CHARACTERS_MAX * UTF8_SEQUENCE_BYTES) {
+            word_counts_add(&trainer->counts, normal->bytes + begin, end - begin);
+        }
+        begin = end;
+    }
+    return STATUS_OK;
 }
 
 enum status tokenizer_trainer_add(struct tokenizer_trainer *trainer, const char *text,
                                   size_t size_bytes, struct error *error)
 {
+    if (trainer->options.kind == TRAIN_KIND_WORDPIECE) {
+        return add_bert_words(trainer, text, size_bytes, error);
+    }
     if (size_bytes > TRAIN_WORD_BYTES_MAX - trainer->counts.text_bytes) {
         FAIL(error, STATUS_LIMIT, "could not count words: the different ones exceed %zu bytes",
              TRAIN_WORD_BYTES_MAX);
@@ -264,30 +305,20 @@ static void start(struct tokenizer_trainer *trainer)
         (void)token_table_add(&trainer->names, trainer->options.specials[i],
                               strlen(trainer->options.specials[i]));
     }
-    int32_t byte_ids[256];
-    for (uint32_t code_point = 0; code_point <= 2 * 256;
-         code_point++) { /* symbols lie below 2 * 256 */
-        const int value = byte_symbol_value(code_point);
-        if (value >= 0) {
-            char symbol[BYTE_SYMBOL_BYTES];
-            const char byte = (char)value;
-            const size_t length = byte_symbols_write(&byte, 1, symbol);
-            byte_ids[value] = token_table_add(&trainer->names, symbol, length);
-        }
-    }
     const struct word_counts *const counts = &trainer->counts;
     trainer->words = memory_take(counts->word_count, sizeof *trainer->words, "words to train on");
     trainer->symbols =
         memory_take(counts->text_bytes, sizeof *trainer->symbols, "words to train on");
-    for (size_t i = 0; i < counts->text_bytes; i++) {
-        trainer->symbols[i] = byte_ids[(unsigned char)counts->text[i]];
+    if (trainer->options.kind == TRAIN_KIND_WORDPIECE) {
+        train_alphabet_characters(&trainer->names, counts, TRAIN_CHARACTERS_MAX, trainer->words,
+                                  trainer->symbols);
+    } else {
+        train_alphabet_bytes(&trainer->names, counts, trainer->words, trainer->symbols);
     }
     grow_slots(trainer);
     for (size_t i = 0; i < counts->word_count; i++) {
-        const struct counted_word *const word = &counts->words[i];
-        trainer->words[i] = (struct word_row){word->begin, word->size_bytes, word->count};
-        const int32_t *const row = trainer->symbols + word->begin;
-        for (size_t k = 0; k + 1 < word->size_bytes; k++) {
+        const int32_t *const row = trainer->symbols + trainer->words[i].begin;
+        for (size_t k = 0; k + 1 < trainer->words[i].count; k++) {
             pair_arises(trainer, row[k], row[k + 1], (uint32_t)i);
         }
     }
@@ -325,7 +356,10 @@ static void merge_in_word(struct tokenizer_trainer *trainer, uint32_t word, stru
 static int32_t name_of(struct tokenizer_trainer *trainer, int32_t left, int32_t right)
 {
     const struct token_text a = trainer->names.texts[left];
-    const struct token_text b = trainer->names.texts[right];
+    struct token_text b = trainer->names.texts[right];
+    if (trainer->options.kind == TRAIN_KIND_WORDPIECE) { /* what is on the right has its prefix */
+        b = (struct token_text){b.bytes + PREFIX_BYTES, b.size_bytes - PREFIX_BYTES};
+    }
     char *const text = memory_take(a.size_bytes + b.size_bytes, 1, "a new token");
     memcpy(text, a.bytes, a.size_bytes);
     memcpy(text + a.size_bytes, b.bytes, b.size_bytes);
@@ -363,8 +397,7 @@ static void merge_all(struct tokenizer_trainer *trainer)
     }
 }
 
-/* A pair that was merged twice counts with its last rank only. */
-static void hand_over(struct tokenizer_trainer *trainer, struct tokenizer *tokenizer)
+static void hand_over_names(struct tokenizer_trainer *trainer, struct tokenizer *tokenizer)
 {
     for (int64_t id = 0; id < trainer->names.count; id++) {
         const struct token_text text = trainer->names.texts[id];
@@ -382,6 +415,25 @@ static void hand_over(struct tokenizer_trainer *trainer, struct tokenizer *token
                                                       .strip_left = strcmp(name, "<mask>") == 0});
         }
     }
+}
+
+static void hand_over_wordpiece(struct tokenizer_trainer *trainer, struct tokenizer *tokenizer)
+{
+    tokenizer->wordpiece = (struct wordpiece){
+        .normalizer = trainer->normalizer,
+        .has_normalizer = true,
+        .has_decoder = true,
+        .cleanup = true,
+        .prefix = "##",
+        .prefix_bytes = PREFIX_BYTES,
+        .characters_max = WORD_CHARACTERS_MAX,
+        .unknown = token_table_find(&tokenizer->vocabulary, "[UNK]", strlen("[UNK]"))};
+    tokenizer->post_processor = tokenizer_bert_processor(&tokenizer->vocabulary);
+}
+
+/* A pair that was merged twice counts with its last rank only. */
+static void hand_over_merges(struct tokenizer_trainer *trainer, struct tokenizer *tokenizer)
+{
     struct bytebpe *const bpe = &tokenizer->bpe;
     bpe->merges = memory_take(trainer->merge_count, sizeof *bpe->merges, "merges of a tokenizer");
     for (size_t i = 0; i < trainer->merge_count; i++) {
@@ -397,9 +449,24 @@ enum status tokenizer_trainer_finish(struct tokenizer_trainer *trainer,
                                      struct tokenizer **tokenizer, struct error *error)
 {
     start(trainer);
+    if (trainer->names.count > trainer->options.vocabulary &&
+        trainer->options.kind == TRAIN_KIND_WORDPIECE) {
+        (void)error_set(error, STATUS_INPUT,
+                        "vocabulary %lld is too small: special tokens and characters are %lld",
+                        (long long)trainer->options.vocabulary, (long long)trainer->names.count);
+        tokenizer_trainer_close(trainer);
+        return STATUS_INPUT;
+    }
     merge_all(trainer);
-    struct tokenizer *const made = tokenizer_new();
-    hand_over(trainer, made);
+    const bool wordpiece = trainer->options.kind == TRAIN_KIND_WORDPIECE;
+    struct tokenizer *const made =
+        tokenizer_new(wordpiece ? TOKENIZER_KIND_WORDPIECE : TOKENIZER_KIND_BYTEBPE);
+    hand_over_names(trainer, made);
+    if (wordpiece) {
+        hand_over_wordpiece(trainer, made);
+    } else {
+        hand_over_merges(trainer, made);
+    }
     tokenizer_trainer_close(trainer);
     const enum status status = tokenizer_seal(made, "trained tokenizer", error);
     if (status != STATUS_OK) {

@@ -50,6 +50,56 @@ json_t *tokenizer_roberta_processor(const struct token_table *vocabulary)
     return processor;
 }
 
+/* {"Sequence": {"id": "A", "type_id": 0}}, or a special token by its name. */
+static json_t *template_piece(const char *kind, const char *id, int type)
+{
+    json_t *const body = json_object();
+    put(body, "id", json_string(id));
+    put(body, "type_id", json_integer(type));
+    json_t *const piece = json_object();
+    put(piece, kind, body);
+    return piece;
+}
+
+static json_t *template_special(const char *name, int32_t id)
+{
+    json_t *const ids = json_array();
+    push(ids, json_integer(id));
+    json_t *const tokens = json_array();
+    push(tokens, json_string(name));
+    json_t *const special = json_object();
+    put(special, "id", json_string(name));
+    put(special, "ids", ids);
+    put(special, "tokens", tokens);
+    return special;
+}
+
+json_t *tokenizer_bert_processor(const struct token_table *vocabulary)
+{
+    const int32_t cls = token_table_find(vocabulary, "[CLS]", 5);
+    const int32_t sep = token_table_find(vocabulary, "[SEP]", 5);
+    if (cls < 0 || sep < 0) {
+        return NULL;
+    }
+    json_t *const rows[] = {json_array(), json_array()};
+    for (int i = 0; i < ARRAY_LENGTH(rows); i++) {
+        push(rows[i], template_piece("SpecialToken", "[CLS]", 0));
+        push(rows[i], template_piece("Sequence", "A", 0));
+        push(rows[i], template_piece("SpecialToken", "[SEP]", 0));
+    }
+    push(rows[1], template_piece("Sequence", "B", 1));
+    push(rows[1], template_piece("SpecialToken", "[SEP]", 1));
+    json_t *const specials = json_object();
+    put(specials, "[CLS]", template_special("[CLS]", cls));
+    put(specials, "[SEP]", template_special("[SEP]", sep));
+    json_t *const processor = json_object();
+    put(processor, "type", json_string("TemplateProcessing"));
+    put(processor, "single", rows[0]);
+    put(processor, "pair", rows[1]);
+    put(processor, "special_tokens", specials);
+    return processor;
+}
+
 static json_t *byte_level(bool add_prefix_space, bool use_pattern)
 {
     json_t *const part = json_object();
@@ -106,7 +156,7 @@ static json_t *merges_value(const struct tokenizer *tokenizer)
     return merges;
 }
 
-static json_t *model_value(const struct tokenizer *tokenizer)
+static json_t *bytebpe_model(const struct tokenizer *tokenizer)
 {
     const struct bytebpe *const bpe = &tokenizer->bpe;
     json_t *const model = json_object();
@@ -124,6 +174,55 @@ static json_t *model_value(const struct tokenizer *tokenizer)
     return model;
 }
 
+static json_t *wordpiece_model(const struct tokenizer *tokenizer)
+{
+    const struct wordpiece *const wordpiece = &tokenizer->wordpiece;
+    json_t *const model = json_object();
+    put(model, "type", json_string("WordPiece"));
+    put(model, "unk_token", text_value(tokenizer->vocabulary.texts[wordpiece->unknown]));
+    put(model, "continuing_subword_prefix",
+        json_stringn(wordpiece->prefix, wordpiece->prefix_bytes));
+    put(model, "max_input_chars_per_word", json_integer(wordpiece->characters_max));
+    put(model, "vocab", vocabulary_value(tokenizer));
+    return model;
+}
+
+/* Accents as null where they go with the capitals, which is how the library means it. */
+static json_t *bert_normalizer_value(const struct wordpiece *wordpiece)
+{
+    if (!wordpiece->has_normalizer) {
+        return json_null();
+    }
+    const struct bert_normalizer *const settings = &wordpiece->normalizer;
+    json_t *const part = json_object();
+    put(part, "type", json_string("BertNormalizer"));
+    put(part, "clean_text", json_boolean(settings->clean_text));
+    put(part, "handle_chinese_chars", json_boolean(settings->chinese_apart));
+    put(part, "strip_accents",
+        settings->strip_accents == settings->lowercase ? json_null()
+                                                       : json_boolean(settings->strip_accents));
+    put(part, "lowercase", json_boolean(settings->lowercase));
+    return part;
+}
+
+static json_t *wordpiece_decoder(const struct wordpiece *wordpiece)
+{
+    if (!wordpiece->has_decoder) {
+        return json_null();
+    }
+    json_t *const part = json_object();
+    put(part, "type", json_string("WordPiece"));
+    put(part, "prefix", json_stringn(wordpiece->prefix, wordpiece->prefix_bytes));
+    put(part, "cleanup", json_boolean(wordpiece->cleanup));
+    return part;
+}
+
+static json_t *processor_value(const struct tokenizer *tokenizer)
+{
+    return tokenizer->post_processor == NULL ? json_null()
+                                             : json_deep_copy(tokenizer->post_processor);
+}
+
 static json_t *root_value(const struct tokenizer *tokenizer)
 {
     json_t *const root = json_object();
@@ -131,14 +230,23 @@ static json_t *root_value(const struct tokenizer *tokenizer)
     put(root, "truncation", json_null());
     put(root, "padding", json_null());
     put(root, "added_tokens", added_value(tokenizer));
-    put(root, "normalizer", json_null());
-    put(root, "pre_tokenizer",
-        byte_level(tokenizer->bpe.add_prefix_space, tokenizer->bpe.use_pattern));
-    put(root, "post_processor",
-        tokenizer->post_processor == NULL ? json_null()
-                                          : json_deep_copy(tokenizer->post_processor));
-    put(root, "decoder", byte_level(true, true));
-    put(root, "model", model_value(tokenizer));
+    switch (tokenizer->kind) {
+    case TOKENIZER_KIND_BYTEBPE:
+        put(root, "normalizer", json_null());
+        put(root, "pre_tokenizer",
+            byte_level(tokenizer->bpe.add_prefix_space, tokenizer->bpe.use_pattern));
+        put(root, "post_processor", processor_value(tokenizer));
+        put(root, "decoder", byte_level(true, true));
+        put(root, "model", bytebpe_model(tokenizer));
+        break;
+    case TOKENIZER_KIND_WORDPIECE:
+        put(root, "normalizer", bert_normalizer_value(&tokenizer->wordpiece));
+        put(root, "pre_tokenizer", json_pack("{ss}", "type", "BertPreTokenizer"));
+        put(root, "post_processor", processor_value(tokenizer));
+        put(root, "decoder", wordpiece_decoder(&tokenizer->wordpiece));
+        put(root, "model", wordpiece_model(tokenizer));
+        break;
+    }
     return root;
 }
 
@@ -177,21 +285,51 @@ static enum status write_merges(const struct tokenizer *tokenizer, const char *p
     return status;
 }
 
+/* A token a line, by id. */
+static enum status write_lines(const struct tokenizer *tokenizer, const char *path,
+                               struct error *error)
+{
+    const struct token_table *const vocabulary = &tokenizer->vocabulary;
+    size_t size_bytes = 0;
+    for (int64_t id = 0; id < vocabulary->count; id++) {
+        size_bytes += vocabulary->texts[id].size_bytes + 1;
+    }
+    char *const text = memory_take(size_bytes, 1, "vocabulary as text");
+    size_t at = 0;
+    for (int64_t id = 0; id < vocabulary->count; id++) {
+        memcpy(text + at, vocabulary->texts[id].bytes, vocabulary->texts[id].size_bytes);
+        at += vocabulary->texts[id].size_bytes;
+        text[at++] = '\n';
+    }
+    const enum status status = file_write_durable(path, text, size_bytes, error);
+    memory_release(text);
+    return status;
+}
+
+static enum status write_json(const char *path, json_t *root, struct error *error)
+{
+    const enum status status = json_write_file(path, root, error);
+    json_decref(root);
+    return status;
+}
+
 enum status tokenizer_save(const struct tokenizer *tokenizer, const char *folder,
                            struct error *error)
 {
     char path[PATH_BYTES];
     TRY(folder_make(folder, error));
-    TRY(path_join(path, folder, "vocab.json", error));
-    json_t *const vocabulary = vocabulary_value(tokenizer);
-    const enum status vocabulary_status = json_write_file(path, vocabulary, error);
-    json_decref(vocabulary);
-    TRY(vocabulary_status);
-    TRY(path_join(path, folder, "merges.txt", error));
-    TRY(write_merges(tokenizer, path, error));
+    switch (tokenizer->kind) {
+    case TOKENIZER_KIND_BYTEBPE:
+        TRY(path_join(path, folder, "vocab.json", error));
+        TRY(write_json(path, vocabulary_value(tokenizer), error));
+        TRY(path_join(path, folder, "merges.txt", error));
+        TRY(write_merges(tokenizer, path, error));
+        break;
+    case TOKENIZER_KIND_WORDPIECE:
+        TRY(path_join(path, folder, "vocab.txt", error));
+        TRY(write_lines(tokenizer, path, error));
+        break;
+    }
     TRY(path_join(path, folder, "tokenizer.json", error));
-    json_t *const root = root_value(tokenizer);
-    const enum status status = json_write_file(path, root, error);
-    json_decref(root);
-    return status;
+    return write_json(path, root_value(tokenizer), error);
 }

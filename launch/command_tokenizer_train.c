@@ -1,5 +1,5 @@
 /* tokenizer train: a byte-level BPE from text files, with the merges that Hugging Face's trainer
- * makes of them. */
+ * makes of them, or a WordPiece vocabulary of BERT's kind. */
 #include <stdio.h>
 #include <string.h>
 
@@ -11,10 +11,16 @@
 #include "launch/print.h"
 #include "launch/progress.h"
 
-enum { FILES_MAX = 1 << 20, VOCABULARY_MIN = 256 + 5, VOCABULARY_MAX = 1 << 24 };
+enum {
+    FILES_MAX = 1 << 20,
+    BYTEBPE_VOCABULARY_MIN = 256 + 5,
+    WORDPIECE_VOCABULARY_MIN = 6,
+    VOCABULARY_MAX = 1 << 24
+};
 
 static const double bytes_per_mb = 1e6;
 static const char *const roberta_specials[] = {"<s>", "<pad>", "</s>", "<unk>", "<mask>"};
+static const char *const bert_specials[] = {"[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"};
 
 struct training {
     struct tokenizer_trainer *trainer;
@@ -119,6 +125,11 @@ static enum status add_files(struct training *training, const struct command_lin
         TRY(file_size(path, &size_bytes, error));
         training->done_mb += (double)size_bytes / bytes_per_mb;
     }
+    if (training->text_bytes == 0) {
+        FAIL(error, STATUS_INPUT, "could not train a tokenizer: \"%.400s\"%s no text",
+             line->arguments[0],
+             line->argument_count == 1 ? " holds" : " and the other files hold");
+    }
     progress_end(&training->progress, training->done_mb, NULL);
     return STATUS_OK;
 }
@@ -147,13 +158,39 @@ static enum status train_save(struct tokenizer *tokenizer, const struct training
     return STATUS_OK;
 }
 
-static enum status train_run(const struct command_line *line, struct error *error)
+/* --kind and --cased, and the special tokens that the kind has. */
+static enum status read_kind(const struct command_line *line,
+                             struct tokenizer_train_options *options, struct error *error)
+{
+    const char *const kind = command_line_text(line, "kind");
+    options->cased = command_line_has(line, "cased");
+    if (kind == NULL || strcmp(kind, "bytebpe") == 0) {
+        if (options->cased) {
+            FAIL(error, STATUS_INPUT, "--cased is for --kind wordpiece: a byte-level BPE is cased");
+        }
+        options->kind = TRAIN_KIND_BYTEBPE;
+        options->specials = roberta_specials;
+        options->special_count = ARRAY_LENGTH(roberta_specials);
+        return STATUS_OK;
+    }
+    if (strcmp(kind, "wordpiece") == 0) {
+        options->kind = TRAIN_KIND_WORDPIECE;
+        options->specials = bert_specials;
+        options->special_count = ARRAY_LENGTH(bert_specials);
+        return STATUS_OK;
+    }
+    FAIL(error, STATUS_INPUT, "--kind \"%s\" is unknown: expected bytebpe or wordpiece", kind);
+}
+
+static enum status train_tokenizer(const struct command_line *line, struct error *error)
 {
     struct training training = {0};
-    struct tokenizer_train_options options = {.specials = roberta_specials,
-                                              .special_count = ARRAY_LENGTH(roberta_specials)};
-    TRY(command_line_integer(line, "vocabulary", VOCABULARY_MIN, VOCABULARY_MAX, 0,
-                             &options.vocabulary, error));
+    struct tokenizer_train_options options = {0};
+    TRY(read_kind(line, &options, error));
+    const bool wordpiece = options.kind == TRAIN_KIND_WORDPIECE;
+    TRY(command_line_integer(line, "vocabulary",
+                             wordpiece ? WORDPIECE_VOCABULARY_MIN : BYTEBPE_VOCABULARY_MIN,
+                             VOCABULARY_MAX, 0, &options.vocabulary, error));
     TRY(command_line_integer(line, "min-frequency", 1, INT64_MAX, 2, &options.min_frequency,
                              error));
     TRY(tokenizer_trainer_open(&training.trainer, &options, error));
@@ -169,12 +206,29 @@ static enum status train_run(const struct command_line *line, struct error *erro
     return status;
 }
 
+/* The folder comes first, so that a bad one costs no training; a failure takes it away again. */
+static enum status train_run(const struct command_line *line, struct error *error)
+{
+    const char *const out = command_line_text(line, "out");
+    const bool existed = folder_exists(out);
+    TRY(folder_make(out, error));
+    const enum status status = train_tokenizer(line, error);
+    if (status != STATUS_OK && !existed && folder_remove(out, NULL) != STATUS_OK) {
+        return error_context(error, status, "\"%.400s\" could not be removed after", out);
+    }
+    return status;
+}
+
 static const struct command_option train_options[] = {
     {.name = "out", .argument = "DIR", .help = "folder to write", .required = true},
     {.name = "vocabulary",
      .argument = "N",
-     .help = "token ids in all, special tokens and bytes included",
+     .help = "token ids in all, special tokens and bytes or characters included",
      .required = true},
+    {.name = "kind",
+     .argument = "KIND",
+     .help = "bytebpe (GPT-2, RoBERTa) or wordpiece (BERT), bytebpe unless told"},
+    {.name = "cased", .help = "wordpiece keeps capitals and accents"},
     {.name = "min-frequency", .argument = "N", .help = "rarer pairs are not merged, 2 unless told"},
     {.name = "json-key",
      .argument = "KEY",
@@ -187,12 +241,11 @@ const struct command command_tokenizer_train = {
     .arguments = "FILE…",
     .argument_min = 1,
     .argument_max = FILES_MAX,
-    .summary = "make a byte-level BPE tokenizer from text files",
+    .summary = "make a tokenizer from text files: byte-level BPE or WordPiece",
     .detail = "Reads plain text, or documents from .jsonl and from .gz and .zst files. Special "
-              "tokens are <s>, "
-              "<pad>, </s>, <unk> and <mask>. Writes tokenizer.json, vocab.json and merges.txt, as "
-              "Hugging "
-              "Face reads them.",
+              "tokens are <s>, <pad>, </s>, <unk> and <mask>, of WordPiece [PAD], [UNK], [CLS], "
+              "[SEP] and [MASK]. Writes tokenizer.json, and vocab.json with merges.txt or "
+              "vocab.txt, as Hugging Face reads them.",
     .options = train_options,
     .option_count = ARRAY_LENGTH(train_options),
     .run = train_run,

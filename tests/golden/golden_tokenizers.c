@@ -19,6 +19,7 @@ enum { FILE_BYTES_MAX = 1 << 30, DEPTH_MAX = 4, MISSES_SHOWN = 3 };
 
 /* What a run found, and the buffers that all rows share. */
 struct check {
+    const char *folder; /* whose tables are compared */
     const struct tokenizer *tokenizer;
     struct tokenizer_work *work;
     struct token_list first;
@@ -254,18 +255,18 @@ static void check_table(struct check *check, const char *folder, const char *nam
     report(check, folder, name, rows, missed);
 }
 
-/* The same files as vocab.json and merges.txt only, or with another setting. */
-static struct tokenizer *open_variant(const char *folder, bool prefix_space, struct error *error)
+/* The folder's tokenizer.json with other settings: those of `changes` in its part `part`. */
+static struct tokenizer *open_variant(const char *folder, const char *part, json_t *changes,
+                                      struct error *error)
 {
     char path[PATH_BYTES];
     json_t *root = NULL;
     struct tokenizer *tokenizer = NULL;
-    if (path_join(path, folder, "tokenizer.json", error) != STATUS_OK ||
+    if (path_join(path, folder, "tokenizer.json", error) != STATUS_OK || !file_exists(path) ||
         json_read_file(path, FILE_BYTES_MAX, &root, error) != STATUS_OK) {
         return NULL;
     }
-    json_object_set_new(json_object_get(root, "pre_tokenizer"), "add_prefix_space",
-                        json_boolean(prefix_space));
+    json_object_update(json_object_get(root, part), changes);
     char *const text = json_dumps(root, 0);
     json_decref(root);
     if (text == NULL || tokenizer_parse(&tokenizer, text, strlen(text), path, error) != STATUS_OK) {
@@ -275,6 +276,44 @@ static struct tokenizer *open_variant(const char *folder, bool prefix_space, str
     json_get_alloc_funcs(NULL, &release);
     release(text);
     return tokenizer;
+}
+
+/* A row that names settings of BERT's normaliser. */
+static bool check_bert_variant(struct check *check, const json_t *row)
+{
+    struct error error = {0};
+    const struct tokenizer *const kept = check->tokenizer;
+    json_t *const changes = json_object();
+    json_object_set(changes, "lowercase", json_object_get(row, "do_lower_case"));
+    json_object_set(changes, "strip_accents", json_object_get(row, "strip_accents"));
+    json_object_set(changes, "handle_chinese_chars",
+                    json_object_get(row, "tokenize_chinese_chars"));
+    struct tokenizer *const variant = open_variant(check->folder, "normalizer", changes, &error);
+    json_decref(changes);
+    if (variant == NULL) {
+        unreadable(check, &error);
+        return false;
+    }
+    check->tokenizer = variant;
+    const bool same = check_encode(check, row);
+    check->tokenizer = kept;
+    tokenizer_close(variant);
+    return same;
+}
+
+/* All tables of a folder, with the tokenizer that `path` names. */
+static void check_tables(struct check *check, const char *folder, const char *path)
+{
+    struct error error = {0};
+    struct tokenizer *tokenizer = NULL;
+    if (tokenizer_open(&tokenizer, path, &error) != STATUS_OK) {
+        unreadable(check, &error);
+        return;
+    }
+    check->tokenizer = tokenizer;
+    check_table(check, folder, "encode.jsonl", check_encode);
+    check_table(check, folder, "encode_pairs.jsonl", check_pair);
+    tokenizer_close(tokenizer);
 }
 
 static void check_folder_tables(struct check *check, const char *folder)
@@ -295,8 +334,16 @@ static void check_folder_tables(struct check *check, const char *folder)
     check_table(check, folder, "encode_pairs.jsonl", check_pair);
     check_table(check, folder, "decode_partial.jsonl", check_decode);
     check_table(check, folder, "invalid_utf8.jsonl", check_invalid);
+    check->folder = folder;
+    check_table(check, folder, "encode_variants.jsonl", check_bert_variant);
     tokenizer_close(tokenizer);
-    tokenizer = open_variant(folder, true, &error);
+    char path[PATH_BYTES];
+    if (path_join(path, folder, "vocab.txt", &error) == STATUS_OK && file_exists(path)) {
+        check_tables(check, folder, path);
+    }
+    json_t *const prefixed = json_pack("{sb}", "add_prefix_space", 1);
+    tokenizer = open_variant(folder, "pre_tokenizer", prefixed, &error);
+    json_decref(prefixed);
     if (tokenizer != NULL) {
         check->tokenizer = tokenizer;
         check_table(check, folder, "encode_add_prefix_space.jsonl", check_encode);

@@ -235,9 +235,9 @@ END_TEST
 
 START_TEST(test_tokenizer_refuses_other_kinds_by_name)
 {
-    static const char *const texts[] = {"{\"model\": {\"type\": \"WordPiece\", \"vocab\": {}}}",
+    static const char *const texts[] = {"{\"model\": {\"type\": \"WordLevel\", \"vocab\": {}}}",
                                         "{\"model\": {\"type\": \"Unigram\", \"vocab\": []}}"};
-    static const char *const names[] = {"WordPiece", "Unigram"};
+    static const char *const names[] = {"WordLevel", "Unigram"};
     for (int i = 0; i < 2; i++) {
         struct error error = {0};
         struct tokenizer *tokenizer = NULL;

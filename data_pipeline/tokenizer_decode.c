@@ -1,0 +1,116 @@
+/* Ids to text, by the rules of each kind. */
+#include <string.h>
+
+#include "base/memory.h"
+#include "data_pipeline/tokenizer_parts.h"
+#include "data_pipeline/utf8.h"
+
+/* Text as it grows. */
+struct decoded {
+    char *bytes;
+    size_t size_bytes;
+    size_t capacity;
+};
+
+static void add_bytes(struct decoded *text, const char *bytes, size_t size_bytes)
+{
+    memory_reserve((void **)&text->bytes, &text->capacity, text->size_bytes + size_bytes + 1, 1,
+                   "decoded text");
+    memcpy(text->bytes + text->size_bytes, bytes, size_bytes);
+    text->size_bytes += size_bytes;
+}
+
+/* Replaces each `from` behind `begin` by the shorter `to`, from left to right. */
+static void replace_all(struct decoded *text, size_t begin, const char *from, const char *to)
+{
+    const size_t from_bytes = strlen(from);
+    const size_t to_bytes = strlen(to);
+    size_t written = begin;
+    size_t at = begin;
+    while (at < text->size_bytes) {
+        if (text->size_bytes - at >= from_bytes &&
+            memcmp(text->bytes + at, from, from_bytes) == 0) {
+            memcpy(text->bytes + written, to, to_bytes);
+            written += to_bytes;
+            at += from_bytes;
+        } else {
+            text->bytes[written++] = text->bytes[at++];
+        }
+    }
+    text->size_bytes = written;
+}
+
+/* What was added behind `begin`, as written English has it: no blank before a full stop, and so on.
+ */
+static void clean_up(struct decoded *text, size_t begin)
+{
+    static const char *const rules[][2] = {
+        {" .", "."},   {" ?", "?"},     {" !", "!"},     {" ,", ","},
+        {" ' ", "'"},  {" n't", "n't"}, {" 'm", "'m"},   {" do not", " don't"},
+        {" 's", "'s"}, {" 've", "'ve"}, {" 're", "'re"},
+    };
+    for (int i = 0; i < ARRAY_LENGTH(rules); i++) {
+        replace_all(text, begin, rules[i][0], rules[i][1]);
+    }
+}
+
+/* Pieces within a word follow what is before them, all others come behind a blank. The reference
+ * cleans up each piece by itself, so rules that span pieces never apply. */
+static void add_wordpiece(const struct tokenizer *tokenizer, struct decoded *text, int32_t id,
+                          bool first)
+{
+    const struct wordpiece *const model = &tokenizer->wordpiece;
+    const struct token_text name = tokenizer->vocabulary.texts[id];
+    const size_t begin = text->size_bytes;
+    const bool inner = model->has_decoder && !first && name.size_bytes >= model->prefix_bytes &&
+                       memcmp(name.bytes, model->prefix, model->prefix_bytes) == 0;
+    if (inner) {
+        add_bytes(text, name.bytes + model->prefix_bytes, name.size_bytes - model->prefix_bytes);
+    } else {
+        add_bytes(text, " ", first ? 0 : 1);
+        add_bytes(text, name.bytes, name.size_bytes);
+    }
+    if (model->cleanup) {
+        clean_up(text, begin);
+    }
+}
+
+enum status tokenizer_decode(const struct tokenizer *tokenizer, const int32_t *ids, size_t count,
+                             bool skip_specials, char **text, size_t *size_bytes,
+                             struct error *error)
+{
+    for (size_t i = 0; i < count; i++) {
+        if (ids[i] < 0 || ids[i] >= tokenizer->vocabulary.count) {
+            FAIL(error, STATUS_INPUT,
+                 "could not decode: id %d at place %zu is outside the vocabulary of %lld", ids[i],
+                 i, (long long)tokenizer->vocabulary.count);
+        }
+    }
+    struct decoded raw = {0};
+    add_bytes(&raw, "", 0);
+    bool first = true;
+    for (size_t i = 0; i < count; i++) {
+        if (skip_specials && tokenizer_is_special(tokenizer, ids[i])) {
+            continue;
+        }
+        switch (tokenizer->kind) {
+        case TOKENIZER_KIND_BYTEBPE:
+            add_bytes(&raw, tokenizer->bytes[ids[i]].bytes, tokenizer->bytes[ids[i]].size_bytes);
+            break;
+        case TOKENIZER_KIND_WORDPIECE:
+            add_wordpiece(tokenizer, &raw, ids[i], first);
+            break;
+        }
+        first = false;
+    }
+    if (utf8_valid_prefix(raw.bytes, raw.size_bytes) == raw.size_bytes) {
+        raw.bytes[raw.size_bytes] = '\0';
+        *text = raw.bytes;
+        *size_bytes = raw.size_bytes;
+        return STATUS_OK;
+    }
+    *text = memory_take(3 * raw.size_bytes + 1, 1, "decoded text");
+    *size_bytes = utf8_repair(raw.bytes, raw.size_bytes, *text);
+    memory_release(raw.bytes);
+    return STATUS_OK;
+}
