@@ -127,6 +127,11 @@ static enum status message_take(struct coordinator *coordinator, const struct me
         (void)snprintf(member->host, sizeof member->host, "%.63s", message->text);
         member->process = message->values[0];
         member->peak_flops = message->reals[0];
+        if (message->worker == 0 && message->values[1] == 1) {
+            journal_event(coordinator, "warning",
+                          "the numeric profile changed and was accepted: from here on the bits are "
+                          "those of another profile");
+        }
         if (member->state == MEMBER_STATE_ABSENT) {
             member->state = MEMBER_STATE_BUSY;
         }

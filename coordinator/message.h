@@ -13,8 +13,8 @@ enum { MESSAGE_VALUES = 10, MESSAGE_REALS = 8, MESSAGE_FINGERPRINT_BYTES = 40 };
 
 enum message_kind {
     /* worker to coordinator */
-    MESSAGE_KIND_HELLO =
-        1, /* text: host; values[0]: process id; reals[0]: matrix-multiply peak, flop/s */
+    MESSAGE_KIND_HELLO = 1, /* text: host; values[0]: process id; values[1]: a profile change was
+                               accepted; reals[0]: matrix-multiply peak, flop/s */
     MESSAGE_KIND_HEARTBEAT, /* phase, step, slot */
     MESSAGE_KIND_ASK,       /* one more slot of `step`, please */
     MESSAGE_KIND_READY,  /* the last command is done; fields by enum message_value, message_real */

@@ -38,6 +38,7 @@ struct worker {
     struct trainer trainer;
     struct digest fingerprint; /* worker 0: of the state as it stands, when fingerprints are on */
     int64_t step;              /* updates done */
+    bool profile_changed;      /* since the checkpoint, and accepted */
     int64_t tokens;            /* seen in training */
     double held_out_loss;      /* of the last evaluation; NaN: none */
 };
@@ -161,6 +162,7 @@ static enum status checkpoint_fits(struct worker *worker, const struct checkpoin
                  "differ in the last bits; --accept-profile-change goes on regardless",
                  meta->profile, worker->profile);
         }
+        worker->profile_changed = true;
         log_line(LOG_LEVEL_WARN, "profile change accepted: \"%s\" becomes \"%s\"", meta->profile,
                  worker->profile);
     }
@@ -474,6 +476,7 @@ static enum status commands_obey(struct worker *worker, struct error *error)
     struct message hello =
         message_make(MESSAGE_KIND_HELLO, worker->topology.worker_index, worker->step);
     hello.values[0] = getpid();
+    hello.values[1] = worker->profile_changed ? 1 : 0;
     hello.reals[0] = matmul_peak(&worker->kernels);
     (void)snprintf(hello.text, sizeof hello.text, "%s", fabric_host(worker->fabric));
     TRY(channel_client_send(worker->channel, &hello, error));
