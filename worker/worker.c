@@ -125,7 +125,8 @@ static enum status state_open(struct worker *worker, struct error *error)
     const struct parameter_table *const table = model_table(worker->model);
     TRY(topology_init(&worker->topology, worker->workers, setup->shard->simulate_nodes, error));
     partition_init(&worker->partition, table, &worker->topology, setup->shard->stage);
-    TRY(node_state_open(&worker->node, table, worker->topology.node, error));
+    const enum status shared = node_state_open(&worker->node, table, worker->topology.node, error);
+    TRY(fabric_agree(worker->workers, shared, error)); /* one node may lack the memory */
     TRY(accumulator_init(&worker->accumulator, &worker->kernels, &worker->topology,
                          &worker->partition, &worker->node, slots, setup->lease->wait_seconds,
                          error));
@@ -251,7 +252,9 @@ static enum status writing_open(struct worker *worker, struct error *error)
     if (worker->setup->checkpoint_root == NULL) {
         return STATUS_OK;
     }
-    TRY(snapshot_open(&worker->snapshot, &worker->topology, &worker->partition, error));
+    const enum status opened =
+        snapshot_open(&worker->snapshot, &worker->topology, &worker->partition, error);
+    TRY(fabric_agree(worker->workers, opened, error));
     const struct writer_options options = {
         .snapshot = &worker->snapshot,
         .table = worker->partition.table,

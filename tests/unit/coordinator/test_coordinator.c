@@ -19,7 +19,8 @@ struct play {
     int64_t workers;
     int64_t fail_at_step; /* worker 0 reports a failure in it; 0: never */
     bool write_fails;
-    bool mute;                   /* say hello and ready once, then nothing */
+    bool mute; /* say hello and ready once, then nothing */
+    int beats; /* worker 0 sends so many heartbeats, 10 ms apart, while the others are silent */
     char commands[COMMANDS_MAX]; /* one letter each, as worker 0 got them */
     volatile sig_atomic_t stop;
     int64_t stop_at_step; /* worker 0 sets `stop` when it gets this step; 0: never */
@@ -39,6 +40,19 @@ static void ready_send(struct play *play, struct channel_client *client, int64_t
     ready.reals[MESSAGE_REAL_LOSS] = 2.5;
     (void)snprintf(ready.fingerprint, sizeof ready.fingerprint, "print-%lld", (long long)step);
     CHECK_OK(channel_client_send(client, &ready, &error), error);
+}
+
+/* Worker 0 talks without a pause for up to `count` beats. */
+static void chatter(struct channel_client *client, int count)
+{
+    struct error error;
+    for (int i = 0; i < count; i++) {
+        const struct message beat = message_make(MESSAGE_KIND_HEARTBEAT, 0, 1);
+        CHECK_OK(channel_client_send(client, &beat, &error), error);
+        struct message command;
+        bool received;
+        CHECK_OK(channel_client_receive(client, 10, &command, &received, &error), error);
+    }
 }
 
 static char command_letter(const struct message *command)
@@ -70,6 +84,9 @@ static void *play_main(void *context)
         (void)snprintf(hello.text, sizeof hello.text, "host-%lld", (long long)w);
         CHECK_OK(channel_client_send(clients[w], &hello, &error), error);
         ready_send(play, clients[w], w, 0, -1, -1);
+    }
+    if (play->beats > 0) {
+        chatter(clients[0], play->beats);
     }
     int64_t written = -1;
     int64_t published = -1;
@@ -200,6 +217,18 @@ START_TEST(test_coordinator_names_a_silent_worker_within_the_limit)
 }
 END_TEST
 
+START_TEST(test_coordinator_notices_a_silent_worker_among_talking_ones)
+{
+    struct error error;
+    struct play play = {.mute = true, .beats = 150};
+    struct coordinator_options options = options_make(2, 5);
+    options.silence_seconds = 0.5;
+    struct coordinator_result result;
+    CHECK_FAILS(play_run(&play, &options, &result, &error), STATUS_TIMEOUT);
+    ck_assert_ptr_nonnull(strstr(error.message, "worker 1 (host host-1"));
+}
+END_TEST
+
 START_TEST(test_coordinator_goes_on_and_fails_at_the_end_when_checkpoints_cannot_be_written)
 {
     struct error error;
@@ -259,6 +288,7 @@ int main(void)
             test_coordinator_stops_at_the_step_boundary_with_a_checkpoint,
             test_coordinator_names_the_worker_that_failed,
             test_coordinator_names_a_silent_worker_within_the_limit,
+            test_coordinator_notices_a_silent_worker_among_talking_ones,
             test_coordinator_goes_on_and_fails_at_the_end_when_checkpoints_cannot_be_written,
             test_coordinator_journal_has_a_line_a_step, NULL});
 }
