@@ -1,12 +1,19 @@
 /* See corpus_index.h. */
 #include "data_pipeline/corpus_index.h"
 
+#include <assert.h>
 #include <string.h>
 
 #include "base/memory.h"
 
 /* Tokens of a sequence that are not text: <s> and </s>. */
-enum { SEQUENCE_ENDS = 2 };
+enum { SEQUENCE_ENDS = 2, PAIR_ENDS = 3 /* a second </s> */ };
+
+static_assert((int)CORPUS_SEQUENCE_TOKENS_MAX - (int)PAIR_ENDS <= UINT16_MAX, "counts of a pair");
+static_assert((int)CORPUS_PAIR_SEQUENCE_TOKENS_MIN - (int)PAIR_ENDS >=
+                  2 * (int)CORPUS_PAIR_TOKENS_MIN,
+              "least pair");
+static_assert((int)CORPUS_PAIR_TOKENS_MIN == (int)CORPUS_PIECE_TOKENS_MIN, "sequences in a row");
 
 static bool index_takes(const struct corpus_index *index, int64_t document)
 {
@@ -19,6 +26,14 @@ static void index_add_place(struct corpus_index *index, struct corpus_place plac
     memory_reserve((void **)&index->places, &index->places_capacity, (size_t)index->place_count + 1,
                    sizeof *index->places, "corpus index");
     index->places[index->place_count++] = place;
+}
+
+static void index_add_pair(struct corpus_index *index, const struct corpus_pair *pair)
+{
+    memory_reserve((void **)&index->pairs, &index->pairs_capacity, (size_t)index->place_count + 1,
+                   sizeof *index->pairs, "corpus index");
+    index->pairs[index->place_count++] = *pair;
+    index->pair_tokens += pair->first_count + pair->second_count;
 }
 
 static int64_t larger(int64_t a, int64_t b)
@@ -62,11 +77,11 @@ static void index_cut_stream(struct corpus_index *index)
     index->sequences_in_row_max = 1;
 }
 
-/* A row that is being packed. */
+/* A row that is being packed; of a sequence without a pair only the first place counts. */
 struct open_row {
     int64_t token_count;
-    int64_t place_count;
-    struct corpus_place *places;
+    int64_t sequence_count;
+    struct corpus_pair *sequences;
 };
 
 struct packer {
@@ -82,15 +97,20 @@ static void packer_close_row(struct packer *packer, int64_t number)
     memory_reserve((void **)&index->row_begins, &index->row_begins_capacity,
                    (size_t)index->row_count + 2, sizeof *index->row_begins, "corpus index");
     index->row_begins[index->row_count++] = index->place_count;
-    for (int64_t i = 0; i < row.place_count; i++) {
-        index_add_place(index, row.places[i]);
+    for (int64_t i = 0; i < row.sequence_count; i++) {
+        if (index->options.pairs == DATA_PAIRS_NONE) {
+            index_add_place(index, row.sequences[i].first);
+        } else {
+            index_add_pair(index, &row.sequences[i]);
+        }
     }
     index->row_begins[index->row_count] = index->place_count;
-    index->sequences_in_row_max = larger(index->sequences_in_row_max, row.place_count);
+    index->sequences_in_row_max = larger(index->sequences_in_row_max, row.sequence_count);
     packer->row_count--;
     memmove(&packer->rows[number], &packer->rows[number + 1],
             (size_t)(packer->row_count - number) * sizeof row);
-    packer->rows[packer->row_count] = (struct open_row){.places = row.places}; /* keeps its memory */
+    packer->rows[packer->row_count] =
+        (struct open_row){.sequences = row.sequences}; /* keeps its memory */
 }
 
 /* The fullest open row that has room for `needed` tokens, the oldest of equals; -1 if none has. */
@@ -107,9 +127,9 @@ static int64_t packer_best(const struct packer *packer, int64_t needed)
     return best;
 }
 
-static void packer_add(struct packer *packer, struct corpus_place place, int64_t text_tokens)
+/* `needed` tokens, <s> and </s> among them. */
+static void packer_add(struct packer *packer, const struct corpus_pair *sequence, int64_t needed)
 {
-    const int64_t needed = text_tokens + SEQUENCE_ENDS;
     int64_t chosen = packer_best(packer, needed);
     if (chosen < 0) {
         if (packer->row_count == CORPUS_OPEN_ROWS) {
@@ -118,7 +138,7 @@ static void packer_add(struct packer *packer, struct corpus_place place, int64_t
         chosen = packer->row_count++;
     }
     struct open_row *const row = &packer->rows[chosen];
-    row->places[row->place_count++] = place;
+    row->sequences[row->sequence_count++] = *sequence;
     row->token_count += needed;
     const int64_t room = packer->index->options.sequence_tokens - row->token_count;
     if (room < CORPUS_PIECE_TOKENS_MIN + SEQUENCE_ENDS) {
@@ -126,19 +146,10 @@ static void packer_add(struct packer *packer, struct corpus_place place, int64_t
     }
 }
 
-/* DOCUMENT: pieces of documents, packed. */
-static void index_pack_documents(struct corpus_index *index)
+/* DOCUMENT: pieces of documents. */
+static void index_pack_documents(struct corpus_index *index, struct packer *packer)
 {
     const int64_t piece_tokens = index->options.sequence_tokens - SEQUENCE_ENDS;
-    const int64_t places_in_row =
-        index->options.sequence_tokens / (CORPUS_PIECE_TOKENS_MIN + SEQUENCE_ENDS);
-    struct packer *const packer = memory_take(1, sizeof *packer, "corpus packing");
-    struct corpus_place *const places = memory_take((size_t)(CORPUS_OPEN_ROWS * places_in_row),
-                                                    sizeof *places, "corpus packing");
-    packer->index = index;
-    for (int64_t i = 0; i < CORPUS_OPEN_ROWS; i++) {
-        packer->rows[i].places = places + i * places_in_row;
-    }
     for (int64_t document = 0; document < index->corpus->document_count; document++) {
         if (!index_takes(index, document)) {
             continue;
@@ -146,16 +157,91 @@ static void index_pack_documents(struct corpus_index *index)
         const int64_t text_tokens = corpus_document_tokens(index->corpus, document);
         for (int64_t offset = 0; offset + CORPUS_PIECE_TOKENS_MIN <= text_tokens;
              offset += piece_tokens) {
-            packer_add(packer, (struct corpus_place){(uint32_t)document, (uint32_t)offset},
-                       smaller(piece_tokens, text_tokens - offset));
+            const struct corpus_pair piece = {.first = {(uint32_t)document, (uint32_t)offset}};
+            packer_add(packer, &piece, smaller(piece_tokens, text_tokens - offset) + SEQUENCE_ENDS);
         }
     }
+}
+
+static void packer_finish(struct packer *packer)
+{
     while (packer->row_count > 0) {
         packer_close_row(packer, 0);
     }
-    memory_release(places);
+}
+
+/* PAIRS: each copy of its own, so that an epoch reads every document once. */
+static void index_pack_pairs(struct corpus_index *index, struct packer *packer)
+{
+    const struct corpus *const corpus = index->corpus;
+    uint32_t *const documents =
+        memory_take((size_t)corpus->document_count, sizeof *documents, "corpus packing");
+    int64_t count = 0;
+    for (int64_t document = 0; document < corpus->document_count; document++) {
+        if (index_takes(index, document)) {
+            documents[count++] = (uint32_t)document;
+        }
+    }
+    struct corpus_pair_rules rules = {
+        .kind = index->options.pairs,
+        .tokens_max = index->options.sequence_tokens - PAIR_ENDS,
+        .seed = index->options.seed,
+    };
+    for (; rules.copy < index->options.pair_copies; rules.copy++) {
+        struct corpus_pair_cutter cutter;
+        struct corpus_pair pair;
+        corpus_pair_cutter_init(&cutter, corpus, &rules, documents, count);
+        for (int64_t i = 0; i < count; i++) {
+            corpus_pair_cutter_begin(&cutter, i);
+            while (corpus_pair_cutter_next(&cutter, &pair)) {
+                packer_add(packer, &pair, pair.first_count + pair.second_count + PAIR_ENDS);
+            }
+        }
+        corpus_pair_cutter_deinit(&cutter);
+        packer_finish(packer);
+        index->copy_begins[rules.copy + 1] = index->row_count;
+    }
+    memory_release(documents);
+}
+
+/* Rows of several sequences. */
+static void index_pack(struct corpus_index *index)
+{
+    const int64_t sequences_in_row =
+        index->options.sequence_tokens / (CORPUS_PIECE_TOKENS_MIN + SEQUENCE_ENDS);
+    const bool pairs = index->options.pairs != DATA_PAIRS_NONE;
+    struct packer *const packer = memory_take(1, sizeof *packer, "corpus packing");
+    struct corpus_pair *const sequences = memory_take((size_t)(CORPUS_OPEN_ROWS * sequences_in_row),
+                                                      sizeof *sequences, "corpus packing");
+    packer->index = index;
+    for (int64_t i = 0; i < CORPUS_OPEN_ROWS; i++) {
+        packer->rows[i].sequences = sequences + i * sequences_in_row;
+    }
+    if (pairs) {
+        index_pack_pairs(index, packer);
+    } else {
+        index_pack_documents(index, packer);
+        packer_finish(packer);
+    }
+    memory_release(sequences);
     memory_release(packer);
-    index->parts_in_row_max = index->sequences_in_row_max;
+    index->parts_in_row_max = index->sequences_in_row_max * (pairs ? 2 : 1);
+}
+
+static enum status index_check_pairs(const struct corpus_index *index, struct error *error)
+{
+    const struct corpus_index_options *const options = &index->options;
+    INVARIANT(options->pair_copies >= 1 && options->pair_copies <= CORPUS_PAIR_COPIES_MAX);
+    if (options->sequence_tokens < CORPUS_PAIR_SEQUENCE_TOKENS_MIN) {
+        FAIL(error, STATUS_INPUT, "data.sequence_tokens is %lld, pairs need at least %d",
+             (long long)options->sequence_tokens, CORPUS_PAIR_SEQUENCE_TOKENS_MIN);
+    }
+    if (!corpus_has_lines(index->corpus)) {
+        FAIL(error, STATUS_INPUT,
+             "corpus \"%s\" does not know where lines begin, which data.pairs needs: build it anew",
+             index->corpus->folder);
+    }
+    return STATUS_OK;
 }
 
 enum status corpus_index_build(struct corpus_index *index, const struct corpus *corpus,
@@ -168,10 +254,13 @@ enum status corpus_index_build(struct corpus_index *index, const struct corpus *
              (long long)corpus->document_count, (unsigned long)UINT32_MAX);
     }
     *index = (struct corpus_index){.corpus = corpus, .options = *options};
-    if (options->packing == DATA_PACKING_FULL) {
+    if (options->pairs != DATA_PAIRS_NONE) {
+        TRY(index_check_pairs(index, error));
+        index_pack(index);
+    } else if (options->packing == DATA_PACKING_FULL) {
         index_cut_stream(index);
     } else {
-        index_pack_documents(index);
+        index_pack(index);
     }
     return STATUS_OK;
 }
@@ -179,6 +268,7 @@ enum status corpus_index_build(struct corpus_index *index, const struct corpus *
 void corpus_index_deinit(struct corpus_index *index)
 {
     memory_release(index->places);
+    memory_release(index->pairs);
     memory_release(index->row_begins);
     *index = (struct corpus_index){0};
 }
@@ -218,13 +308,28 @@ static void row_read_stream(const struct corpus_index *index, struct corpus_plac
 
 static void row_begin_sequence(const struct corpus_index *index, struct corpus_row *row)
 {
+    row->labels[row->sequence_count] = -1;
     row->sequence_begins[row->sequence_count++] = (int32_t)row->token_count;
     row->ids[row->token_count++] = index->corpus->facts.specials.bos;
 }
 
+/* A sequence without B ends here. */
 static void row_end_sequence(const struct corpus_index *index, struct corpus_row *row)
 {
     row->ids[row->token_count++] = index->corpus->facts.specials.eos;
+    row->second_begins[row->sequence_count - 1] = (int32_t)row->token_count;
+}
+
+static void row_read_pair(const struct corpus_index *index, const struct corpus_pair *pair,
+                          struct corpus_row *row)
+{
+    row_begin_sequence(index, row);
+    row_add_part(row, index->corpus, pair->first.document, pair->first.offset, pair->first_count);
+    row_end_sequence(index, row);
+    row_add_part(row, index->corpus, pair->second.document, pair->second.offset,
+                 pair->second_count);
+    row->ids[row->token_count++] = index->corpus->facts.specials.eos;
+    row->labels[row->sequence_count - 1] = pair->label;
 }
 
 void corpus_index_read(const struct corpus_index *index, int64_t row, struct corpus_row *out)
@@ -233,6 +338,12 @@ void corpus_index_read(const struct corpus_index *index, int64_t row, struct cor
     out->token_count = 0;
     out->sequence_count = 0;
     out->part_count = 0;
+    if (index->options.pairs != DATA_PAIRS_NONE) {
+        for (int64_t i = index->row_begins[row]; i < index->row_begins[row + 1]; i++) {
+            row_read_pair(index, &index->pairs[i], out);
+        }
+        return;
+    }
     if (index->options.packing == DATA_PACKING_FULL) {
         row_begin_sequence(index, out);
         row_read_stream(index, index->places[row], out);

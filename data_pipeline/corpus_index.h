@@ -5,12 +5,15 @@
  *   DOCUMENT: each document is cut into pieces of at most T - 2 tokens (a piece under
  * CORPUS_PIECE_TOKENS_MIN is dropped), each a sequence; sequences are put into rows in corpus
  * order, best fit among the CORPUS_OPEN_ROWS rows that are still open, the fullest one closed when
- * none fits. Memory: FULL 8 bytes a row; DOCUMENT 8 bytes a sequence and 8 a row. Immutable after
- * build: any thread may read. */
+ * none fits. PAIRS (whatever the packing): sequences `<s> A </s> B </s>` of corpus_pairs.h, packed
+ * alike, in several copies: rows [copy_begins[c], copy_begins[c + 1]) hold the text once, cut in
+ * another way. Memory: FULL 8 bytes a row; DOCUMENT 8 bytes a sequence and 8 a row; PAIRS 24 bytes
+ * a sequence and 8 a row for each copy. Immutable after build: any thread may read. */
 #ifndef SHARDLM_DATA_PIPELINE_CORPUS_INDEX_H
 #define SHARDLM_DATA_PIPELINE_CORPUS_INDEX_H
 
 #include "data_pipeline/corpus_folder.h"
+#include "data_pipeline/corpus_pairs.h"
 #include "data_pipeline/data_options.h"
 
 enum {
@@ -18,6 +21,8 @@ enum {
     CORPUS_OPEN_ROWS = 64,
     CORPUS_SEQUENCE_TOKENS_MIN = 8,
     CORPUS_SEQUENCE_TOKENS_MAX = 65536,
+    CORPUS_PAIR_SEQUENCE_TOKENS_MIN = 16,
+    CORPUS_PAIR_COPIES_MAX = 16,
 };
 
 struct corpus_index_options {
@@ -25,24 +30,26 @@ struct corpus_index_options {
     enum data_packing packing;
     double held_out;    /* share */
     bool take_held_out; /* which side */
-};
-
-/* A place in the corpus. */
-struct corpus_place {
-    uint32_t document;
-    uint32_t offset; /* first token; may be the document's end in FULL: the separator comes next */
+    enum data_pairs pairs;
+    int64_t pair_copies; /* with pairs: 1 to CORPUS_PAIR_COPIES_MAX */
+    uint64_t seed;       /* of the pairs */
 };
 
 struct corpus_index {
     const struct corpus *corpus; /* borrowed until deinit */
     struct corpus_index_options options;
     struct corpus_place
-        *places; /* (place_count) FULL: of each row; DOCUMENT: of each sequence, by row */
+        *places; /* (place_count) FULL: of each row; DOCUMENT: of each sequence, by row; the offset
+                    may be the document's end in FULL: the separator comes next */
     size_t places_capacity;
+    struct corpus_pair *pairs; /* (place_count) PAIRS: of each sequence, by row; no places then */
+    size_t pairs_capacity;
     int64_t place_count;
     int64_t *row_begins; /* (row_count + 1) first place of each row; NULL in FULL */
     size_t row_begins_capacity;
     int64_t row_count;
+    int64_t copy_begins[CORPUS_PAIR_COPIES_MAX + 1]; /* PAIRS: first row of each copy */
+    int64_t pair_tokens;                             /* PAIRS: tokens of text in all sequences */
     int64_t sequences_in_row_max;
     int64_t parts_in_row_max;
 };
@@ -60,12 +67,15 @@ struct corpus_row {
     int64_t token_count;
     int64_t sequence_count;
     int64_t part_count;
-    int32_t *ids;              /* (T) */
-    int32_t *sequence_begins;  /* (sequences_in_row_max) */
+    int32_t *ids;             /* (T) */
+    int32_t *sequence_begins; /* (sequences_in_row_max) */
+    int32_t *second_begins;   /* (sequences_in_row_max) first token of B, else of what comes next */
+    int32_t *labels;          /* (sequences_in_row_max) of the pair; -1: none */
     struct corpus_part *parts; /* (parts_in_row_max) */
 };
 
-/* STATUS_LIMIT above 2^32 documents. A side without documents has 0 rows. */
+/* STATUS_LIMIT above 2^32 documents; STATUS_INPUT if pairs are asked for and the corpus knows no
+ * lines, or T is too small for pairs. A side without documents has 0 rows. */
 MUST_CHECK enum status corpus_index_build(struct corpus_index *index, const struct corpus *corpus,
                                           const struct corpus_index_options *options,
                                           struct error *error);

@@ -21,10 +21,18 @@ enum data_packing {
     DATA_PACKING_DOCUMENT, /* DOC-SENTENCES: a sequence never holds two documents; rows hold several sequences */
 };
 
+enum data_pairs {
+    DATA_PAIRS_NONE,
+    DATA_PAIRS_NEXT_SENTENCE,  /* does B follow A, or is it from another document? (BERT) */
+    DATA_PAIRS_SENTENCE_ORDER, /* do A and B stand in order, or are they exchanged? (ALBERT) */
+};
+
 struct data_options {
     char corpus[PATH_BYTES]; /* folder made by `corpus build`, or "synthetic" */
     enum data_objective objective;
-    enum data_packing packing;
+    enum data_packing packing; /* without pairs; pairs are packed as documents are */
+    enum data_pairs pairs;
+    int64_t pair_copies;      /* different cuts of the text into pairs, used in turn by epoch */
     double mask_fraction;     /* share of a sequence's real tokens that is predicted */
     double mask_share;        /* of those: replaced by the mask token; default 0.8 */
     double random_share;      /* of those: replaced by a random token; default 0.1 (the rest is kept) */

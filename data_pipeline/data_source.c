@@ -3,6 +3,7 @@
  * slot). */
 #include "data_pipeline/data_source.h"
 
+#include <assert.h>
 #include <math.h>
 #include <string.h>
 
@@ -20,6 +21,8 @@ enum {
     SYNTHETIC_ROWS = 1 << 30, /* in an "epoch" of synthetic data */
     HELD_OUT_SEED = 0,
 };
+
+static_assert((int)CORPUS_PAIR_COPIES_MAX == (int)PLAN_COPIES_MAX, "copies of an index");
 
 struct data_source {
     struct data_options options;
@@ -51,6 +54,21 @@ static enum status check_share(double value, const char *key, double most, struc
     return STATUS_OK;
 }
 
+static enum status check_pairs(const struct data_options *options, struct error *error)
+{
+    if (options->pair_copies < 1 || options->pair_copies > CORPUS_PAIR_COPIES_MAX) {
+        FAIL(error, STATUS_INPUT, "data.pair_copies is %lld, expected 1 to %d",
+             (long long)options->pair_copies, CORPUS_PAIR_COPIES_MAX);
+    }
+    if (options->objective == DATA_OBJECTIVE_CAUSAL) {
+        FAIL(error, STATUS_INPUT, "data.pairs goes with masks, not with data.objective causal");
+    }
+    if (strcmp(options->corpus, "synthetic") == 0) {
+        FAIL(error, STATUS_INPUT, "data.pairs needs a corpus of text, not synthetic data");
+    }
+    return STATUS_OK;
+}
+
 static enum status check_options(const struct data_options *options, struct error *error)
 {
     TRY(check_share(options->mask_fraction, "mask_fraction", 1, error));
@@ -63,6 +81,9 @@ static enum status check_options(const struct data_options *options, struct erro
     if (options->objective == DATA_OBJECTIVE_STATIC_MASK && options->mask_copies < 1) {
         FAIL(error, STATUS_INPUT, "data.mask_copies is %lld, expected at least 1",
              (long long)options->mask_copies);
+    }
+    if (options->pairs != DATA_PAIRS_NONE) {
+        TRY(check_pairs(options, error));
     }
     if (options->sequence_tokens < CORPUS_SEQUENCE_TOKENS_MIN ||
         options->sequence_tokens > CORPUS_SEQUENCE_TOKENS_MAX) {
@@ -176,15 +197,25 @@ static enum status source_open_corpus(struct data_source *source, struct error *
         .packing = options->packing,
         .held_out = options->held_out,
         .take_held_out = false,
+        .pairs = options->pairs,
+        .pair_copies = options->pair_copies,
+        .seed = source->seed,
     };
     TRY(corpus_index_build(&source->train, source->corpus, &index, error));
     index.take_held_out = true;
+    index.pair_copies = 1;
+    index.seed = HELD_OUT_SEED;
     TRY(corpus_index_build(&source->held_out, source->corpus, &index, error));
     if (source->train.row_count == 0) {
         FAIL(error, STATUS_INPUT, "corpus \"%s\" has no text to train on (data.held_out is %g)",
              options->corpus, options->held_out);
     }
     source->plan.row_count = source->train.row_count;
+    if (options->pairs != DATA_PAIRS_NONE) {
+        source->plan.copy_count = options->pair_copies;
+        memcpy(source->plan.copy_begins, source->train.copy_begins,
+               sizeof source->plan.copy_begins);
+    }
     source->sequences_in_row_max =
         larger(source->train.sequences_in_row_max, source->held_out.sequences_in_row_max);
     source->parts_in_row_max =
@@ -289,6 +320,9 @@ static void work_init(struct fill_work *work, const struct data_source *source)
     row->ids = memory_take(tokens, sizeof *row->ids, "slot");
     row->sequence_begins =
         memory_take((size_t)source->sequences_in_row_max, sizeof *row->sequence_begins, "slot");
+    row->second_begins =
+        memory_take((size_t)source->sequences_in_row_max, sizeof *row->second_begins, "slot");
+    row->labels = memory_take((size_t)source->sequences_in_row_max, sizeof *row->labels, "slot");
     row->parts = memory_take((size_t)source->parts_in_row_max, sizeof *row->parts, "slot");
     sampling_work_init(&work->sampling, source->options.sequence_tokens);
 }
@@ -297,6 +331,8 @@ static void work_deinit(struct fill_work *work)
 {
     sampling_work_deinit(&work->sampling);
     memory_release(work->row.parts);
+    memory_release(work->row.labels);
+    memory_release(work->row.second_begins);
     memory_release(work->row.sequence_begins);
     memory_release(work->row.ids);
 }
@@ -315,6 +351,8 @@ static void synthetic_read(const struct data_source *source, int64_t number, str
     row->ids[count - 1] = source->specials.eos;
     row->token_count = count;
     row->sequence_begins[0] = 0;
+    row->second_begins[0] = (int32_t)count;
+    row->labels[0] = -1;
     row->sequence_count = 1;
     row->parts[0] =
         (struct corpus_part){.document = number, .offset = 0, .begin = 1, .count = count - 2};
@@ -372,11 +410,11 @@ static void batch_append(struct batch *batch, const struct data_source *source, 
         const int64_t begin = row->sequence_begins[i];
         const int64_t end =
             i + 1 < row->sequence_count ? row->sequence_begins[i + 1] : row->token_count;
-        batch->sequence_labels[batch->sequence_count] = -1;
+        batch->sequence_labels[batch->sequence_count] = row->labels[i];
         batch->starts[batch->sequence_count++] = (int32_t)(first_row + begin);
         for (int64_t j = begin; j < end; j++) {
             batch->positions[first_row + j] = (int32_t)(j - begin);
-            batch->segments[first_row + j] = 0;
+            batch->segments[first_row + j] = j >= row->second_begins[i];
         }
         if (causal) {
             batch_predict_next(batch, first_row + begin, first_row + end);
@@ -386,8 +424,20 @@ static void batch_append(struct batch *batch, const struct data_source *source, 
     batch->starts[batch->sequence_count] = (int32_t)batch->token_count;
 }
 
-static void batch_begin(struct batch *batch, struct random_key dropout_key)
+/* Targets for each label, as planned: the share that is predicted of the text, by the number of
+ * pairs, over the whole side. */
+static float label_weight(const struct data_source *source, const struct corpus_index *index)
 {
+    if (index->options.pairs == DATA_PAIRS_NONE || index->place_count == 0) {
+        return 0;
+    }
+    return (float)(source->rules.fraction * (double)index->pair_tokens /
+                   (double)index->place_count);
+}
+
+static void batch_begin(struct batch *batch, struct random_key dropout_key, float sequence_weight)
+{
+    batch->sequence_weight = sequence_weight;
     batch->sequence_count = 0;
     batch->token_count = 0;
     batch->target_count = 0;
@@ -411,7 +461,8 @@ enum status data_source_fill(const struct data_source *source, int64_t step, int
              (long long)slot, (long long)source->plan.slots);
     }
     const uint64_t place = (uint64_t)step * SOURCE_SLOTS_MAX + (uint64_t)slot;
-    batch_begin(batch, random_key_make(source->seed, RANDOM_PURPOSE_DROPOUT, place));
+    batch_begin(batch, random_key_make(source->seed, RANDOM_PURPOSE_DROPOUT, place),
+                label_weight(source, &source->train));
     struct fill_work work;
     work_init(&work, source);
     for (int64_t i = 0; i < source->plan.rows_per_slot; i++) {
@@ -442,7 +493,8 @@ enum status data_source_fill_held_out(const struct data_source *source, int64_t 
         FAIL(error, STATUS_INPUT, "held-out slot %lld: expected 0 to %lld", (long long)slot,
              (long long)slots - 1);
     }
-    batch_begin(batch, random_key_make(HELD_OUT_SEED, RANDOM_PURPOSE_DROPOUT, (uint64_t)slot));
+    batch_begin(batch, random_key_make(HELD_OUT_SEED, RANDOM_PURPOSE_DROPOUT, (uint64_t)slot),
+                label_weight(source, &source->held_out));
     struct fill_work work;
     work_init(&work, source);
     const int64_t first = slot * source->plan.rows_per_slot;

@@ -121,6 +121,8 @@ static struct corpus_row row_for(const struct corpus_index *index)
         .ids = memory_take(T, sizeof(int32_t), "test"),
         .sequence_begins =
             memory_take((size_t)index->sequences_in_row_max, sizeof(int32_t), "test"),
+        .second_begins = memory_take((size_t)index->sequences_in_row_max, sizeof(int32_t), "test"),
+        .labels = memory_take((size_t)index->sequences_in_row_max, sizeof(int32_t), "test"),
         .parts = memory_take((size_t)index->parts_in_row_max, sizeof(struct corpus_part), "test"),
     };
 }
@@ -128,6 +130,8 @@ static struct corpus_row row_for(const struct corpus_index *index)
 static void row_release(struct corpus_row *row)
 {
     memory_release(row->parts);
+    memory_release(row->labels);
+    memory_release(row->second_begins);
     memory_release(row->sequence_begins);
     memory_release(row->ids);
 }

@@ -34,6 +34,32 @@ START_TEST(test_plan_meets_every_row_once_in_each_epoch)
 }
 END_TEST
 
+START_TEST(test_plan_reads_the_copies_in_turn_each_whole)
+{
+    static const int64_t begins[] = {0, 40, 40, 101}; /* the second is empty */
+    const struct plan plan = {.seed = 3,
+                              .row_count = 101,
+                              .copy_count = 3,
+                              .copy_begins = {0, 40, 40, 101},
+                              .slots = 1,
+                              .rows_per_slot = 101};
+    for (int64_t round = 0; round < 3; round++) {
+        unsigned char seen[101] = {0};
+        int64_t same = 0;
+        for (int64_t place = 0; place < 101; place++) {
+            const struct plan_row row = plan_at(&plan, round + 1, 0, place);
+            const int64_t copy = place < 40 ? 0 : 2;
+            ck_assert_int_eq(row.epoch, round * 3 + copy);
+            ck_assert(row.row >= begins[copy] && row.row < begins[copy + 1]);
+            ck_assert_int_eq(seen[row.row]++, 0);
+            same += row.row == plan_at(&plan, 4, 0, place).row;
+        }
+        ck_assert_int_lt(same, 20);
+    }
+    ck_assert_double_eq(plan_epochs(&plan, 2), 3);
+}
+END_TEST
+
 START_TEST(test_plan_counts_epochs_as_a_fraction)
 {
     const struct plan plan = {.seed = 3, .row_count = 100, .slots = 5, .rows_per_slot = 5};
@@ -45,5 +71,6 @@ END_TEST
 int main(void)
 {
     return suite_run("plan", (const TTest *[]){test_plan_meets_every_row_once_in_each_epoch,
+                                               test_plan_reads_the_copies_in_turn_each_whole,
                                                test_plan_counts_epochs_as_a_fraction, NULL});
 }
