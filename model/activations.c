@@ -4,6 +4,8 @@
 #include "base/error.h"
 #include "base/memory.h"
 
+enum { PAIR_LABELS = 2 };
+
 /* Hands out pieces of a block, or only counts them while there is none. */
 struct layout {
     unsigned char *base; /* NULL: count */
@@ -60,34 +62,138 @@ static struct layer_activations layout_layer(struct layout *layout,
     return layer;
 }
 
-static struct head_activations
-layout_head(struct layout *layout, const struct model_options *options, int64_t k, bool trains)
+static struct embedding_activations layout_embedding(struct layout *layout,
+                                                     const struct model_options *options,
+                                                     const struct parameter_table *table, int64_t n)
 {
-    const int64_t c = options->hidden;
+    const int64_t width = model_embedding_width(options);
+    const int64_t group = parameter_embedding_group(table);
+    const bool mapped = parameter_maybe(table, group, PARAMETER_MAPPING_WEIGHT) != NULL;
+    const bool normed = parameter_maybe(table, group, PARAMETER_EMBEDDING_NORM_GAIN) != NULL;
+    struct embedding_activations embedding = {0};
+    embedding.embedded = layout_floats(layout, n * options->hidden);
+    embedding.leaving = mapped ? layout_floats(layout, n * width) : embedding.embedded;
+    embedding.sum = normed ? layout_floats(layout, n * width) : embedding.leaving;
+    embedding.norm = layout_norm(layout, n);
+    embedding.bits = layout_bits(layout, n * width);
+    return embedding;
+}
+
+/* Without d_normed: the caller's. */
+static struct transform_activations layout_transform(struct layout *layout, int64_t k,
+                                                     int64_t width, bool trains)
+{
+    struct transform_activations transform = {0};
+    transform.inner = layout_floats(layout, k * width);
+    transform.activated = layout_floats(layout, k * width);
+    transform.normed = layout_floats(layout, k * width);
+    transform.norm = layout_norm(layout, k);
+    if (trains) {
+        transform.d_inner = layout_floats(layout, k * width);
+    }
+    return transform;
+}
+
+static struct head_activations layout_head(struct layout *layout,
+                                           const struct model_options *options, bool transforms,
+                                           int64_t k, bool trains)
+{
     const int64_t chunk = head_chunk_rows(options->vocabulary);
     struct head_activations head = {0};
-    head.rows = layout_floats(layout, k * c);
-    head.inner = layout_floats(layout, k * c);
-    head.activated = layout_floats(layout, k * c);
-    head.normed = layout_floats(layout, k * c);
-    head.norm = layout_norm(layout, k);
+    head.rows = layout_floats(layout, k * options->hidden);
     head.logits = layout_floats(layout, (k < chunk ? k : chunk) * options->vocabulary);
     if (trains) {
-        head.d_normed = layout_floats(layout, k * c);
-        head.d_inner = layout_floats(layout, k * c);
+        head.d_rows = layout_floats(layout, k * options->hidden);
+    }
+    if (transforms) {
+        head.transform = layout_transform(layout, k, model_embedding_width(options), trains);
+        head.transform.d_normed = head.d_rows; /* E is not above C */
     }
     return head;
+}
+
+static struct pair_activations
+layout_pair(struct layout *layout, const struct model_options *options, int64_t count, bool trains)
+{
+    const int64_t c = options->hidden;
+    struct pair_activations pair = {0};
+    pair.rows = layout_take(layout, count, sizeof *pair.rows);
+    pair.labels = layout_take(layout, count, sizeof *pair.labels);
+    pair.first = layout_floats(layout, count * c);
+    pair.inner = layout_floats(layout, count * c);
+    pair.pooled = layout_floats(layout, count * c);
+    pair.logits = layout_floats(layout, count * PAIR_LABELS);
+    if (trains) {
+        pair.d_inner = layout_floats(layout, count * c);
+    }
+    return pair;
+}
+
+static struct span_activations layout_span(struct layout *layout,
+                                           const struct model_options *options, float *logits,
+                                           int64_t k, bool trains)
+{
+    const int64_t c = options->hidden;
+    const int64_t place = options->span_position_width;
+    struct span_activations span = {.logits = logits};
+    span.left_rows = layout_take(layout, k, sizeof *span.left_rows);
+    span.right_rows = layout_take(layout, k, sizeof *span.right_rows);
+    span.places = layout_take(layout, k, sizeof *span.places);
+    span.targets = layout_take(layout, k, sizeof *span.targets);
+    span.in = layout_floats(layout, k * (2 * c + place));
+    span.part = layout_floats(layout, k * (c > place ? c : place));
+    span.inner = layout_transform(layout, k, c, trains);
+    span.outer = layout_transform(layout, k, c, trains);
+    if (trains) {
+        span.d_in = layout_floats(layout, k * (2 * c + place));
+        span.inner.d_normed = layout_floats(layout, k * c);
+        span.outer.d_normed = layout_floats(layout, k * c);
+    }
+    return span;
+}
+
+static void layout_heads(struct layout *layout, struct activations *activations,
+                         const struct model_options *options, const struct parameter_table *table,
+                         const struct batch_limits *limits, bool trains)
+{
+    const int64_t group = parameter_head_group(table);
+    const int64_t k = limits->target_count;
+    const bool transforms = parameter_maybe(table, group, PARAMETER_HEAD_WEIGHT) != NULL;
+    activations->head = layout_head(layout, options, transforms, k, trains);
+    if (parameter_maybe(table, group, PARAMETER_PAIR_WEIGHT) != NULL) {
+        activations->pair = layout_pair(layout, options, limits->sequence_count, trains);
+    }
+    if (parameter_maybe(table, group, PARAMETER_SPAN_POSITION) != NULL) {
+        activations->span = layout_span(layout, options, activations->head.logits, k, trains);
+    }
+}
+
+/* The first group whose memory `group` uses: itself, unless an earlier one never needs it at the
+ * same time. */
+static int64_t group_to_share_with(const struct parameter_group *groups, int64_t group)
+{
+    int64_t other = 0;
+    while (other < group && (groups[other].kind != groups[group].kind ||
+                             groups[other].place != groups[group].place)) {
+        other++;
+    }
+    return other;
 }
 
 static void layout_gradients(struct layout *layout, struct activations *activations,
                              const struct parameter_table *table)
 {
-    const struct parameter_group *const groups = table->groups;
-    activations->embedding_gradient =
-        layout_floats(layout, groups[parameter_embedding_group(table)].count);
-    activations->layer_gradient =
-        layout_floats(layout, groups[parameter_layer_group(table, 0)].count);
-    activations->head_gradient = layout_floats(layout, groups[parameter_head_group(table)].count);
+    float **const gradients =
+        layout_take(layout, table->group_count, sizeof *activations->gradients);
+    activations->gradients = gradients;
+    for (int64_t group = 0; group < table->group_count; group++) {
+        const int64_t other = group_to_share_with(table->groups, group);
+        float *const own =
+            other == group ? layout_floats(layout, table->groups[group].count) : NULL;
+        if (gradients != NULL) {
+            gradients[group] = other == group ? own : gradients[other];
+        }
+    }
 }
 
 static void layout_all(struct layout *layout, struct activations *activations,
@@ -97,10 +203,7 @@ static void layout_all(struct layout *layout, struct activations *activations,
 {
     const int64_t n = limits->token_count;
     const int64_t c = options->hidden;
-    activations->embedding.sum = layout_floats(layout, n * c);
-    activations->embedding.embedded = layout_floats(layout, n * c);
-    activations->embedding.norm = layout_norm(layout, n);
-    activations->embedding.bits = layout_bits(layout, n * c);
+    activations->embedding = layout_embedding(layout, options, table, n);
 
     struct layer_activations *const layers =
         layout_take(layout, options->layers, sizeof *activations->layers);
@@ -117,7 +220,7 @@ static void layout_all(struct layout *layout, struct activations *activations,
     if (options->norm == MODEL_NORM_PRE) {
         activations->final_norm = layout_norm(layout, n);
     }
-    activations->head = layout_head(layout, options, limits->target_count, trains);
+    layout_heads(layout, activations, options, table, limits, trains);
 
     for (int i = 0; i < ACTIVATIONS_NARROW; i++) {
         activations->narrow[i] = layout_floats(layout, n * c);

@@ -1,9 +1,9 @@
-/* The memory plan of one step: what each layer keeps for backward, what is scratch, and where gradients are formed. One
- * block, taken once; the same code that hands it out measures it, so model_work_bytes() is right to the byte.
+/* The memory plan of one step: what each layer keeps for backward, what is scratch, and where gradients are formed.
+ * One block, taken once; the same code that hands it out measures it, so model_work_bytes() is right to the byte.
  *
- * Kept per layer and token: 6C + F + H + 4 floats and a few bits of dropout (C width, F inner width, H heads). Normalised
- * values and activations are computed again in backward: they cost little beside the matrix products. A model that does
- * not train has one set for all layers. */
+ * Kept per layer and token: 6C + F + H + 4 floats and a few bits of dropout (C width, F inner width, H heads).
+ * Normalised values and activations are computed again in backward: they cost little beside the matrix products. A
+ * model that does not train has one set for all layers. */
 #ifndef SHARDLM_MODEL_ACTIVATIONS_H
 #define SHARDLM_MODEL_ACTIVATIONS_H
 
@@ -36,22 +36,54 @@ struct layer_activations {
 };
 
 struct embedding_activations {
-    float *sum;      /* (N, C) of the three tables */
+    float *sum;      /* (N, E) of the tables; the same as `leaving` where no LayerNorm follows */
+    float *leaving;  /* (N, E) after LayerNorm and dropout; the same as `embedded` unless that is mapped */
     float *embedded; /* (N, C) what enters the first layer */
     struct norm_statistics norm;
-    uint32_t *bits; /* (N·C bits) */
+    uint32_t *bits; /* (N·E bits) */
 };
 
-/* The masked LM head: K target rows; logits only a chunk of rows at a time. */
-struct head_activations {
-    float *rows;      /* (K, C) hidden states of the target rows */
-    float *inner;     /* (K, C) dense output before its activation */
-    float *activated; /* (K, C) */
-    float *normed;    /* (K, C) what meets the word table */
-    float *d_normed;  /* (K, C) training only */
-    float *d_inner;   /* (K, C) training only */
-    float *logits;    /* (head_chunk_rows, V) */
+/* Dense, activation, LayerNorm on K rows of a head, to width W. */
+struct transform_activations {
+    float *inner;     /* (K, W) dense output before its activation */
+    float *activated; /* (K, W) */
+    float *normed;    /* (K, W) */
+    float *d_normed;  /* (K, W) training only */
+    float *d_inner;   /* (K, W) training only */
     struct norm_statistics norm;
+};
+
+/* The language model head: K target rows; logits only a chunk of rows at a time. */
+struct head_activations {
+    float *rows;   /* (K, C) hidden states of the target rows */
+    float *d_rows; /* (K, C) training only */
+    float *logits; /* (head_chunk_rows, V) */
+    struct transform_activations transform; /* to E, with d_rows as d_normed; not in GPT */
+};
+
+/* The sequence label head: at most B rows, P of them used. */
+struct pair_activations {
+    int32_t *rows;   /* (P) first rows of the labelled sequences */
+    int32_t *labels; /* (P) */
+    float *first;    /* (P, C) hidden states there */
+    float *inner;    /* (P, C) dense output before its activation */
+    float *pooled;   /* (P, C) */
+    float *logits;   /* (P, 2) */
+    float *d_inner;  /* (P, C) training only */
+};
+
+/* The span boundary head: at most K rows, S of them used. */
+struct span_activations {
+    int32_t *left_rows;  /* (S) */
+    int32_t *right_rows; /* (S) */
+    int32_t *places;     /* (S) */
+    int32_t *targets;    /* (S) */
+    float *in;           /* (S, 2C + P) with P the span position width */
+    float *part;         /* (S, max(C, P)) scratch */
+    float *d_in;         /* (S, 2C + P) training only */
+    float *logits;       /* those of the language model head */
+    struct transform_activations inner;
+    struct transform_activations outer;
 };
 
 enum { ACTIVATIONS_NARROW = 4 };
@@ -61,13 +93,14 @@ struct activations {
     struct layer_activations *layers;  /* (L) all the same one if the model does not train */
     struct norm_statistics final_norm; /* pre-norm only */
     struct head_activations head;
+    struct pair_activations pair; /* families that have it */
+    struct span_activations span; /* families that have it */
     float *narrow[ACTIVATIONS_NARROW]; /* (N, C) scratch; encoder.c says who uses which */
     float *wide;                       /* (N, max(F, 3C)) scratch */
     float *attention_scratch;
-    float *embedding_gradient; /* (group.count) training only */
-    float *layer_gradient;     /* (group.count) training only; one after another */
-    float *head_gradient;      /* (group.count) training only */
-    void *block;               /* everything above */
+    float **gradients; /* training only: one (group.count) for each group; layers that never are in work together have
+                          the same */
+    void *block;       /* everything above */
 };
 
 /* Bytes of a chunk of logits. Each chunk reads the word table twice and its gradient once more: at V 50265, C 256 and

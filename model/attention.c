@@ -3,16 +3,21 @@
 
 #include <math.h>
 
+#include "base/error.h"
+#include "model/family.h"
+
 static struct kernels_attention_shape attention_shape(const struct pass *pass, int64_t layer)
 {
     const struct model_options *const options = pass->options;
+    const struct family *const family = family_find(options);
     const int64_t width = options->hidden / options->heads;
+    INVARIANT(family != NULL);
     return (struct kernels_attention_shape){
         .sequence_count = pass->batch->sequence_count,
         .starts = pass->batch->starts,
         .heads = options->heads,
         .head_width = width,
-        .kind = KERNELS_ATTENTION_FULL,
+        .kind = family->causal ? KERNELS_ATTENTION_CAUSAL : KERNELS_ATTENTION_FULL,
         .scale = (float)(1.0 / sqrt((double)width)),
         .dropout = pass_dropout(pass, options->attention_dropout, layer, PASS_PLACE_PROBABILITIES),
     };
@@ -23,7 +28,7 @@ void attention_forward(const struct pass *pass, int64_t layer, float *branch, co
 {
     const int64_t n = pass->batch->token_count;
     const int64_t c = pass->options->hidden;
-    const int64_t group = parameter_layer_group(pass->table, layer);
+    const int64_t group = parameter_layer_group(pass->table, layer, PARAMETER_HALF_ATTENTION);
     const struct kernels_attention_shape shape = attention_shape(pass, layer);
     pass_linear(pass, kept->qkv, in, group, PARAMETER_QUERY_WEIGHT, n, 3 * c, c);
     pass->kernels->bias_forward(kept->qkv, pass_weight(pass, group, PARAMETER_QUERY_BIAS), n,

@@ -1,5 +1,5 @@
-/* Multi-head self-attention within each packed sequence: one product for query, key and value, the attention kernel, the
- * projection of the heads. The residual sum around it is the encoder's. */
+/* Multi-head self-attention within each packed sequence: one product for query, key and value, the attention kernel,
+ * the projection of the heads. The residual sum around it is the encoder's. */
 #ifndef SHARDLM_MODEL_ATTENTION_H
 #define SHARDLM_MODEL_ATTENTION_H
 

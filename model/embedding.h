@@ -1,4 +1,5 @@
-/* From token ids to what enters the first layer: word + position + segment, LayerNorm, dropout. */
+/* From token ids to what enters the first layer: word + position + segment, LayerNorm, dropout, mapping from E to C.
+ * A family may lack segments, LayerNorm and mapping. */
 #ifndef SHARDLM_MODEL_EMBEDDING_H
 #define SHARDLM_MODEL_EMBEDDING_H
 
@@ -7,8 +8,8 @@
 
 /* Fills `kept`; the result is kept->embedded (N, C). */
 void embedding_forward(const struct pass *pass, const struct embedding_activations *kept);
-/* Adds to the embeddings' gradient; d_embedded (N, C) is overwritten, d_sum (N, C) is scratch. */
+/* Adds to the embeddings' gradient; d_embedded (N, C) is overwritten, scratch (N, C). */
 void embedding_backward(const struct pass *pass, const struct embedding_activations *kept,
-                        float *d_embedded, float *d_sum, const struct group_gradient *gradient);
+                        float *d_embedded, float *scratch, const struct group_gradient *gradient);
 
 #endif

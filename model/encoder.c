@@ -19,16 +19,18 @@ static bool encoder_is_pre(const struct pass *pass)
 
 static struct norm_place attention_norm_place(const struct pass *pass, int64_t layer)
 {
-    return (struct norm_place){.group = parameter_layer_group(pass->table, layer),
-                               .gain = PARAMETER_ATTENTION_NORM_GAIN,
-                               .shift = PARAMETER_ATTENTION_NORM_SHIFT};
+    return (struct norm_place){
+        .group = parameter_layer_group(pass->table, layer, PARAMETER_HALF_ATTENTION),
+        .gain = PARAMETER_ATTENTION_NORM_GAIN,
+        .shift = PARAMETER_ATTENTION_NORM_SHIFT};
 }
 
 static struct norm_place feed_forward_norm_place(const struct pass *pass, int64_t layer)
 {
-    return (struct norm_place){.group = parameter_layer_group(pass->table, layer),
-                               .gain = PARAMETER_FEED_FORWARD_NORM_GAIN,
-                               .shift = PARAMETER_FEED_FORWARD_NORM_SHIFT};
+    return (struct norm_place){
+        .group = parameter_layer_group(pass->table, layer, PARAMETER_HALF_FEED_FORWARD),
+        .gain = PARAMETER_FEED_FORWARD_NORM_GAIN,
+        .shift = PARAMETER_FEED_FORWARD_NORM_SHIFT};
 }
 
 static struct norm_place final_norm_place(const struct pass *pass)
@@ -40,7 +42,7 @@ static struct norm_place final_norm_place(const struct pass *pass)
 
 /* residual + dropout(branch + bias), the dropout drawn here and its bits kept. */
 static struct join branch_join(const struct pass *pass, int64_t layer, enum pass_place place,
-                               enum parameter_role bias, const float *residual, const float *branch,
+                               const float *bias, const float *residual, const float *branch,
                                uint32_t *bits)
 {
     const struct kernels_dropout dropout = pass_dropout(pass, pass->options->dropout, layer, place);
@@ -48,10 +50,28 @@ static struct join branch_join(const struct pass *pass, int64_t layer, enum pass
     return (struct join){
         .residual = residual,
         .branch = branch,
-        .bias = pass_weight(pass, parameter_layer_group(pass->table, layer), bias),
+        .bias = bias,
         .bits = pass_dropout_bits(pass, &dropout, bits, count),
         .scale = dropout.scale,
     };
+}
+
+static struct join attention_join(const struct pass *pass, int64_t layer, const float *residual,
+                                  const float *branch, const struct layer_activations *kept)
+{
+    const int64_t group = parameter_layer_group(pass->table, layer, PARAMETER_HALF_ATTENTION);
+    return branch_join(pass, layer, PASS_PLACE_ATTENTION,
+                       pass_weight(pass, group, PARAMETER_ATTENTION_BIAS), residual, branch,
+                       kept->attention_bits);
+}
+
+static struct join feed_forward_join(const struct pass *pass, int64_t layer, const float *residual,
+                                     const float *branch, const struct layer_activations *kept)
+{
+    const int64_t group = parameter_layer_group(pass->table, layer, PARAMETER_HALF_FEED_FORWARD);
+    return branch_join(pass, layer, PASS_PLACE_FEED_FORWARD,
+                       pass_weight(pass, group, PARAMETER_OUTER_BIAS), residual, branch,
+                       kept->feed_forward_bits);
 }
 
 /* Gradient of a branch from that of its residual sum: dropout's backward, into `scratch` where anything is dropped. */
@@ -79,15 +99,11 @@ static float *layer_forward_post(const struct pass *pass, const struct activatio
     const struct norm_place feed_forward_norm = feed_forward_norm_place(pass, layer);
 
     attention_forward(pass, layer, branch, in, kept, activations->attention_scratch);
-    const struct join attention =
-        branch_join(pass, layer, PASS_PLACE_ATTENTION, PARAMETER_ATTENTION_BIAS, in, branch,
-                    kept->attention_bits);
+    const struct join attention = attention_join(pass, layer, in, branch, kept);
     norm_join(pass, kept->attention_sum, mid, &kept->attention_norm, &attention, &attention_norm,
               n);
     feed_forward_forward(pass, layer, branch, mid, kept, activations->wide);
-    const struct join feed_forward =
-        branch_join(pass, layer, PASS_PLACE_FEED_FORWARD, PARAMETER_OUTER_BIAS, mid, branch,
-                    kept->feed_forward_bits);
+    const struct join feed_forward = feed_forward_join(pass, layer, mid, branch, kept);
     norm_join(pass, kept->output_sum, out, &kept->feed_forward_norm, &feed_forward,
               &feed_forward_norm, n);
     return out;
@@ -105,15 +121,12 @@ static float *layer_forward_pre(const struct pass *pass, const struct activation
 
     norm_forward(pass, normed, &kept->attention_norm, in, &attention_norm, n);
     attention_forward(pass, layer, branch, normed, kept, activations->attention_scratch);
-    const struct join attention =
-        branch_join(pass, layer, PASS_PLACE_ATTENTION, PARAMETER_ATTENTION_BIAS, in, branch,
-                    kept->attention_bits);
+    const struct join attention = attention_join(pass, layer, in, branch, kept);
     norm_join(pass, kept->attention_sum, normed, &kept->feed_forward_norm, &attention,
               &feed_forward_norm, n);
     feed_forward_forward(pass, layer, branch, normed, kept, activations->wide);
     const struct join feed_forward =
-        branch_join(pass, layer, PASS_PLACE_FEED_FORWARD, PARAMETER_OUTER_BIAS, kept->attention_sum,
-                    branch, kept->feed_forward_bits);
+        feed_forward_join(pass, layer, kept->attention_sum, branch, kept);
     norm_join(pass, kept->output_sum, NULL, NULL, &feed_forward, NULL, n);
     return kept->output_sum;
 }
@@ -187,9 +200,12 @@ static void attention_branch_backward(const struct pass *pass,
 }
 
 static void layer_backward_post(const struct pass *pass, const struct activations *activations,
-                                int64_t layer, const struct group_gradient *gradient)
+                                int64_t layer, const struct layer_gradient *gradient)
 {
     const struct layer_activations *const kept = &activations->layers[layer];
+    const struct group_gradient *const d_attention = &gradient->halves[PARAMETER_HALF_ATTENTION];
+    const struct group_gradient *const d_feed_forward =
+        &gradient->halves[PARAMETER_HALF_FEED_FORWARD];
     const int64_t n = pass->batch->token_count;
     float *const d_stream = activations->narrow[D_STREAM];
     float *const d_mid = activations->narrow[D_SECOND];
@@ -197,13 +213,14 @@ static void layer_backward_post(const struct pass *pass, const struct activation
     const struct norm_place attention_norm = attention_norm_place(pass, layer);
     const struct norm_place feed_forward_norm = feed_forward_norm_place(pass, layer);
 
-    norm_backward(pass, d_mid, gradient, NULL, d_stream, kept->output_sum, &kept->feed_forward_norm,
-                  &feed_forward_norm, n);
+    norm_backward(pass, d_mid, d_feed_forward, NULL, d_stream, kept->output_sum,
+                  &kept->feed_forward_norm, &feed_forward_norm, n);
     norm_forward(pass, again, &kept->attention_norm, kept->attention_sum, &attention_norm, n);
-    feed_forward_branch_backward(pass, activations, layer, d_mid, true, d_mid, again, gradient);
-    norm_backward(pass, d_stream, gradient, NULL, d_mid, kept->attention_sum, &kept->attention_norm,
-                  &attention_norm, n);
-    attention_branch_backward(pass, activations, layer, d_stream, gradient);
+    feed_forward_branch_backward(pass, activations, layer, d_mid, true, d_mid, again,
+                                 d_feed_forward);
+    norm_backward(pass, d_stream, d_attention, NULL, d_mid, kept->attention_sum,
+                  &kept->attention_norm, &attention_norm, n);
+    attention_branch_backward(pass, activations, layer, d_stream, d_attention);
     const float *in = activations->embedding.embedded;
     if (layer > 0) {
         const struct layer_activations *const below = &activations->layers[layer - 1];
@@ -211,13 +228,16 @@ static void layer_backward_post(const struct pass *pass, const struct activation
         norm_forward(pass, again, &below->feed_forward_norm, below->output_sum, &place, n);
         in = again;
     }
-    attention_backward_input(pass, d_stream, true, activations->wide, in, gradient);
+    attention_backward_input(pass, d_stream, true, activations->wide, in, d_attention);
 }
 
 static void layer_backward_pre(const struct pass *pass, const struct activations *activations,
-                               int64_t layer, const struct group_gradient *gradient)
+                               int64_t layer, const struct layer_gradient *gradient)
 {
     const struct layer_activations *const kept = &activations->layers[layer];
+    const struct group_gradient *const d_attention = &gradient->halves[PARAMETER_HALF_ATTENTION];
+    const struct group_gradient *const d_feed_forward =
+        &gradient->halves[PARAMETER_HALF_FEED_FORWARD];
     const int64_t n = pass->batch->token_count;
     float *const in = layer_stream(activations, layer);
     float *const d_stream = activations->narrow[D_STREAM];
@@ -228,20 +248,22 @@ static void layer_backward_pre(const struct pass *pass, const struct activations
 
     norm_forward(pass, again, &kept->feed_forward_norm, kept->attention_sum, &feed_forward_norm, n);
     feed_forward_branch_backward(pass, activations, layer, d_normed, false, d_stream, again,
-                                 gradient);
-    norm_backward(pass, d_stream, gradient, d_stream, d_normed, kept->attention_sum,
+                                 d_feed_forward);
+    norm_backward(pass, d_stream, d_feed_forward, d_stream, d_normed, kept->attention_sum,
                   &kept->feed_forward_norm, &feed_forward_norm, n);
-    attention_branch_backward(pass, activations, layer, d_stream, gradient);
+    attention_branch_backward(pass, activations, layer, d_stream, d_attention);
     norm_forward(pass, again, &kept->attention_norm, in, &attention_norm, n);
-    attention_backward_input(pass, d_normed, false, activations->wide, again, gradient);
-    norm_backward(pass, d_stream, gradient, d_stream, d_normed, in, &kept->attention_norm,
+    attention_backward_input(pass, d_normed, false, activations->wide, again, d_attention);
+    norm_backward(pass, d_stream, d_attention, d_stream, d_normed, in, &kept->attention_norm,
                   &attention_norm, n);
 }
 
 void encoder_backward_layer(const struct pass *pass, const struct activations *activations,
-                            int64_t layer, const struct group_gradient *gradient)
+                            int64_t layer, const struct layer_gradient *gradient)
 {
-    pass_gradient_begin(pass, gradient);
+    for (int half = 0; half < PARAMETER_HALVES; half++) {
+        pass_gradient_begin(pass, &gradient->halves[half]);
+    }
     if (encoder_is_pre(pass)) {
         layer_backward_pre(pass, activations, layer, gradient);
     } else {

@@ -15,6 +15,11 @@
 const float *encoder_forward(const struct pass *pass, const struct activations *activations,
                              int64_t layer_count);
 
+/* Where a layer's gradients go: one group for both halves, or one for each. */
+struct layer_gradient {
+    struct group_gradient halves[PARAMETER_HALVES];
+};
+
 /* Backward goes: the objective writes the gradient of the last hidden state (N, C) to encoder_hidden_gradient();
  * encoder_backward_final; encoder_backward_layer from the top; encoder_backward_embedding. */
 float *encoder_hidden_gradient(const struct pass *pass, const struct activations *activations);
@@ -22,7 +27,7 @@ float *encoder_hidden_gradient(const struct pass *pass, const struct activations
 void encoder_backward_final(const struct pass *pass, const struct activations *activations,
                             const struct group_gradient *head);
 void encoder_backward_layer(const struct pass *pass, const struct activations *activations,
-                            int64_t layer, const struct group_gradient *gradient);
+                            int64_t layer, const struct layer_gradient *gradient);
 void encoder_backward_embedding(const struct pass *pass, const struct activations *activations,
                                 const struct group_gradient *gradient);
 

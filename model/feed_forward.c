@@ -9,7 +9,7 @@ void feed_forward_forward(const struct pass *pass, int64_t layer, float *branch,
     const int64_t n = pass->batch->token_count;
     const int64_t c = pass->options->hidden;
     const int64_t f = pass->options->feed_forward;
-    const int64_t group = parameter_layer_group(pass->table, layer);
+    const int64_t group = parameter_layer_group(pass->table, layer, PARAMETER_HALF_FEED_FORWARD);
     pass_linear(pass, kept->inner, in, group, PARAMETER_INNER_WEIGHT, n, f, c);
     pass->kernels->activation_forward(wide, kept->inner,
                                       pass_weight(pass, group, PARAMETER_INNER_BIAS),

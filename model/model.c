@@ -7,6 +7,7 @@
 #include "base/memory.h"
 #include "model/activations.h"
 #include "model/encoder.h"
+#include "model/head_pair.h"
 #include "model/objective.h"
 #include "model/pass.h"
 
@@ -74,15 +75,17 @@ enum status model_work_bytes(const struct kernels *kernels, const struct model_o
 double model_train_flops(const struct model_options *options, const struct batch *batch)
 {
     const double c = (double)options->hidden;
+    const double e = (double)model_embedding_width(options);
     const double layers = (double)options->layers;
     const double matrices = layers * (4.0 * c * c + 2.0 * c * (double)options->feed_forward);
+    const double head = options->family == MODEL_FAMILY_GPT ? 0.0 : c * e;
     double squares = 0.0;
     for (int64_t b = 0; b < batch->sequence_count; b++) {
         const double length = (double)(batch->starts[b + 1] - batch->starts[b]);
         squares += length * length;
     }
     return 6.0 * (double)batch->token_count * matrices + 12.0 * layers * c * squares +
-           6.0 * (double)batch->target_count * (c * c + c * (double)options->vocabulary);
+           6.0 * (double)batch->target_count * (head + e * (double)options->vocabulary);
 }
 
 /* Sizes within the limits and sequences that cover the rows: what the code that made the batch must have kept. */
@@ -113,6 +116,28 @@ static enum status index_check(const char *what, int32_t value, int64_t count, i
     return STATUS_OK;
 }
 
+/* What the optional heads read. */
+static enum status batch_check_heads(const struct model *model, const struct batch *batch,
+                                     struct error *error)
+{
+    for (int64_t b = 0; b < batch->sequence_count && batch->sequence_labels != NULL; b++) {
+        INVARIANT(batch->sequence_labels[b] >= -1 && batch->sequence_labels[b] < HEAD_PAIR_LABELS);
+    }
+    if (model->options.family != MODEL_FAMILY_SPANBERT || batch->left_rows == NULL) {
+        return STATUS_OK;
+    }
+    for (int64_t k = 0; k < batch->target_count; k++) {
+        if (batch->left_rows[k] >= 0) {
+            INVARIANT(batch->left_rows[k] < batch->target_rows[k]);
+            INVARIANT(batch->right_rows[k] > batch->target_rows[k]);
+            INVARIANT(batch->right_rows[k] < batch->token_count);
+            TRY(index_check("place in a span", batch->span_places[k], model->options.span_positions,
+                            batch->target_rows[k], error));
+        }
+    }
+    return STATUS_OK;
+}
+
 /* Table indexes come from data: another tokenizer or longer sequences than the model's must not read wild memory. */
 static enum status batch_check(const struct model *model, const struct batch *batch,
                                struct error *error)
@@ -138,7 +163,7 @@ static enum status batch_check(const struct model *model, const struct batch *ba
         TRY(index_check("target id", batch->target_ids[k], options->vocabulary,
                         batch->target_rows[k], error));
     }
-    return STATUS_OK;
+    return batch_check_heads(model, batch, error);
 }
 
 static struct pass pass_make(const struct model *model, const float *weights,
@@ -158,6 +183,41 @@ static enum status sink_take(const struct gradient_sink *sink,
     return sink->take(sink->context, gradient->group, gradient->values, error);
 }
 
+static struct model_result result_make(const struct objective_score *score)
+{
+    return (struct model_result){.loss_sum = score->tokens.loss_sum,
+                                 .target_count = score->tokens.count,
+                                 .correct_count = score->tokens.correct_count,
+                                 .sequence_loss_sum = score->sequences.loss_sum,
+                                 .sequence_count = score->sequences.count,
+                                 .sequence_correct_count = score->sequences.correct_count,
+                                 .span_loss_sum = score->spans.loss_sum,
+                                 .span_count = score->spans.count,
+                                 .span_correct_count = score->spans.correct_count};
+}
+
+/* Backward through `layer`; hands over the groups that it completes. */
+static enum status layer_train(const struct model *model, const struct pass *pass, int64_t layer,
+                               const struct gradient_sink *sink, struct error *error)
+{
+    const struct parameter_table *const table = &model->table;
+    struct layer_gradient gradient;
+    for (int half = 0; half < PARAMETER_HALVES; half++) {
+        const int64_t group = parameter_layer_group(table, layer, (enum parameter_half)half);
+        gradient.halves[half] = (struct group_gradient){group, model->activations.gradients[group],
+                                                        layer < table->groups[group].highest_layer};
+    }
+    encoder_backward_layer(pass, &model->activations, layer, &gradient);
+    for (int half = PARAMETER_HALVES - 1; half >= 0; half--) {
+        const int64_t group = gradient.halves[half].group;
+        const bool taken = half < PARAMETER_HALVES - 1 && group == gradient.halves[half + 1].group;
+        if (layer == table->groups[group].lowest_layer && !taken) {
+            TRY(sink_take(sink, &gradient.halves[half], error));
+        }
+    }
+    return STATUS_OK;
+}
+
 enum status model_train(struct model *model, const float *weights, const struct batch *batch,
                         float loss_scale, const struct gradient_sink *sink,
                         struct model_result *result, struct error *error)
@@ -167,28 +227,25 @@ enum status model_train(struct model *model, const float *weights, const struct 
     TRY(batch_check(model, batch, error));
     const struct activations *const activations = &model->activations;
     const struct pass pass = pass_make(model, weights, batch, true);
+    const int64_t head = parameter_head_group(&model->table);
+    const int64_t embeddings = parameter_embedding_group(&model->table);
     const struct objective_gradient objective = {
         .d_hidden = encoder_hidden_gradient(&pass, activations),
-        .head = {parameter_head_group(&model->table), activations->head_gradient},
-        .embeddings = {parameter_embedding_group(&model->table), activations->embedding_gradient},
+        .head = {head, activations->gradients[head], false},
+        .embeddings = {embeddings, activations->gradients[embeddings], false},
         .loss_scale = loss_scale,
     };
-    struct head_score score = {0};
+    struct objective_score score = {0};
     const float *const hidden = encoder_forward(&pass, activations, model->options.layers);
     objective_backward(&pass, activations, hidden, &objective, &score);
     encoder_backward_final(&pass, activations, &objective.head);
     TRY(sink_take(sink, &objective.head, error));
     for (int64_t layer = model->options.layers - 1; layer >= 0; layer--) {
-        const struct group_gradient gradient = {parameter_layer_group(&model->table, layer),
-                                                activations->layer_gradient};
-        encoder_backward_layer(&pass, activations, layer, &gradient);
-        TRY(sink_take(sink, &gradient, error));
+        TRY(layer_train(model, &pass, layer, sink, error));
     }
     encoder_backward_embedding(&pass, activations, &objective.embeddings);
     TRY(sink_take(sink, &objective.embeddings, error));
-    *result = (struct model_result){.loss_sum = score.loss_sum,
-                                    .target_count = batch->target_count,
-                                    .correct_count = score.correct_count};
+    *result = result_make(&score);
     return STATUS_OK;
 }
 
@@ -197,12 +254,10 @@ enum status model_evaluate(struct model *model, const float *weights, const stru
 {
     TRY(batch_check(model, batch, error));
     const struct pass pass = pass_make(model, weights, batch, false);
-    struct head_score score = {0};
+    struct objective_score score = {0};
     objective_score(&pass, &model->activations,
                     encoder_forward(&pass, &model->activations, model->options.layers), &score);
-    *result = (struct model_result){.loss_sum = score.loss_sum,
-                                    .target_count = batch->target_count,
-                                    .correct_count = score.correct_count};
+    *result = result_make(&score);
     return STATUS_OK;
 }
 
@@ -213,6 +268,18 @@ enum status model_logits(struct model *model, const float *weights, const struct
     const struct pass pass = pass_make(model, weights, batch, false);
     objective_logits(&pass, &model->activations,
                      encoder_forward(&pass, &model->activations, model->options.layers), logits);
+    return STATUS_OK;
+}
+
+enum status model_sequence_logits(struct model *model, const float *weights,
+                                  const struct batch *batch, float *logits, struct error *error)
+{
+    TRY(batch_check(model, batch, error));
+    const struct pass pass = pass_make(model, weights, batch, false);
+    const float *const hidden = encoder_forward(&pass, &model->activations, model->options.layers);
+    if (!objective_sequence_logits(&pass, &model->activations, hidden, logits)) {
+        FAIL(error, STATUS_INPUT, "this family of models does not label sequences");
+    }
     return STATUS_OK;
 }
 

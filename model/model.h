@@ -30,7 +30,8 @@ MUST_CHECK enum status model_work_bytes(const struct kernels *kernels,
                                         const struct batch_limits *limits, bool trains,
                                         int64_t *bytes, struct error *error);
 /* Useful floating-point operations of forward and backward over one batch:
- * 6·N·(matrix parameters of the layers) + 12·L·C·Σ(T_b²) + 6·K·(C·C + C·V). */
+ * 6·N·(matrix parameters of the layers) + 12·L·C·Σ(T_b²) + 6·K·(head matrix + E·V). Small heads (pooler, span
+ * boundaries) and the mapping from E to C are not counted, nor that causal attention skips half. */
 double model_train_flops(const struct model_options *options, const struct batch *batch);
 
 /* Sums over a batch; sums of several batches add up. */
@@ -38,21 +39,30 @@ struct model_result {
     double loss_sum;       /* natural-log cross entropy summed over the K targets, in a fixed order */
     int64_t target_count;  /* K */
     int64_t correct_count; /* targets where the largest logit is the target (ties: lowest id) */
+    double sequence_loss_sum;       /* the same over labelled sequences, unweighted; families with such a head */
+    int64_t sequence_count;
+    int64_t sequence_correct_count;
+    double span_loss_sum; /* the same over targets with a boundary; SpanBERT */
+    int64_t span_count;
+    int64_t span_correct_count;
 };
 
 /* Where finished gradients go. Called once per group, head first, then layers from the top, embeddings last, each as
- * soon as it is complete. `gradient` (group.count elements, padding 0) is borrowed until the call returns. */
+ * soon as it is complete: a group that layers share, after the lowest of them. `gradient` (group.count elements,
+ * padding 0) is borrowed until the call returns. */
 struct gradient_sink {
     enum status (*take)(void *context, int64_t group, const float *gradient, struct error *error);
     void *context;
 };
 
-/* All four calls below refuse (STATUS_INPUT) ids, positions or segments that the model's tables do not have, and
+/* All five calls below refuse (STATUS_INPUT) ids, positions or segments that the model's tables do not have, and
  * sequences longer than its positions. A batch beyond the limits is the caller's mistake.
  *
- * Forward and backward; needs `trains`. loss_scale > 0. The gradient handed over is d(loss_scale · loss_sum)/d(weights); dropout is on. */
-MUST_CHECK enum status model_train(struct model *model, const float *weights, const struct batch *batch,
-                                   float loss_scale, const struct gradient_sink *sink,
+ * Forward and backward; needs `trains`. loss_scale > 0. The gradient handed over is d(loss_scale ·
+ * (loss_sum + batch->sequence_weight · sequence_loss_sum + span_loss_sum))/d(weights); dropout is on. */
+MUST_CHECK enum status model_train(struct model *model, const float *weights,
+                                   const struct batch *batch, float loss_scale,
+                                   const struct gradient_sink *sink,
                                    struct model_result *result, struct error *error);
 /* Forward only, no dropout. */
 MUST_CHECK enum status model_evaluate(struct model *model, const float *weights,
@@ -61,6 +71,10 @@ MUST_CHECK enum status model_evaluate(struct model *model, const float *weights,
 /* Logits of the batch's target rows, no dropout: `logits` (K, V), owned by the caller. */
 MUST_CHECK enum status model_logits(struct model *model, const float *weights,
                                     const struct batch *batch, float *logits, struct error *error);
+/* Logits of the sequence label of every sequence, no dropout: `logits` (B, 2). STATUS_INPUT if the family has none. */
+MUST_CHECK enum status model_sequence_logits(struct model *model, const float *weights,
+                                             const struct batch *batch, float *logits,
+                                             struct error *error);
 /* Hidden states, no dropout: `hidden` (N, C) of `layer` 0 (what enters the first layer) to L (what leaves the last,
  * after the final LayerNorm if there is one), as Hugging Face's hidden_states counts them. */
 MUST_CHECK enum status model_hidden(struct model *model, const float *weights,

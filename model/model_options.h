@@ -7,6 +7,10 @@
 
 enum model_family {
     MODEL_FAMILY_ROBERTA,
+    MODEL_FAMILY_BERT,
+    MODEL_FAMILY_ALBERT,
+    MODEL_FAMILY_SPANBERT,
+    MODEL_FAMILY_GPT,
 };
 
 enum model_activation {
@@ -17,15 +21,23 @@ enum model_activation {
 
 enum model_norm {
     MODEL_NORM_POST, /* the published RoBERTa: LayerNorm after each residual sum */
-    MODEL_NORM_PRE,  /* LayerNorm before attention and feed-forward, one more at the end (Hugging
-                        Face's  roberta-prelayernorm); leaves the unigram plateau sooner */
+    MODEL_NORM_PRE,  /* LayerNorm before attention and feed-forward, one more at the end (GPT, and Hugging
+                        Face's roberta-prelayernorm); leaves the unigram plateau sooner */
+};
+
+/* Which tensors the layers of a group have in common (ALBERT). */
+enum model_share {
+    MODEL_SHARE_NONE,
+    MODEL_SHARE_ALL, /* the published ALBERT */
+    MODEL_SHARE_ATTENTION,
+    MODEL_SHARE_FEED_FORWARD,
 };
 
 struct model_options {
     enum model_family family;
     enum model_activation activation;
     enum model_norm norm;
-    int64_t layers;       /* L */
+    int64_t layers;       /* L applied, each counted however many tensors they share */
     int64_t hidden;       /* C; a multiple of heads */
     int64_t heads;        /* H */
     int64_t feed_forward; /* F */
@@ -38,6 +50,20 @@ struct model_options {
     double attention_dropout; /* of attention probabilities */
     double norm_epsilon;      /* RoBERTa: 1e-5 */
     double init_range;        /* standard deviation of the initial weights: 0.02 */
+
+    int64_t embedding_width; /* E of ALBERT's tables, at most C; 0: C */
+    enum model_share share;  /* ALBERT */
+    int64_t groups;          /* ALBERT: cuts the layers into groups that share nothing; 0: 1 */
+    int64_t inner_layers;    /* ALBERT: layers of a group's repeated block; 0: 1 */
+
+    int64_t span_positions;      /* SpanBERT: longest span, in tokens: 10 */
+    int64_t span_position_width; /* SpanBERT: of a place in a span: 200 */
 };
+
+/* E, whether it is given or not. */
+static inline int64_t model_embedding_width(const struct model_options *options)
+{
+    return options->embedding_width == 0 ? options->hidden : options->embedding_width;
+}
 
 #endif

@@ -3,6 +3,11 @@
 
 #include <stddef.h>
 
+static int64_t norm_width(const struct pass *pass, const struct norm_place *place)
+{
+    return parameter_of(pass->table, place->group, place->gain)->rows;
+}
+
 void norm_join(const struct pass *pass, float *sum, float *normed,
                const struct norm_statistics *statistics, const struct join *join,
                const struct norm_place *place, int64_t n)
@@ -13,7 +18,8 @@ void norm_join(const struct pass *pass, float *sum, float *normed,
         norms ? statistics->rstd : NULL, join->residual, join->branch, join->bias, join->bits,
         join->scale, norms ? pass_weight(pass, place->group, place->gain) : NULL,
         norms ? pass_weight(pass, place->group, place->shift) : NULL,
-        (float)pass->options->norm_epsilon, n, pass->options->hidden);
+        (float)pass->options->norm_epsilon, n,
+        norms ? norm_width(pass, place) : pass->options->hidden);
 }
 
 void norm_forward(const struct pass *pass, float *normed, const struct norm_statistics *statistics,
@@ -31,5 +37,5 @@ void norm_backward(const struct pass *pass, float *d_sum, const struct group_gra
     pass->kernels->norm_backward(
         d_sum, pass_gradient(pass, gradient, place->gain),
         pass_gradient(pass, gradient, place->shift), d_pass, d_normed, sum, statistics->mean,
-        statistics->rstd, pass_weight(pass, place->group, place->gain), n, pass->options->hidden);
+        statistics->rstd, pass_weight(pass, place->group, place->gain), n, norm_width(pass, place));
 }

@@ -1,11 +1,12 @@
-/* LayerNorm as the network uses it: on a residual sum (forward), alone (again, for backward), and its backward. */
+/* LayerNorm as the network uses it (C below is the width of its gain): on a residual sum (forward), alone (again, for
+ * backward), and its backward. */
 #ifndef SHARDLM_MODEL_NORM_H
 #define SHARDLM_MODEL_NORM_H
 
 #include "model/activations.h"
 #include "model/pass.h"
 
-/* A LayerNorm's parameters; gain's and shift's roles in `group`. */
+/* A LayerNorm's parameters; gain's and shift's roles in `group`. Its width is theirs. */
 struct norm_place {
     int64_t group;
     enum parameter_role gain;

@@ -1,88 +1,16 @@
 /* See parameters.h. */
 #include "model/parameters.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "base/memory.h"
 #include "base/random.h"
+#include "model/family.h"
 
 /* Largest accepted sizes: far beyond any use, small enough that no product of two overflows. */
 enum { LAYERS_MAX = 1000, WIDTH_MAX = 1 << 20, ROWS_MAX = 1 << 28, GROUP_NAME_BYTES = 16 };
-
-enum part { PART_EMBEDDINGS, PART_LAYER, PART_HEAD };
-enum axis { AXIS_NONE, AXIS_HIDDEN, AXIS_INNER, AXIS_VOCABULARY, AXIS_POSITIONS, AXIS_SEGMENTS };
-enum when { WHEN_ALWAYS, WHEN_POST, WHEN_PRE };
-enum place { PLACE_ALIGNED, PLACE_JOINED };
-
-/* A row of a family. In names, $ stands for the model's prefix, # for the layer's number. */
-struct family_row {
-    enum part part;
-    enum parameter_role role;
-    enum axis rows;
-    enum axis cols;
-    enum when when;
-    enum place place;
-    const char *name;
-};
-
-#define EMBEDDINGS(role, rows, cols, name)                                                         \
-    {                                                                                              \
-        PART_EMBEDDINGS, PARAMETER_##role, AXIS_##rows, AXIS_##cols, WHEN_ALWAYS, PLACE_ALIGNED,   \
-            name                                                                                   \
-    }
-#define LAYER(role, rows, cols, when, place, name)                                                 \
-    {                                                                                              \
-        PART_LAYER, PARAMETER_##role, AXIS_##rows, AXIS_##cols, WHEN_##when, PLACE_##place,        \
-            "$.encoder.layer.#." name                                                              \
-    }
-#define HEAD(role, rows, cols, when, name)                                                         \
-    {                                                                                              \
-        PART_HEAD, PARAMETER_##role, AXIS_##rows, AXIS_##cols, WHEN_##when, PLACE_ALIGNED, name    \
-    }
-
-/* RobertaForMaskedLM (post) and RobertaPreLayerNormForMaskedLM (pre). lm_head.decoder is tied: not a tensor. */
-static const struct family_row roberta_rows[] = {
-    EMBEDDINGS(WORD, VOCABULARY, HIDDEN, "$.embeddings.word_embeddings.weight"),
-    EMBEDDINGS(POSITION, POSITIONS, HIDDEN, "$.embeddings.position_embeddings.weight"),
-    EMBEDDINGS(SEGMENT, SEGMENTS, HIDDEN, "$.embeddings.token_type_embeddings.weight"),
-    EMBEDDINGS(EMBEDDING_NORM_GAIN, HIDDEN, NONE, "$.embeddings.LayerNorm.weight"),
-    EMBEDDINGS(EMBEDDING_NORM_SHIFT, HIDDEN, NONE, "$.embeddings.LayerNorm.bias"),
-
-    LAYER(ATTENTION_NORM_GAIN, HIDDEN, NONE, PRE, ALIGNED, "attention.LayerNorm.weight"),
-    LAYER(ATTENTION_NORM_SHIFT, HIDDEN, NONE, PRE, ALIGNED, "attention.LayerNorm.bias"),
-    LAYER(QUERY_WEIGHT, HIDDEN, HIDDEN, ALWAYS, ALIGNED, "attention.self.query.weight"),
-    LAYER(KEY_WEIGHT, HIDDEN, HIDDEN, ALWAYS, JOINED, "attention.self.key.weight"),
-    LAYER(VALUE_WEIGHT, HIDDEN, HIDDEN, ALWAYS, JOINED, "attention.self.value.weight"),
-    LAYER(QUERY_BIAS, HIDDEN, NONE, ALWAYS, ALIGNED, "attention.self.query.bias"),
-    LAYER(KEY_BIAS, HIDDEN, NONE, ALWAYS, JOINED, "attention.self.key.bias"),
-    LAYER(VALUE_BIAS, HIDDEN, NONE, ALWAYS, JOINED, "attention.self.value.bias"),
-    LAYER(ATTENTION_WEIGHT, HIDDEN, HIDDEN, ALWAYS, ALIGNED, "attention.output.dense.weight"),
-    LAYER(ATTENTION_BIAS, HIDDEN, NONE, ALWAYS, ALIGNED, "attention.output.dense.bias"),
-    LAYER(ATTENTION_NORM_GAIN, HIDDEN, NONE, POST, ALIGNED, "attention.output.LayerNorm.weight"),
-    LAYER(ATTENTION_NORM_SHIFT, HIDDEN, NONE, POST, ALIGNED, "attention.output.LayerNorm.bias"),
-    LAYER(FEED_FORWARD_NORM_GAIN, HIDDEN, NONE, PRE, ALIGNED, "intermediate.LayerNorm.weight"),
-    LAYER(FEED_FORWARD_NORM_SHIFT, HIDDEN, NONE, PRE, ALIGNED, "intermediate.LayerNorm.bias"),
-    LAYER(INNER_WEIGHT, INNER, HIDDEN, ALWAYS, ALIGNED, "intermediate.dense.weight"),
-    LAYER(INNER_BIAS, INNER, NONE, ALWAYS, ALIGNED, "intermediate.dense.bias"),
-    LAYER(OUTER_WEIGHT, HIDDEN, INNER, ALWAYS, ALIGNED, "output.dense.weight"),
-    LAYER(OUTER_BIAS, HIDDEN, NONE, ALWAYS, ALIGNED, "output.dense.bias"),
-    LAYER(FEED_FORWARD_NORM_GAIN, HIDDEN, NONE, POST, ALIGNED, "output.LayerNorm.weight"),
-    LAYER(FEED_FORWARD_NORM_SHIFT, HIDDEN, NONE, POST, ALIGNED, "output.LayerNorm.bias"),
-
-    HEAD(FINAL_NORM_GAIN, HIDDEN, NONE, PRE, "$.LayerNorm.weight"),
-    HEAD(FINAL_NORM_SHIFT, HIDDEN, NONE, PRE, "$.LayerNorm.bias"),
-    HEAD(HEAD_WEIGHT, HIDDEN, HIDDEN, ALWAYS, "lm_head.dense.weight"),
-    HEAD(HEAD_BIAS, HIDDEN, NONE, ALWAYS, "lm_head.dense.bias"),
-    HEAD(HEAD_NORM_GAIN, HIDDEN, NONE, ALWAYS, "lm_head.layer_norm.weight"),
-    HEAD(HEAD_NORM_SHIFT, HIDDEN, NONE, ALWAYS, "lm_head.layer_norm.bias"),
-    HEAD(DECODER_BIAS, VOCABULARY, NONE, ALWAYS, "lm_head.bias"),
-};
-
-static const char *family_prefix(const struct model_options *options)
-{
-    return options->norm == MODEL_NORM_PRE ? "roberta_prelayernorm" : "roberta";
-}
 
 static enum status size_check(const char *what, int64_t value, int64_t least, int64_t most,
                               struct error *error)
@@ -94,7 +22,7 @@ static enum status size_check(const char *what, int64_t value, int64_t least, in
     return STATUS_OK;
 }
 
-static enum status share_check(const char *what, double value, struct error *error)
+static enum status rate_check(const char *what, double value, struct error *error)
 {
     if (!(value >= 0.0 && value < 1.0)) {
         FAIL(error, STATUS_INPUT, "model %s %g is outside [0, 1)", what, value);
@@ -102,10 +30,53 @@ static enum status share_check(const char *what, double value, struct error *err
     return STATUS_OK;
 }
 
+static int64_t inner_layers_of(const struct model_options *options)
+{
+    return options->inner_layers == 0 ? 1 : options->inner_layers;
+}
+
+static int64_t groups_of(const struct model_options *options)
+{
+    return options->groups == 0 ? 1 : options->groups;
+}
+
+static enum status share_check(const struct model_options *options, const struct family *family,
+                               struct error *error)
+{
+    TRY(size_check("embedding_width", options->embedding_width, 0, options->hidden, error));
+    TRY(size_check("groups", options->groups, 0, options->layers, error));
+    TRY(size_check("inner_layers", options->inner_layers, 0, options->layers, error));
+    if (!family->shares &&
+        (model_embedding_width(options) != options->hidden || options->share != MODEL_SHARE_NONE ||
+         groups_of(options) != 1 || inner_layers_of(options) != 1)) {
+        FAIL(error, STATUS_INPUT,
+             "model family %s has no embedding_width, share, groups or inner_layers",
+             family->prefix);
+    }
+    if (options->layers % (groups_of(options) * inner_layers_of(options)) != 0) {
+        FAIL(error, STATUS_INPUT,
+             "model layers %lld are not a multiple of groups %lld times inner_layers %lld",
+             (long long)options->layers, (long long)groups_of(options),
+             (long long)inner_layers_of(options));
+    }
+    return STATUS_OK;
+}
+
+static enum status span_check(const struct model_options *options, struct error *error)
+{
+    if (options->family != MODEL_FAMILY_SPANBERT) {
+        return STATUS_OK;
+    }
+    TRY(size_check("span_positions", options->span_positions, 1, WIDTH_MAX, error));
+    return size_check("span_position_width", options->span_position_width, 1, WIDTH_MAX, error);
+}
+
 static enum status options_check(const struct model_options *options, struct error *error)
 {
-    if (options->family != MODEL_FAMILY_ROBERTA) {
-        FAIL(error, STATUS_INPUT, "model family %d is unknown", (int)options->family);
+    const struct family *const family = family_find(options);
+    if (family == NULL) {
+        FAIL(error, STATUS_INPUT, "model family %d with %s-norm is unknown", (int)options->family,
+             options->norm == MODEL_NORM_PRE ? "pre" : "post");
     }
     TRY(size_check("layers", options->layers, 1, LAYERS_MAX, error));
     TRY(size_check("hidden", options->hidden, 1, WIDTH_MAX, error));
@@ -116,8 +87,8 @@ static enum status options_check(const struct model_options *options, struct err
     TRY(size_check("vocabulary", options->vocabulary, 1, ROWS_MAX, error));
     TRY(size_check("type_vocabulary", options->type_vocabulary, 1, ROWS_MAX, error));
     TRY(size_check("pad_id", options->pad_id, -1, options->vocabulary - 1, error));
-    TRY(share_check("dropout", options->dropout, error));
-    TRY(share_check("attention_dropout", options->attention_dropout, error));
+    TRY(rate_check("dropout", options->dropout, error));
+    TRY(rate_check("attention_dropout", options->attention_dropout, error));
     if (options->hidden % options->heads != 0) {
         FAIL(error, STATUS_INPUT, "model hidden %lld is not a multiple of heads %lld",
              (long long)options->hidden, (long long)options->heads);
@@ -128,38 +99,62 @@ static enum status options_check(const struct model_options *options, struct err
     if (!(options->init_range >= 0.0 && options->init_range < 100.0)) {
         FAIL(error, STATUS_INPUT, "model init_range %g is outside [0, 100)", options->init_range);
     }
-    return STATUS_OK;
+    TRY(span_check(options, error));
+    return share_check(options, family, error);
 }
 
-static int64_t axis_size(enum axis axis, const struct model_options *options)
+static int64_t axis_size(enum family_axis axis, const struct model_options *options)
 {
     switch (axis) {
-    case AXIS_HIDDEN:
+    case FAMILY_AXIS_HIDDEN:
         return options->hidden;
-    case AXIS_INNER:
+    case FAMILY_AXIS_TRIPLE:
+        return 3 * options->hidden;
+    case FAMILY_AXIS_INNER:
         return options->feed_forward;
-    case AXIS_VOCABULARY:
+    case FAMILY_AXIS_EMBEDDING:
+        return model_embedding_width(options);
+    case FAMILY_AXIS_VOCABULARY:
         return options->vocabulary;
-    case AXIS_POSITIONS:
+    case FAMILY_AXIS_POSITIONS:
         return options->positions + options->position_offset;
-    case AXIS_SEGMENTS:
+    case FAMILY_AXIS_SEGMENTS:
         return options->type_vocabulary;
-    case AXIS_NONE:
+    case FAMILY_AXIS_PAIR_LABELS:
+        return 2;
+    case FAMILY_AXIS_SPAN_POSITIONS:
+        return options->span_positions;
+    case FAMILY_AXIS_SPAN_POSITION_WIDTH:
+        return options->span_position_width;
+    case FAMILY_AXIS_SPAN_INPUT:
+        return 2 * options->hidden + options->span_position_width;
+    case FAMILY_AXIS_NONE:
     default:
         return 0;
     }
 }
 
-/* Writes `pattern` with $ and # replaced. */
-static void name_fill(char name[PARAMETER_NAME_BYTES], const char *pattern, const char *prefix,
-                      int64_t layer)
+/* What $, # and @ of a name stand for. */
+struct name_parts {
+    const char *prefix;
+    int64_t layer;
+    int64_t inner;
+};
+
+static void name_fill(char name[PARAMETER_NAME_BYTES], const char *pattern,
+                      const struct name_parts *parts)
 {
-    char number[24];
-    (void)snprintf(number, sizeof number, "%lld", (long long)layer);
+    char layer[24];
+    char inner[24];
+    (void)snprintf(layer, sizeof layer, "%lld", (long long)parts->layer);
+    (void)snprintf(inner, sizeof inner, "%lld", (long long)parts->inner);
     size_t length = 0;
     for (const char *c = pattern; *c != '\0'; c++) {
         const char one[2] = {*c, '\0'};
-        const char *const piece = *c == '$' ? prefix : *c == '#' ? number : one;
+        const char *const piece = *c == '$'   ? parts->prefix
+                                  : *c == '#' ? layer
+                                  : *c == '@' ? inner
+                                              : one;
         const size_t bytes = strlen(piece);
         INVARIANT(length + bytes < PARAMETER_NAME_BYTES);
         memcpy(name + length, piece, bytes);
@@ -168,23 +163,30 @@ static void name_fill(char name[PARAMETER_NAME_BYTES], const char *pattern, cons
     name[length] = '\0';
 }
 
-static bool row_applies(const struct family_row *row, enum part part,
-                        const struct model_options *options)
+static bool row_applies(const struct family_row *row, const struct model_options *options)
 {
-    const enum when norm = options->norm == MODEL_NORM_PRE ? WHEN_PRE : WHEN_POST;
-    return row->part == part && (row->when == WHEN_ALWAYS || row->when == norm);
+    const enum family_when norm =
+        options->norm == MODEL_NORM_PRE ? FAMILY_WHEN_PRE : FAMILY_WHEN_POST;
+    return row->when == FAMILY_WHEN_ALWAYS || row->when == norm;
 }
 
 static enum parameter_init row_init(const struct family_row *row)
 {
-    if (row->cols != AXIS_NONE) {
+    if (row->cols != FAMILY_AXIS_NONE) {
         return PARAMETER_INIT_NORMAL;
     }
-    const bool gain =
-        row->role == PARAMETER_EMBEDDING_NORM_GAIN || row->role == PARAMETER_ATTENTION_NORM_GAIN ||
-        row->role == PARAMETER_FEED_FORWARD_NORM_GAIN || row->role == PARAMETER_FINAL_NORM_GAIN ||
-        row->role == PARAMETER_HEAD_NORM_GAIN;
-    return gain ? PARAMETER_INIT_ONE : PARAMETER_INIT_ZERO;
+    switch ((int)row->role) {
+    case PARAMETER_EMBEDDING_NORM_GAIN:
+    case PARAMETER_ATTENTION_NORM_GAIN:
+    case PARAMETER_FEED_FORWARD_NORM_GAIN:
+    case PARAMETER_FINAL_NORM_GAIN:
+    case PARAMETER_HEAD_NORM_GAIN:
+    case PARAMETER_SPAN_INNER_NORM_GAIN:
+    case PARAMETER_SPAN_OUTER_NORM_GAIN:
+        return PARAMETER_INIT_ONE;
+    default:
+        return PARAMETER_INIT_ZERO;
+    }
 }
 
 static int64_t rounded_up(int64_t value, int64_t unit)
@@ -192,37 +194,126 @@ static int64_t rounded_up(int64_t value, int64_t unit)
     return (value + unit - 1) / unit * unit;
 }
 
-/* Appends a group with the rows of `part`. */
-static void table_add_group(struct parameter_table *table, const struct model_options *options,
-                            enum part part, int64_t layer, const char *group_name)
+/* Appends a row to the last group, which is still open; returns where the row ends. */
+static int64_t table_add_row(struct parameter_table *table, const struct model_options *options,
+                             const struct family_row *row, const struct name_parts *parts,
+                             int64_t offset)
 {
-    struct parameter_group *const group = &table->groups[table->group_count];
-    *group = (struct parameter_group){
-        .name = group_name, .offset = table->element_count, .first_row = table->row_count};
-    int64_t offset = group->offset;
-    for (int64_t i = 0; i < ARRAY_LENGTH(roberta_rows); i++) {
-        const struct family_row *const row = &roberta_rows[i];
-        if (!row_applies(row, part, options)) {
-            continue;
+    struct parameter *const parameter = &table->rows[table->row_count++];
+    name_fill(parameter->name, row->name, parts);
+    parameter->rows = axis_size(row->rows, options);
+    parameter->cols = axis_size(row->cols, options);
+    parameter->count = parameter->rows * (row->cols == FAMILY_AXIS_NONE ? 1 : parameter->cols);
+    parameter->offset =
+        row->form == FAMILY_FORM_JOINED ? offset : rounded_up(offset, PARAMETER_ALIGNMENT);
+    parameter->group = table->group_count;
+    parameter->role = row->role;
+    parameter->input_major =
+        row->form == FAMILY_FORM_INPUT_MAJOR || row->form == FAMILY_FORM_INPUT_MAJOR_RESIDUAL;
+    parameter->decays = row->cols != FAMILY_AXIS_NONE;
+    parameter->init = row_init(row);
+    parameter->init_scale = row->form == FAMILY_FORM_INPUT_MAJOR_RESIDUAL
+                                ? 1.0 / sqrt(2.0 * (double)options->layers)
+                                : 1.0;
+    table->parameter_count += parameter->count;
+    return parameter->offset + parameter->count;
+}
+
+/* Appends `group`, with the rows of one or two lists. */
+static void table_add_group(struct parameter_table *table, const struct model_options *options,
+                            struct parameter_group group, const struct name_parts *parts,
+                            const struct family_rows *const lists[2])
+{
+    group.offset = table->element_count;
+    group.first_row = table->row_count;
+    int64_t offset = group.offset;
+    for (int list = 0; list < 2 && lists[list] != NULL; list++) {
+        for (int64_t i = 0; i < lists[list]->count; i++) {
+            if (row_applies(&lists[list]->rows[i], options)) {
+                offset = table_add_row(table, options, &lists[list]->rows[i], parts, offset);
+            }
         }
-        struct parameter *const parameter = &table->rows[table->row_count++];
-        name_fill(parameter->name, row->name, family_prefix(options), layer);
-        parameter->rows = axis_size(row->rows, options);
-        parameter->cols = axis_size(row->cols, options);
-        parameter->count = parameter->rows * (row->cols == AXIS_NONE ? 1 : parameter->cols);
-        parameter->offset =
-            row->place == PLACE_JOINED ? offset : rounded_up(offset, PARAMETER_ALIGNMENT);
-        parameter->group = table->group_count;
-        parameter->role = row->role;
-        parameter->decays = row->cols != AXIS_NONE;
-        parameter->init = row_init(row);
-        offset = parameter->offset + parameter->count;
-        table->parameter_count += parameter->count;
     }
-    group->row_count = table->row_count - group->first_row;
-    group->count = rounded_up(offset - group->offset, PARAMETER_BLOCK);
-    table->element_count = group->offset + group->count;
-    table->group_count++;
+    group.row_count = table->row_count - group.first_row;
+    group.count = rounded_up(offset - group.offset, PARAMETER_BLOCK);
+    table->element_count = group.offset + group.count;
+    table->groups[table->group_count++] = group;
+}
+
+static bool half_is_shared(const struct model_options *options, enum parameter_half half)
+{
+    return options->share == MODEL_SHARE_ALL ||
+           options->share == (half == PARAMETER_HALF_ATTENTION ? MODEL_SHARE_ATTENTION
+                                                               : MODEL_SHARE_FEED_FORWARD);
+}
+
+/* The layer whose tensors `layer` uses in one half, itself if they are its own: the lowest of its
+ * group that stands at the same place of the repeated block. */
+static int64_t layer_owner(const struct model_options *options, int64_t layer,
+                           enum parameter_half half)
+{
+    const int64_t group_layers = options->layers / groups_of(options);
+    return half_is_shared(options, half)
+               ? layer / group_layers * group_layers + layer % inner_layers_of(options)
+               : layer;
+}
+
+/* As Hugging Face counts: where nothing is shared, each block is a group of its own. */
+static struct name_parts layer_name(const struct model_options *options,
+                                    const struct family *family, int64_t layer,
+                                    enum parameter_half half)
+{
+    const int64_t inner = inner_layers_of(options);
+    const int64_t unit =
+        half_is_shared(options, half) ? options->layers / groups_of(options) : inner;
+    return (struct name_parts){family->prefix, layer / unit, layer % inner};
+}
+
+/* The group of a half of `layer`, or of both. */
+static void table_add_layer_group(struct parameter_table *table,
+                                  const struct model_options *options, const struct family *family,
+                                  int64_t layer, enum parameter_half half, bool whole)
+{
+    const bool attention = half == PARAMETER_HALF_ATTENTION;
+    char *const name = table->names + table->group_count * GROUP_NAME_BYTES;
+    (void)snprintf(name, GROUP_NAME_BYTES, "%s-%03d",
+                   whole       ? "layer"
+                   : attention ? "attention"
+                               : "ffn",
+                   (int)(layer % LAYERS_MAX));
+    const struct parameter_group group = {
+        .name = name,
+        .kind = whole       ? PARAMETER_KIND_LAYER
+                : attention ? PARAMETER_KIND_ATTENTION
+                            : PARAMETER_KIND_FEED_FORWARD,
+        .lowest_layer = layer,
+        .place = half_is_shared(options, half) ? layer % inner_layers_of(options) : 0};
+    const struct name_parts parts = layer_name(options, family, layer, half);
+    const struct family_rows *const lists[2] = {attention ? &family->attention
+                                                          : &family->feed_forward,
+                                                whole ? &family->feed_forward : NULL};
+    table_add_group(table, options, group, &parts, lists);
+}
+
+/* The groups of `layer`, unless a lower layer has brought them. */
+static void table_add_layer(struct parameter_table *table, const struct model_options *options,
+                            const struct family *family, int64_t layer)
+{
+    const bool whole = options->share == MODEL_SHARE_NONE || options->share == MODEL_SHARE_ALL;
+    for (int i = 0; i < PARAMETER_HALVES; i++) {
+        const enum parameter_half half = (enum parameter_half)i;
+        const int64_t owner = layer_owner(options, layer, half);
+        int64_t group = table->group_count;
+        if (owner != layer) {
+            group = table->layer_groups[half][owner];
+        } else if (whole && half == PARAMETER_HALF_FEED_FORWARD) {
+            group = table->layer_groups[PARAMETER_HALF_ATTENTION][layer];
+        } else {
+            table_add_layer_group(table, options, family, layer, half, whole);
+        }
+        table->layer_groups[half][layer] = group;
+        table->groups[group].highest_layer = layer;
+    }
 }
 
 enum status parameter_table_init(struct parameter_table *table, const struct model_options *options,
@@ -230,23 +321,39 @@ enum status parameter_table_init(struct parameter_table *table, const struct mod
 {
     *table = (struct parameter_table){0};
     TRY(options_check(options, error));
-    const int64_t groups = options->layers + 2;
-    table->rows = memory_take((size_t)(groups * ARRAY_LENGTH(roberta_rows)), sizeof *table->rows,
-                              "parameter table");
-    table->groups = memory_take((size_t)groups, sizeof *table->groups, "parameter table");
-    table->names = memory_take((size_t)groups, GROUP_NAME_BYTES, "parameter table");
-    table_add_group(table, options, PART_EMBEDDINGS, 0, "embeddings");
-    for (int64_t layer = 0; layer < options->layers; layer++) {
-        char *const name = table->names + layer * GROUP_NAME_BYTES;
-        (void)snprintf(name, GROUP_NAME_BYTES, "layer-%03d", (int)(layer % LAYERS_MAX));
-        table_add_group(table, options, PART_LAYER, layer, name);
+    const struct family *const family = family_find(options);
+    const size_t layers = (size_t)options->layers;
+    const size_t groups = PARAMETER_HALVES * layers + 2;
+    const size_t rows = (size_t)(family->embeddings.count + family->head.count) +
+                        layers * (size_t)(family->attention.count + family->feed_forward.count);
+    table->rows = memory_take(rows, sizeof *table->rows, "parameter table");
+    table->groups = memory_take(groups, sizeof *table->groups, "parameter table");
+    table->names = memory_take(groups, GROUP_NAME_BYTES, "parameter table");
+    for (int half = 0; half < PARAMETER_HALVES; half++) {
+        table->layer_groups[half] = memory_take(layers, sizeof(int64_t), "parameter table");
     }
-    table_add_group(table, options, PART_HEAD, 0, "head");
+    const struct name_parts parts = {.prefix = family->prefix};
+    const struct parameter_group embeddings = {.name = "embeddings",
+                                               .kind = PARAMETER_KIND_EMBEDDINGS,
+                                               .lowest_layer = -1,
+                                               .highest_layer = -1};
+    const struct parameter_group head = {
+        .name = "head", .kind = PARAMETER_KIND_HEAD, .lowest_layer = -1, .highest_layer = -1};
+    table_add_group(table, options, embeddings, &parts,
+                    (const struct family_rows *const[2]){&family->embeddings});
+    for (int64_t layer = 0; layer < options->layers; layer++) {
+        table_add_layer(table, options, family, layer);
+    }
+    table_add_group(table, options, head, &parts,
+                    (const struct family_rows *const[2]){&family->head});
     return STATUS_OK;
 }
 
 void parameter_table_deinit(struct parameter_table *table)
 {
+    for (int half = 0; half < PARAMETER_HALVES; half++) {
+        memory_release(table->layer_groups[half]);
+    }
     memory_release(table->names);
     memory_release(table->groups);
     memory_release(table->rows);
@@ -263,17 +370,25 @@ const struct parameter *parameter_find(const struct parameter_table *table, cons
     return NULL;
 }
 
-const struct parameter *parameter_of(const struct parameter_table *table, int64_t group,
-                                     enum parameter_role role)
+const struct parameter *parameter_maybe(const struct parameter_table *table, int64_t group,
+                                        enum parameter_role role)
 {
     const int64_t first = table->groups[group].first_row;
     const int64_t end = first + table->groups[group].row_count;
-    int64_t i = first;
-    while (i < end && table->rows[i].role != role) {
-        i++;
+    for (int64_t i = first; i < end; i++) {
+        if (table->rows[i].role == role) {
+            return &table->rows[i];
+        }
     }
-    INVARIANT(i < end);
-    return &table->rows[i];
+    return NULL;
+}
+
+const struct parameter *parameter_of(const struct parameter_table *table, int64_t group,
+                                     enum parameter_role role)
+{
+    const struct parameter *const parameter = parameter_maybe(table, group, role);
+    INVARIANT(parameter != NULL);
+    return parameter;
 }
 
 int64_t parameter_embedding_group(const struct parameter_table *table)
@@ -282,10 +397,12 @@ int64_t parameter_embedding_group(const struct parameter_table *table)
     return 0;
 }
 
-int64_t parameter_layer_group(const struct parameter_table *table, int64_t layer)
+int64_t parameter_layer_group(const struct parameter_table *table, int64_t layer,
+                              enum parameter_half half)
 {
-    INVARIANT(layer >= 0 && layer < table->group_count - 2);
-    return layer + 1;
+    const int64_t group = table->layer_groups[half][layer];
+    INVARIANT(group > 0 && group < table->group_count - 1);
+    return group;
 }
 
 int64_t parameter_head_group(const struct parameter_table *table)
@@ -347,11 +464,11 @@ void parameter_fill(const struct parameter_table *table, double init_range, uint
         const int64_t row_end = row->offset + row->count;
         const int64_t to = row_end < first + count ? row_end : first + count;
         const struct random_key key = random_key_make(seed, RANDOM_PURPOSE_INITIALISE, (uint64_t)r);
+        const double deviation = init_range * row->init_scale;
         for (int64_t i = from; i < to && row->init != PARAMETER_INIT_ZERO; i++) {
-            out[i - first] =
-                row->init == PARAMETER_INIT_ONE
-                    ? 1.0F
-                    : (float)(init_range * normal_at(key, (uint64_t)(i - row->offset)));
+            out[i - first] = row->init == PARAMETER_INIT_ONE
+                                 ? 1.0F
+                                 : (float)(deviation * normal_at(key, (uint64_t)(i - row->offset)));
         }
     }
 }

@@ -3,9 +3,22 @@
 
 #include <string.h>
 
+#include "base/error.h"
+#include "model/family.h"
+
 const float *pass_weight(const struct pass *pass, int64_t group, enum parameter_role role)
 {
     return pass->weights + parameter_of(pass->table, group, role)->offset;
+}
+
+bool pass_has(const struct pass *pass, int64_t group, enum parameter_role role)
+{
+    return parameter_maybe(pass->table, group, role) != NULL;
+}
+
+const float *pass_weight_maybe(const struct pass *pass, int64_t group, enum parameter_role role)
+{
+    return pass_has(pass, group, role) ? pass_weight(pass, group, role) : NULL;
 }
 
 float *pass_gradient(const struct pass *pass, const struct group_gradient *gradient,
@@ -15,34 +28,33 @@ float *pass_gradient(const struct pass *pass, const struct group_gradient *gradi
     return gradient->values + (offset - pass->table->groups[gradient->group].offset);
 }
 
-/* True for what linear_backward (or the tied decoder) writes as a whole. */
-static bool role_is_written(enum parameter_role role)
+/* True for what linear_backward (or the tied decoder) writes as a whole: every matrix but the
+ * tables that only rows are looked up in. */
+static bool row_is_written(const struct parameter *row)
 {
-    switch ((int)role) {
-    case PARAMETER_WORD:
-    case PARAMETER_QUERY_WEIGHT:
-    case PARAMETER_KEY_WEIGHT:
-    case PARAMETER_VALUE_WEIGHT:
-    case PARAMETER_ATTENTION_WEIGHT:
-    case PARAMETER_INNER_WEIGHT:
-    case PARAMETER_OUTER_WEIGHT:
-    case PARAMETER_HEAD_WEIGHT:
-        return true;
-    default:
-        return false;
-    }
+    return row->cols != 0 && row->role != PARAMETER_POSITION && row->role != PARAMETER_SEGMENT &&
+           row->role != PARAMETER_SPAN_POSITION;
 }
 
 void pass_gradient_begin(const struct pass *pass, const struct group_gradient *gradient)
 {
     const struct parameter_group *const group = &pass->table->groups[gradient->group];
+    if (gradient->adds) {
+        return;
+    }
     for (int64_t i = group->first_row; i < group->first_row + group->row_count; i++) {
         const struct parameter *const row = &pass->table->rows[i];
-        if (!role_is_written(row->role)) {
+        if (!row_is_written(row)) {
             memset(gradient->values + (row->offset - group->offset), 0,
                    (size_t)row->count * sizeof *gradient->values);
         }
     }
+}
+
+void pass_gradient_clear(const struct pass *pass, const struct group_gradient *gradient)
+{
+    memset(gradient->values, 0,
+           (size_t)pass->table->groups[gradient->group].count * sizeof *gradient->values);
 }
 
 struct kernels_dropout pass_dropout(const struct pass *pass, double rate, int64_t layer,
@@ -65,24 +77,33 @@ const uint32_t *pass_dropout_bits(const struct pass *pass, const struct kernels_
 void pass_linear(const struct pass *pass, float *y, const float *x, int64_t group,
                  enum parameter_role role, int64_t n, int64_t out, int64_t in)
 {
-    pass->kernels->matmul(false, true, n, out, in, 1.0F, x, in, pass_weight(pass, group, role), in,
-                          0.0F, y, out);
+    const struct parameter *const row = parameter_of(pass->table, group, role);
+    pass->kernels->matmul(false, !row->input_major, n, out, in, 1.0F, x, in,
+                          pass->weights + row->offset, row->input_major ? out : in, 0.0F, y, out);
 }
 
 void pass_linear_weight_gradient(const struct pass *pass, const struct group_gradient *gradient,
                                  enum parameter_role role, const float *d_y, const float *x,
                                  int64_t n, int64_t out, int64_t in)
 {
-    pass->kernels->matmul(true, false, out, in, n, 1.0F, d_y, out, x, in, 0.0F,
-                          pass_gradient(pass, gradient, role), in);
+    const struct parameter *const row = parameter_of(pass->table, gradient->group, role);
+    float *const d_weight = pass_gradient(pass, gradient, role);
+    const float beta = gradient->adds ? 1.0F : 0.0F;
+    if (row->input_major) {
+        pass->kernels->matmul(true, false, in, out, n, 1.0F, x, in, d_y, out, beta, d_weight, out);
+    } else {
+        pass->kernels->matmul(true, false, out, in, n, 1.0F, d_y, out, x, in, beta, d_weight, in);
+    }
 }
 
 void pass_linear_backward(const struct pass *pass, float *d_x, bool add, const float *d_y,
                           int64_t group, enum parameter_role role, int64_t n, int64_t out,
                           int64_t in)
 {
-    pass->kernels->matmul(false, false, n, in, out, 1.0F, d_y, out, pass_weight(pass, group, role),
-                          in, add ? 1.0F : 0.0F, d_x, in);
+    const struct parameter *const row = parameter_of(pass->table, group, role);
+    pass->kernels->matmul(false, row->input_major, n, in, out, 1.0F, d_y, out,
+                          pass->weights + row->offset, row->input_major ? out : in,
+                          add ? 1.0F : 0.0F, d_x, in);
 }
 
 enum kernels_activation pass_activation(const struct pass *pass)
@@ -96,4 +117,11 @@ enum kernels_activation pass_activation(const struct pass *pass)
     default:
         return KERNELS_ACTIVATION_GELU;
     }
+}
+
+enum kernels_activation pass_head_activation(const struct pass *pass)
+{
+    const struct family *const family = family_find(pass->options);
+    INVARIANT(family != NULL);
+    return family->head_is_gelu ? KERNELS_ACTIVATION_GELU : pass_activation(pass);
 }

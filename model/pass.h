@@ -24,6 +24,7 @@ struct pass {
 struct group_gradient {
     int64_t group;
     float *values; /* (group.count) */
+    bool adds;     /* a higher layer with the same tensors has begun it: products are added too */
 };
 
 /* Places where something is dropped; part of a run's bits: never renumber, only append, below PASS_PLACES. */
@@ -36,12 +37,18 @@ enum pass_place {
 };
 
 const float *pass_weight(const struct pass *pass, int64_t group, enum parameter_role role);
+/* Whether the family has it; and its values, or NULL. */
+bool pass_has(const struct pass *pass, int64_t group, enum parameter_role role);
+const float *pass_weight_maybe(const struct pass *pass, int64_t group, enum parameter_role role);
 float *pass_gradient(const struct pass *pass, const struct group_gradient *gradient,
                      enum parameter_role role);
 
-/* Zeroes what is added to: vectors and tables. Matrices of `group` are overwritten by linear_backward, and the padding
- * was zero from the start. */
+/* Zeroes what is added to: vectors and tables; nothing if the gradient was begun before. Matrices of `group` are
+ * overwritten by linear_backward, and the padding was zero from the start. */
 void pass_gradient_begin(const struct pass *pass, const struct group_gradient *gradient);
+
+/* Zeroes all of it. */
+void pass_gradient_clear(const struct pass *pass, const struct group_gradient *gradient);
 
 /* Dropout of rate `rate` at (layer, place); nothing is dropped unless the pass trains. */
 struct kernels_dropout pass_dropout(const struct pass *pass, double rate, int64_t layer,
@@ -53,7 +60,7 @@ const uint32_t *pass_dropout_bits(const struct pass *pass, const struct kernels_
 /* y = x·Wᵀ, without the bias: what follows adds it. W (out, in) at `role`. */
 void pass_linear(const struct pass *pass, float *y /* (n, out) */, const float *x /* (n, in) */,
                  int64_t group, enum parameter_role role, int64_t n, int64_t out, int64_t in);
-/* Its backward: dW = dyᵀ·x is written; dx = dy·W + (add ? dx : 0). */
+/* Its backward: dW = dyᵀ·x is written, or added; dx = dy·W + (add ? dx : 0). */
 void pass_linear_weight_gradient(const struct pass *pass, const struct group_gradient *gradient,
                                  enum parameter_role role, const float *d_y /* (n, out) */,
                                  const float *x /* (n, in) */, int64_t n, int64_t out, int64_t in);
@@ -61,6 +68,7 @@ void pass_linear_backward(const struct pass *pass, float *d_x /* (n, in) */, boo
                           const float *d_y /* (n, out) */, int64_t group, enum parameter_role role,
                           int64_t n, int64_t out, int64_t in);
 
-enum kernels_activation pass_activation(const struct pass *pass);
+enum kernels_activation pass_activation(const struct pass *pass);      /* of the layers */
+enum kernels_activation pass_head_activation(const struct pass *pass); /* of the MLM head */
 
 #endif

@@ -10,17 +10,13 @@
 enum { JSON_BYTES_MAX = 1 << 24, IGNORED_LABEL = -100 };
 
 /* Classes that the model folder computes, and those that later families will. */
-static const char *const built[] = {"RobertaForMaskedLM", "RobertaPreLayerNormForMaskedLM"};
-static const char *const planned[] = {"RobertaForSequenceClassification",
-                                      "BertForPreTraining",
-                                      "BertForMaskedLM",
-                                      "BertForMaskedLM + sbo head",
-                                      "BertForSequenceClassification",
-                                      "BertForQuestionAnswering",
-                                      "BertForTokenClassification",
-                                      "AlbertForPreTraining",
-                                      "GPT2LMHeadModel",
-                                      "XLNetLMHeadModel"};
+static const char *const built[] = {"RobertaForMaskedLM",   "RobertaPreLayerNormForMaskedLM",
+                                    "BertForPreTraining",   "BertForMaskedLM + sbo head",
+                                    "AlbertForPreTraining", "GPT2LMHeadModel"};
+static const char *const planned[] = {
+    "RobertaForSequenceClassification", "BertForMaskedLM",
+    "BertForSequenceClassification",    "BertForQuestionAnswering",
+    "BertForTokenClassification",       "XLNetLMHeadModel"};
 
 static bool name_is_in(const char *name, const char *const *names, int64_t count)
 {
@@ -62,6 +58,14 @@ void golden_class(const char *folder, char name[GOLDEN_CLASS_BYTES])
     json_decref(root);
 }
 
+bool golden_trains(const char *folder)
+{
+    json_t *const root = folder_json(folder, "case.json");
+    const bool trains = json_object_get(root, "training") != NULL;
+    json_decref(root);
+    return trains;
+}
+
 static int64_t config_integer(const json_t *config, const char *key)
 {
     struct error error = {0};
@@ -78,11 +82,57 @@ static double config_real(const json_t *config, const char *key)
     return value;
 }
 
-static enum model_activation config_activation(const json_t *config)
+/* What Hugging Face calls things in the config.json of a type of model; NULL: it has no such thing. */
+struct config_words {
+    const char *model_type;
+    enum model_family family;
+    enum model_norm norm;
+    const char *layers;
+    const char *hidden;
+    const char *heads;
+    const char *feed_forward;
+    const char *positions;
+    const char *activation;
+    const char *dropout;
+    const char *attention_dropout;
+    const char *epsilon;
+};
+
+static const struct config_words words[] = {
+    {"roberta", MODEL_FAMILY_ROBERTA, MODEL_NORM_POST, "num_hidden_layers", "hidden_size",
+     "num_attention_heads", "intermediate_size", "max_position_embeddings", "hidden_act",
+     "hidden_dropout_prob", "attention_probs_dropout_prob", "layer_norm_eps"},
+    {"roberta-prelayernorm", MODEL_FAMILY_ROBERTA, MODEL_NORM_PRE, "num_hidden_layers",
+     "hidden_size", "num_attention_heads", "intermediate_size", "max_position_embeddings",
+     "hidden_act", "hidden_dropout_prob", "attention_probs_dropout_prob", "layer_norm_eps"},
+    {"bert", MODEL_FAMILY_BERT, MODEL_NORM_POST, "num_hidden_layers", "hidden_size",
+     "num_attention_heads", "intermediate_size", "max_position_embeddings", "hidden_act",
+     "hidden_dropout_prob", "attention_probs_dropout_prob", "layer_norm_eps"},
+    {"albert", MODEL_FAMILY_ALBERT, MODEL_NORM_POST, "num_hidden_layers", "hidden_size",
+     "num_attention_heads", "intermediate_size", "max_position_embeddings", "hidden_act",
+     "hidden_dropout_prob", "attention_probs_dropout_prob", "layer_norm_eps"},
+    {"gpt2", MODEL_FAMILY_GPT, MODEL_NORM_PRE, "n_layer", "n_embd", "n_head", "n_inner",
+     "n_positions", "activation_function", "resid_pdrop", "attn_pdrop", "layer_norm_epsilon"},
+};
+
+static const struct config_words *config_words_of(const json_t *config, const char *folder)
+{
+    struct error error = {0};
+    const char *type = NULL;
+    CHECK_OK(json_member_text(config, "model_type", "config.json", &type, &error), error);
+    int64_t i = 0;
+    while (i < ARRAY_LENGTH(words) && strcmp(type, words[i].model_type) != 0) {
+        i++;
+    }
+    ck_assert_msg(i < ARRAY_LENGTH(words), "%s: model_type \"%s\"", folder, type);
+    return &words[i];
+}
+
+static enum model_activation config_activation(const json_t *config, const char *key)
 {
     struct error error = {0};
     const char *name = NULL;
-    CHECK_OK(json_member_text(config, "hidden_act", "config.json", &name, &error), error);
+    CHECK_OK(json_member_text(config, key, "config.json", &name, &error), error);
     if (strcmp(name, "gelu_new") == 0) {
         return MODEL_ACTIVATION_GELU_TANH;
     }
@@ -93,34 +143,51 @@ static enum model_activation config_activation(const json_t *config)
     return MODEL_ACTIVATION_GELU;
 }
 
+/* What only one family has. */
+static void config_read_family(const json_t *config, struct model_options *options)
+{
+    const bool gpt = options->family == MODEL_FAMILY_GPT;
+    options->type_vocabulary = gpt ? 1 : config_integer(config, "type_vocab_size");
+    options->pad_id = gpt ? -1 : config_integer(config, "pad_token_id");
+    if (options->family == MODEL_FAMILY_ROBERTA) {
+        options->position_offset = options->pad_id + 1;
+        options->positions -= options->position_offset;
+    }
+    if (options->family == MODEL_FAMILY_ALBERT) {
+        options->share = MODEL_SHARE_ALL;
+        options->embedding_width = config_integer(config, "embedding_size");
+        options->groups = config_integer(config, "num_hidden_groups");
+        options->inner_layers = config_integer(config, "inner_group_num");
+        options->layers *= options->inner_layers;
+    }
+    if (json_object_get(config, "sbo_position_size") != NULL) {
+        options->family = MODEL_FAMILY_SPANBERT;
+        options->span_positions = config_integer(config, "sbo_max_span");
+        options->span_position_width = config_integer(config, "sbo_position_size");
+    }
+}
+
 static void case_read_options(struct golden_case *golden)
 {
     struct error error = {0};
     json_t *const config = folder_json(golden->folder, "config.json");
-    const char *type = NULL;
-    CHECK_OK(json_member_text(config, "model_type", "config.json", &type, &error), error);
-    const bool pre = strcmp(type, "roberta-prelayernorm") == 0;
-    ck_assert_msg(pre || strcmp(type, "roberta") == 0, "%s: model_type \"%s\"", golden->folder,
-                  type);
-    const int64_t pad = config_integer(config, "pad_token_id");
+    const struct config_words *const word = config_words_of(config, golden->folder);
     golden->options = (struct model_options){
-        .family = MODEL_FAMILY_ROBERTA,
-        .activation = config_activation(config),
-        .norm = pre ? MODEL_NORM_PRE : MODEL_NORM_POST,
-        .layers = config_integer(config, "num_hidden_layers"),
-        .hidden = config_integer(config, "hidden_size"),
-        .heads = config_integer(config, "num_attention_heads"),
-        .feed_forward = config_integer(config, "intermediate_size"),
-        .positions = config_integer(config, "max_position_embeddings") - (pad + 1),
-        .position_offset = pad + 1,
+        .family = word->family,
+        .activation = config_activation(config, word->activation),
+        .norm = word->norm,
+        .layers = config_integer(config, word->layers),
+        .hidden = config_integer(config, word->hidden),
+        .heads = config_integer(config, word->heads),
+        .feed_forward = config_integer(config, word->feed_forward),
+        .positions = config_integer(config, word->positions),
         .vocabulary = config_integer(config, "vocab_size"),
-        .type_vocabulary = config_integer(config, "type_vocab_size"),
-        .pad_id = pad,
-        .dropout = config_real(config, "hidden_dropout_prob"),
-        .attention_dropout = config_real(config, "attention_probs_dropout_prob"),
-        .norm_epsilon = config_real(config, "layer_norm_eps"),
+        .dropout = config_real(config, word->dropout),
+        .attention_dropout = config_real(config, word->attention_dropout),
+        .norm_epsilon = config_real(config, word->epsilon),
         .init_range = config_real(config, "initializer_range"),
     };
+    config_read_family(config, &golden->options);
     json_decref(config);
     CHECK_OK(parameter_table_init(&golden->table, &golden->options, &error), error);
 }
@@ -161,27 +228,103 @@ static void case_read_weights(struct golden_case *golden)
     golden_file_close(&file);
 }
 
-/* Appends row (b, t) to both batches. */
-static void case_add_row(struct golden_case *golden, int64_t source_row, int64_t t, int64_t id,
-                         int64_t label)
+/* Columns of one row of the reference's batch. */
+struct case_row {
+    int64_t source_row;
+    int64_t t;
+    int64_t id;
+    int64_t segment;
+    int64_t label;
+};
+
+static void batch_add_row(struct batch *batch, const struct case_row *row, int64_t label)
 {
-    struct batch *const masked = &golden->masked;
-    struct batch *const every = &golden->every;
-    const int64_t row = masked->token_count++;
-    golden->source_rows[row] = source_row;
-    masked->ids[row] = (int32_t)id;
-    masked->positions[row] = (int32_t)t;
-    masked->segments[row] = 0;
+    const int64_t n = batch->token_count++;
+    batch->ids[n] = (int32_t)row->id;
+    batch->positions[n] = (int32_t)row->t;
+    batch->segments[n] = (int32_t)row->segment;
     if (label != IGNORED_LABEL) {
-        masked->target_rows[masked->target_count] = (int32_t)row;
-        masked->target_ids[masked->target_count++] = (int32_t)label;
+        batch->target_rows[batch->target_count] = (int32_t)n;
+        batch->target_ids[batch->target_count++] = (int32_t)label;
     }
-    every->ids[row] = (int32_t)id;
-    every->positions[row] = (int32_t)t;
-    every->segments[row] = 0;
-    every->target_rows[row] = (int32_t)row;
-    every->target_ids[row] = (int32_t)id;
-    every->token_count = every->target_count = row + 1;
+}
+
+/* Sequence `b`, cut to its real length, appended to both batches. */
+static void case_add_sequence(struct golden_case *golden, const struct golden_file *file, int64_t b)
+{
+    const struct golden_tensor ids = golden_file_find(file, "inputs.input_ids");
+    const struct golden_tensor mask = golden_file_find(file, "inputs.attention_mask");
+    const struct golden_tensor labels = golden_file_find(file, "labels.labels");
+    const bool has_types = golden_file_has(file, "inputs.token_type_ids");
+    const struct golden_tensor types =
+        golden_file_find(file, has_types ? "inputs.token_type_ids" : "inputs.input_ids");
+    const int64_t length = ids.shape[1];
+    const int64_t shift = golden->options.family == MODEL_FAMILY_GPT ? 1 : 0;
+    bool ended = false;
+    for (int64_t t = 0; t < length; t++) {
+        const int64_t at = b * length + t;
+        const bool real = golden_integer(&mask, at) != 0;
+        ck_assert_msg(!(ended && real), "%s: row %lld is padded inside", golden->folder,
+                      (long long)b);
+        ended = !real;
+        if (real) {
+            const struct case_row row = {
+                .source_row = at,
+                .t = t,
+                .id = golden_integer(&ids, at),
+                .segment = has_types ? golden_integer(&types, at) : 0,
+                .label = t + shift < length ? golden_integer(&labels, at + shift) : IGNORED_LABEL};
+            golden->source_rows[golden->masked.token_count] = at;
+            batch_add_row(&golden->masked, &row, row.label);
+            batch_add_row(&golden->every, &row, row.id);
+        }
+    }
+    golden->masked.starts[b + 1] = golden->every.starts[b + 1] =
+        (int32_t)golden->masked.token_count;
+}
+
+static void case_read_sequence_labels(struct golden_case *golden, const struct golden_file *file)
+{
+    static const char *const names[] = {"labels.next_sentence_label",
+                                        "labels.sentence_order_label"};
+    struct batch *const batch = &golden->masked;
+    for (int64_t i = 0; i < ARRAY_LENGTH(names); i++) {
+        if (golden_file_has(file, names[i])) {
+            const struct golden_tensor labels = golden_file_find(file, names[i]);
+            ck_assert_int_eq(labels.count, batch->sequence_count);
+            for (int64_t b = 0; b < labels.count; b++) {
+                batch->sequence_labels[b] = (int32_t)golden_integer(&labels, b);
+            }
+            batch->sequence_weight = (float)batch->target_count / (float)labels.count;
+        }
+    }
+}
+
+static void case_read_spans(struct golden_case *golden, const struct golden_file *file)
+{
+    struct batch *const batch = &golden->masked;
+    if (!golden_file_has(file, "inputs.sbo_left")) {
+        return;
+    }
+    const struct golden_tensor sequences = golden_file_find(file, "inputs.sbo_batch_index");
+    const struct golden_tensor lefts = golden_file_find(file, "inputs.sbo_left");
+    const struct golden_tensor rights = golden_file_find(file, "inputs.sbo_right");
+    const struct golden_tensor places = golden_file_find(file, "inputs.sbo_offset");
+    const struct golden_tensor targets = golden_file_find(file, "labels.sbo_target");
+    ck_assert_int_eq(targets.count, batch->target_count);
+    for (int64_t i = 0; i < targets.count; i++) {
+        const int32_t start = batch->starts[golden_integer(&sequences, i)];
+        const int64_t row = start + golden_integer(&lefts, i) + 1 + golden_integer(&places, i);
+        int64_t k = 0;
+        while (k < batch->target_count && batch->target_rows[k] != row) {
+            k++;
+        }
+        ck_assert_int_lt(k, batch->target_count);
+        ck_assert_int_eq(batch->target_ids[k], golden_integer(&targets, i));
+        batch->left_rows[k] = start + (int32_t)golden_integer(&lefts, i);
+        batch->right_rows[k] = start + (int32_t)golden_integer(&rights, i);
+        batch->span_places[k] = (int32_t)golden_integer(&places, i);
+    }
 }
 
 /* Rows cut to their real length and packed one after another. */
@@ -196,7 +339,6 @@ static void case_read_batch(struct golden_case *golden)
                       labels.count == ids.count,
                   "%s/case.safetensors: shapes of the inputs", golden->folder);
     const int64_t rows = ids.shape[0];
-    const int64_t length = ids.shape[1];
     const struct batch_limits limits = {rows, ids.count, ids.count};
     batch_init(&golden->masked, &limits);
     batch_init(&golden->every, &limits);
@@ -205,20 +347,10 @@ static void case_read_batch(struct golden_case *golden)
     golden->masked.sequence_count = golden->every.sequence_count = rows;
     golden->masked.starts[0] = golden->every.starts[0] = 0;
     for (int64_t b = 0; b < rows; b++) {
-        bool ended = false;
-        for (int64_t t = 0; t < length; t++) {
-            const int64_t at = b * length + t;
-            const bool real = golden_integer(&mask, at) != 0;
-            ck_assert_msg(!(ended && real), "%s: row %lld is padded inside", golden->folder,
-                          (long long)b);
-            ended = !real;
-            if (real) {
-                case_add_row(golden, at, t, golden_integer(&ids, at), golden_integer(&labels, at));
-            }
-        }
-        golden->masked.starts[b + 1] = golden->every.starts[b + 1] =
-            (int32_t)golden->masked.token_count;
+        case_add_sequence(golden, &file, b);
     }
+    case_read_sequence_labels(golden, &file);
+    case_read_spans(golden, &file);
     golden_file_close(&file);
 }
 

@@ -1,6 +1,6 @@
 /* A folder of reference data of one model (config.json, case.json, *.safetensors; shared/golden/README.md describes
- * them) as our own structures: options, flat weights, packed batches. Whatever is wrong with a folder ends the test with
- * a message. */
+ * them) as our own structures: options, flat weights, packed batches. Whatever is wrong with a folder ends the test
+ * with a message. */
 #ifndef SHARDLM_TESTS_GOLDEN_GOLDEN_CASE_H
 #define SHARDLM_TESTS_GOLDEN_GOLDEN_CASE_H
 
@@ -19,7 +19,7 @@ struct golden_case {
     struct model_options options;
     struct parameter_table table;
     float *weights;           /* flat space */
-    struct batch masked;      /* targets: the labels */
+    struct batch masked;      /* targets: the labels, of every head */
     struct batch every;       /* the same rows, every one a target */
     int64_t *source_rows;     /* (N) row of the reference's padded (B·T) outputs */
     int64_t padded_row_count; /* B·T */
@@ -30,6 +30,7 @@ struct golden_case {
 void golden_class(const char *folder, char name[GOLDEN_CLASS_BYTES]);
 bool golden_class_is_built(const char *name);
 bool golden_class_is_planned(const char *name);
+bool golden_trains(const char *folder); /* a loss, gradients and optimizer steps are given */
 
 void golden_case_open(struct golden_case *golden, const char *folder);
 void golden_case_close(struct golden_case *golden);

@@ -122,7 +122,7 @@ START_TEST(test_parameters_query_key_value_stand_without_a_gap)
     const enum parameter_role seconds[] = {PARAMETER_KEY_WEIGHT, PARAMETER_KEY_BIAS};
     const enum parameter_role thirds[] = {PARAMETER_VALUE_WEIGHT, PARAMETER_VALUE_BIAS};
     for (int64_t layer = 0; layer < 3; layer++) {
-        const int64_t group = parameter_layer_group(&table, layer);
+        const int64_t group = parameter_layer_group(&table, layer, PARAMETER_HALF_ATTENTION);
         for (int i = 0; i < 2; i++) {
             const struct parameter *const first = parameter_of(&table, group, firsts[i]);
             const struct parameter *const second = parameter_of(&table, group, seconds[i]);
