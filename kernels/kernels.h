@@ -56,17 +56,17 @@ struct kernels_dropout {
  * that sees nothing gets out 0 and log_sum +infinity and takes no part in gradients. */
 struct kernels_visibility {
     const int32_t *lists;     /* (N, 2): of each query row, its first interval and the one behind its last */
-    const int32_t *intervals; /* (any, 2): keys [from, to), from < to, offsets in the sequence; a list ascends */
+    const int32_t *intervals; /* (any, 2): keys [from, to), offsets in the sequence; ascending, none empty, apart */
 };
 
 struct kernels_attention_shape {
-    int64_t sequence_count;  /* B */
-    const int32_t *starts;   /* (B + 1) */
-    int64_t heads;           /* H */
-    int64_t head_width;      /* D; C = H · D */
+    int64_t sequence_count; /* B */
+    const int32_t *starts;  /* (B + 1) */
+    int64_t heads;          /* H */
+    int64_t head_width;     /* D; C = H · D */
     enum kernels_attention kind;
-    float scale;             /* 1 / sqrt(D) */
-    struct kernels_dropout dropout; /* of probabilities; element index: see attention_forward */
+    float scale;                                 /* 1 / sqrt(D) */
+    struct kernels_dropout dropout;              /* of probabilities; element index: see attention_forward */
     const struct kernels_visibility *visibility; /* KERNELS_ATTENTION_VISIBLE only */
 };
 
@@ -75,34 +75,35 @@ struct kernels_attention_shape {
  * stream). Query i is at key `places[i]` of its sequence; the position of key j, as seen from there, is places[i] - j
  * (negated in a reversed sequence), and row zero_row - position of the position table must exist for every pair.
  * Query i sees key j where key_orders[j] < query_orders[i], or j is its own place and sees_itself. For a permutation:
- * keys that all may see (memory, context) -1, others their rank; queries of context 0, targets their rank. A row that
- * sees nothing gets out 0 and log_sum +infinity and takes no part in gradients. */
+ * keys that all may see (memory, context) -1, others their rank; queries of context 0, of targets their rank, of what
+ * is neither (separators) their rank + 1. A row that sees nothing gets out 0 and log_sum +infinity and takes no part in
+ * gradients. Rows of gradients that belong to memory are filled like others; the caller drops them. */
 struct kernels_relative_shape {
     int64_t sequence_count;      /* B */
     const int32_t *query_starts; /* (B + 1); Q = query_starts[B] */
     const int32_t *key_starts;   /* (B + 1); K = key_starts[B] */
     int64_t heads;               /* H */
     int64_t head_width;          /* D; C = H · D */
-    int64_t zero_row;
-    const int32_t *reversed; /* (B) 1: reversed; NULL: none is */
-    const int32_t *places;   /* (Q) */
+    int64_t zero_row;            /* of the position table: position 0 */
+    const int32_t *reversed;     /* (B) 1: reversed; NULL: none is */
+    const int32_t *places;       /* (Q) in [0, keys of the sequence) */
     const int32_t *query_orders; /* (Q) */
     const int32_t *key_orders;   /* (K) */
     const int32_t *query_segments; /* (Q) */
     const int32_t *key_segments;   /* (K); NULL: no segment term */
     bool sees_itself;
-    float scale; /* 1 / sqrt(D) */
+    float scale;                    /* 1 / sqrt(D) */
     struct kernels_dropout dropout; /* of probabilities; element (h · Q + i) · K_max + j as in attention_forward */
 };
 
 struct kernels_relative_inputs {
-    const float *q;             /* (Q, C) */
-    const float *k;             /* (K, C) */
-    const float *v;             /* (K, C) */
-    const float *r;             /* (P, C): the position table, projected */
-    const float *content_bias;  /* (C) r_w_bias of XLNet */
-    const float *position_bias; /* (C) r_r_bias */
-    const float *segment_bias;  /* (C) r_s_bias */
+    const float *q;                 /* (Q, C) */
+    const float *k;                 /* (K, C) */
+    const float *v;                 /* (K, C) */
+    const float *r;                 /* (P, C): the position table, projected */
+    const float *content_bias;      /* (C) r_w_bias of XLNet */
+    const float *position_bias;     /* (C) r_r_bias */
+    const float *segment_bias;      /* (C) r_s_bias */
     const float *segment_embedding; /* (2, C): key of the same segment, of another */
 };
 
@@ -124,8 +125,8 @@ struct kernels_adamw {
     double beta1, beta2;
     double epsilon;
     double weight_decay;   /* 0 where decay does not apply */
-    double correction1;    /* 1 / (1 - beta1^t) */
-    double correction2;    /* 1 / (1 - beta2^t) */
+    double correction1;    /* 1 / (1 - beta1^t); 1: no bias correction */
+    double correction2;    /* 1 / (1 - beta2^t); 1: no bias correction */
     double gradient_scale; /* multiplies the gradient first (normalisation and clipping) */
 };
 
