@@ -8,6 +8,16 @@
 
 static panic_hook installed_hook;
 
+/* A message is one line: names and words in it may come from hostile files. */
+static void message_clean(char *message)
+{
+    for (unsigned char *at = (unsigned char *)message; *at != '\0'; at++) {
+        if (*at < ' ' || *at == 0x7f) {
+            *at = '?';
+        }
+    }
+}
+
 enum status error_set(struct error *error, enum status status, const char *format, ...)
 {
     if (error != NULL) {
@@ -16,6 +26,7 @@ enum status error_set(struct error *error, enum status status, const char *forma
         va_start(arguments, format);
         (void)vsnprintf(error->message, sizeof error->message, format, arguments);
         va_end(arguments);
+        message_clean(error->message);
     }
     return status;
 }
@@ -33,6 +44,7 @@ enum status error_context(struct error *error, enum status status, const char *f
             const size_t used = (size_t)written;
             (void)snprintf(error->message + used, sizeof error->message - used, ": %s", before);
         }
+        message_clean(error->message);
     }
     return status;
 }
@@ -44,11 +56,11 @@ int status_exit_code(enum status status)
         return 0;
     case STATUS_INPUT:
     case STATUS_FORMAT:
+    case STATUS_LIMIT:
         return 2;
     case STATUS_INTERRUPTED:
         return 75;
     case STATUS_IO:
-    case STATUS_LIMIT:
     case STATUS_TIMEOUT:
     case STATUS_PEER:
     case STATUS_NUMERIC:

@@ -14,7 +14,7 @@ enum status {
     STATUS_INPUT,       /* a value that a person gave is not acceptable: exit code 2 */
     STATUS_FORMAT,      /* a file's content is not what its kind demands: exit code 2 */
     STATUS_IO,          /* the operating system refused or failed */
-    STATUS_LIMIT,       /* a named maximum was reached */
+    STATUS_LIMIT,       /* what was given is beyond a named maximum: exit code 2 */
     STATUS_TIMEOUT,     /* a wait reached its limit; the message says who was waited for */
     STATUS_PEER,        /* another process failed, left or contradicts us */
     STATUS_NUMERIC,     /* a number is not finite or left its range */
@@ -27,7 +27,8 @@ enum { ERROR_MESSAGE_BYTES = 1024 };
 struct error {
     enum status status;
     char
-        message[ERROR_MESSAGE_BYTES]; /* lower case, no full stop; truncated at the end if longer */
+        message[ERROR_MESSAGE_BYTES]; /* lower case, no full stop; truncated at the end if longer;
+                                         control characters are shown as "?" */
 };
 
 #define MUST_CHECK __attribute__((warn_unused_result))

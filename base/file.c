@@ -94,14 +94,21 @@ bool folder_exists(const char *path)
     return stat(path, &facts) == 0 && S_ISDIR(facts.st_mode);
 }
 
+/* Errors that another path would not have met, as opposed to those of the machine. */
+static bool path_is_at_fault(int reason)
+{
+    return reason == ENOENT || reason == ENOTDIR || reason == ELOOP || reason == ENAMETOOLONG ||
+           reason == ENXIO;
+}
+
 /* Opens for reading and checks that it is a regular file. */
 static enum status file_open_read(const char *path, int *descriptor, int64_t *size_bytes,
                                   struct error *error)
 {
-    const int opened = open(path, O_RDONLY | O_CLOEXEC);
+    const int opened = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK); /* a pipe would wait */
     if (opened < 0) {
-        const enum status status = errno == ENOENT || errno == ENOTDIR ? STATUS_INPUT : STATUS_IO;
-        FAIL(error, status, "could not open \"%s\": %s", path, strerror(errno));
+        FAIL(error, path_is_at_fault(errno) ? STATUS_INPUT : STATUS_IO, "could not open \"%s\": %s",
+             path, strerror(errno));
     }
     struct stat facts;
     if (fstat(opened, &facts) != 0) {
@@ -297,7 +304,9 @@ enum status folder_make(const char *path, struct error *error)
         memcpy(partial, path, i);
         partial[i] = '\0';
         if (mkdir(partial, 0755) != 0 && !folder_exists(partial)) {
-            FAIL(error, STATUS_IO, "could not make folder \"%s\": %s", partial, strerror(errno));
+            const bool given = path_is_at_fault(errno) || errno == EEXIST;
+            FAIL(error, given ? STATUS_INPUT : STATUS_IO, "could not make folder \"%s\": %s",
+                 partial, strerror(errno));
         }
     }
     return STATUS_OK;

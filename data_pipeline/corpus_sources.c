@@ -61,7 +61,8 @@ enum status corpus_sources_list(struct corpus_sources *sources, const char *cons
     }
     if (sources->count == 0) {
         FAIL(error, STATUS_INPUT,
-             "no text file (.txt or .jsonl, plain or with .gz or .zst) among the sources");
+             "no text file (.txt or .jsonl, plain or with .gz or .zst) in \"%.400s\"%s",
+             path_count == 0 ? "" : paths[0], path_count > 1 ? " and the other sources" : "");
     }
     return STATUS_OK;
 }

@@ -11,7 +11,7 @@
 #include "launch/run_folder.h"
 #include "launch/supervise.h"
 
-enum { BENCH_STEPS_MAX = 1000, SETS_MAX = 256, WORKERS_MAX = 65536 };
+enum { BENCH_STEPS_MAX = 1000, SETS_MAX = COMMAND_LINE_REPEATS_MAX, WORKERS_MAX = 65536 };
 
 struct bench {
     const struct command_line *line;

@@ -29,7 +29,16 @@ static enum status import_tokenizer(const struct pretrained *pretrained, const c
 {
     struct tokenizer *tokenizer;
     TRY(tokenizer_open(&tokenizer, pretrained->tokenizer, error));
-    const enum status status = tokenizer_save(tokenizer, folder, error);
+    const int64_t vocabulary = tokenizer_vocabulary(tokenizer);
+    enum status status = STATUS_OK;
+    if (vocabulary > pretrained->config.model.vocabulary) {
+        status = error_set(error, STATUS_FORMAT,
+                           "the tokenizer \"%.400s\" has %lld token ids, the model only %lld",
+                           pretrained->tokenizer, (long long)vocabulary,
+                           (long long)pretrained->config.model.vocabulary);
+    } else {
+        status = tokenizer_save(tokenizer, folder, error);
+    }
     tokenizer_close(tokenizer);
     return status;
 }

@@ -64,6 +64,15 @@ static enum status option_take(struct command_line *line, char *const *words, in
         }
         text = words[++*at];
     }
+    if (option->argument != NULL && text[0] == '\0') {
+        FAIL(error, STATUS_INPUT, "%s: option \"--%s %s\" is empty", command->name, option->name,
+             option->argument);
+    }
+    if (option->repeats &&
+        command_line_text_at(line, option->name, COMMAND_LINE_REPEATS_MAX - 1) != NULL) {
+        FAIL(error, STATUS_LIMIT, "%s: option \"--%s\" was given more than %d times", command->name,
+             option->name, COMMAND_LINE_REPEATS_MAX);
+    }
     if (!option->repeats && command_line_has(line, option->name)) {
         FAIL(error, STATUS_INPUT, "%s: option \"--%s\" was given twice", command->name,
              option->name);
@@ -84,6 +93,12 @@ static enum status command_line_check(const struct command_line *line, struct er
     if (line->argument_count < command->argument_min) {
         FAIL(error, STATUS_INPUT, "%s: an argument is missing; usage: shardlm %s %s", command->name,
              command->name, command->arguments);
+    }
+    for (int64_t i = 0; i < line->argument_count; i++) {
+        if (line->arguments[i][0] == '\0') { /* an empty path would mean the root folder */
+            FAIL(error, STATUS_INPUT, "%s: argument %lld is empty; usage: shardlm %s %s",
+                 command->name, (long long)i + 1, command->name, command->arguments);
+        }
     }
     for (int64_t i = 0; i < command->option_count; i++) {
         const struct command_option *const option = &command->options[i];

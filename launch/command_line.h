@@ -20,7 +20,7 @@
 #include "base/error.h"
 #include "launch/text.h"
 
-enum { COMMAND_LINE_COLUMNS = 100 };
+enum { COMMAND_LINE_COLUMNS = 100, COMMAND_LINE_REPEATS_MAX = 256 };
 
 struct command_option {
     const char *name;     /* without the dashes */

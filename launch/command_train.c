@@ -5,13 +5,14 @@
 
 #include "base/memory.h"
 #include "checkpoints/catalog.h"
+#include "checkpoints/checkpoint.h"
 #include "launch/commands.h"
 #include "launch/job.h"
 #include "launch/run_folder.h"
 #include "launch/run_view.h"
 #include "launch/supervise.h"
 
-enum { SETS_MAX = 256, WORKERS_MAX = 65536 };
+enum { SETS_MAX = COMMAND_LINE_REPEATS_MAX, WORKERS_MAX = 65536 };
 
 /* What rank 0 (or the supervisor) makes of the command line. */
 struct run_plan {
@@ -54,6 +55,22 @@ static enum status plan_make(struct run_plan *plan, struct error *error)
                                 &plan->last_step, error);
 }
 
+/* Everything random follows from the seed: with another one it would be another run. */
+static enum status seed_check(const struct run_plan *plan, struct error *error)
+{
+    struct checkpoint *checkpoint;
+    TRY(checkpoint_open(&checkpoint, plan->resume_path, false, error));
+    const uint64_t seed = checkpoint_meta(checkpoint)->seed;
+    checkpoint_close(checkpoint);
+    if (seed != plan->config.seed) {
+        FAIL(error, STATUS_INPUT,
+             "run \"%s\" has seed %" PRIu64 " in config.yaml, but its checkpoint of step %" PRId64
+             " has seed %" PRIu64,
+             plan->run, plan->config.seed, plan->first_step, seed);
+    }
+    return STATUS_OK;
+}
+
 /* A run that has no checkpoint yet begins again: the same configuration gives the same weights. */
 static enum status checkpoint_find(struct run_plan *plan, struct error *error)
 {
@@ -67,6 +84,7 @@ static enum status checkpoint_find(struct run_plan *plan, struct error *error)
         return STATUS_OK;
     }
     TRY(catalog_newest_good(root, plan->resume_path, &plan->first_step, error));
+    TRY(seed_check(plan, error));
     if (plan->first_step > plan->last_step) {
         FAIL(error, STATUS_INPUT,
              "run \"%s\" is at step %" PRId64 " already; --steps counts from the run's beginning",

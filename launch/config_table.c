@@ -3,6 +3,7 @@
 
 #include <assert.h>
 #include <stddef.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "launch/word.h"
@@ -218,4 +219,23 @@ const char *config_key_nearest(const char *name)
         }
     }
     return config_keys[best].name;
+}
+
+void config_section_nearest(const char *name, char section[CONFIG_SECTION_BYTES])
+{
+    int64_t best_distance = INT64_MAX;
+    for (int64_t i = 0; i < CONFIG_KEY_COUNT; i++) {
+        char own[CONFIG_SECTION_BYTES];
+        (void)snprintf(own, sizeof own, "%s", config_keys[i].name);
+        char *const dot = strchr(own, '.');
+        if (dot == NULL) {
+            continue;
+        }
+        *dot = '\0';
+        const int64_t distance = word_distance(name, own);
+        if (distance < best_distance) {
+            best_distance = distance;
+            memcpy(section, own, sizeof own);
+        }
+    }
 }

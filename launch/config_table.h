@@ -18,7 +18,8 @@ enum config_type {
     CONFIG_TYPE_PATH,   /* char[PATH_BYTES]; `words` are values that are no paths */
 };
 
-enum { CONFIG_ITEMS_MAX = 2, CONFIG_VALUE_TEXT_BYTES = 5 * PATH_BYTES };
+/* Items of a list that are looked at: one more than a pair has, so that too many are seen. */
+enum { CONFIG_ITEMS_MAX = 3, CONFIG_VALUE_TEXT_BYTES = 5 * PATH_BYTES };
 
 struct config_range {
     double low;
@@ -38,6 +39,7 @@ struct config_key {
     const char *help;          /* one sentence, lower case, no full stop */
 };
 
+enum { CONFIG_SECTION_BYTES = 32 };
 enum { CONFIG_KEY_COUNT = 51 };
 extern const struct config_key config_keys[CONFIG_KEY_COUNT];
 
@@ -45,6 +47,8 @@ extern const struct config_key config_keys[CONFIG_KEY_COUNT];
 int64_t config_key_find(const char *name);
 /* Whole name of the known key nearest to `name`. */
 const char *config_key_nearest(const char *name);
+/* Name of the known section nearest to `name`. */
+void config_section_nearest(const char *name, char section[CONFIG_SECTION_BYTES]);
 /* "an integer of at least 1", "one of \"linear\", \"cosine\"": what a value of this key must be. */
 void config_key_expectation(const struct config_key *key, struct text *out);
 

@@ -8,7 +8,7 @@
 
 #include "launch/config_table.h"
 
-enum { KEY_BYTES_MAX = 128 };
+enum { KEY_BYTES_MAX = 128, BRACKETS_MAX = 1024 };
 
 /* Puts "could not read configuration "x.yaml", line 4, column 3" in front of the message of a
  * failure. */
@@ -175,11 +175,11 @@ static enum status yaml_section(struct config_reader *reader, yaml_document_t *d
         }
         if (section == NULL && !opens && value->type == YAML_MAPPING_NODE &&
             config_key_find(name) < 0) {
-            char first[KEY_BYTES_MAX] = "";
-            (void)snprintf(first, sizeof first, "%s", config_key_nearest(name));
-            first[strcspn(first, ".")] = '\0';
+            char nearest[CONFIG_SECTION_BYTES];
+            config_section_nearest(name, nearest);
             return fail_at(reader, key_node->start_mark, error,
-                           "unknown section \"%s\", nearest known section is \"%s\"", name, first);
+                           "unknown section \"%s\", nearest known section is \"%s\"", name,
+                           nearest);
         }
         TRY(opens ? yaml_section(reader, document, name, value, error)
                   : yaml_entry(reader, document, name, key_node, value, error));
@@ -232,9 +232,25 @@ static enum status yaml_end(const struct config_reader *reader, yaml_parser_t *p
     return STATUS_OK;
 }
 
+/* libyaml takes time by the square of the depth: no configuration has that many brackets. */
+static enum status yaml_brackets_check(const struct config_reader *reader, const char *text,
+                                       size_t size_bytes, struct error *error)
+{
+    int64_t count = 0;
+    for (size_t i = 0; i < size_bytes; i++) {
+        count += text[i] == '[' || text[i] == '{';
+    }
+    if (count > BRACKETS_MAX) {
+        FAIL(error, STATUS_FORMAT, "could not read configuration \"%s\": more than %d brackets",
+             reader->path, BRACKETS_MAX);
+    }
+    return STATUS_OK;
+}
+
 enum status config_yaml_read(struct config_reader *reader, const char *text, size_t size_bytes,
                              struct error *error)
 {
+    TRY(yaml_brackets_check(reader, text, size_bytes, error));
     yaml_parser_t parser;
     if (yaml_parser_initialize(&parser) == 0) {
         FAIL(error, STATUS_INTERNAL, "could not start the YAML parser");

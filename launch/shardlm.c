@@ -9,7 +9,7 @@ int main(int argc, char **argv)
 {
     struct error error = {0};
     enum status status = dispatch(command_table, argc, argv, &error);
-    if (fflush(stdout) != 0 && status == STATUS_OK) {
+    if ((fflush(stdout) != 0 || ferror(stdout) != 0) && status == STATUS_OK) {
         status = error_set(&error, STATUS_IO, "could not write to standard output");
     }
     if (status != STATUS_OK && error.message[0] != '\0') { /* empty: a child process has said it */

@@ -10,6 +10,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "base/file.h"
 #include "base/memory.h"
 #include "base/process.h"
 
@@ -146,6 +147,10 @@ enum status supervise_again(const struct command_line *line, int64_t workers, co
 {
     char program[PATH_BYTES];
     TRY(process_program(program, error));
+    if (hostfile != NULL) {
+        int64_t size_bytes; /* mpirun would not name it */
+        TRY(file_size(hostfile, &size_bytes, error));
+    }
     struct word_list list;
     word_list_init(&list, line, program, (workers > 0 ? workers : process_core_count()) + 1,
                    hostfile);
