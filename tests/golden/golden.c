@@ -1,5 +1,5 @@
 /* golden [--level reference|avx2|avx512] DIR…: runs our model on folders of reference data and compares the loss,
- * logits, hidden states, every gradient and five AdamW steps with what the reference library computed.
+ * logits, hidden states, every gradient and five steps of AdamW and LAMB with what the reference library computed.
  *
  * One line for each group of tensors: the folder, the group, what was measured and what is allowed. Exits non-zero if
  * anything misses its tolerance or a folder cannot be read. A family that is not built yet is reported and skipped.
@@ -11,7 +11,7 @@
 #include <string.h>
 
 #include "base/memory.h"
-#include "tests/golden/golden_case.h"
+#include "tests/golden/golden_run.h"
 #include "tests/support/suite.h"
 
 static const double loss_largest = 1e-5;
@@ -20,59 +20,10 @@ static const double output_largest = 1e-4;
 static const double gradient_all_relative = 1e-5;
 static const double gradient_one_relative = 1e-4;
 static const double gradient_one_largest = 1e-6;
-static const double step_largest = 5e-3; /* times the sum of learning rates */
-static const double step_relative = 1e-5;
-static const double noise_factor = 5; /* of the reference's own rounding noise, in case.json */
 
 /* Set by main before the tests run. */
 static char **folders;
 static enum kernels_level level;
-
-struct difference {
-    double square_sum;
-    double reference_square_sum;
-    double largest;
-};
-
-static void difference_add(struct difference *difference, double value, double reference)
-{
-    const double d = value - reference;
-    difference->square_sum += d * d;
-    difference->reference_square_sum += reference * reference;
-    /* a value that is not a number must not pass */
-    difference->largest = fabs(d) <= difference->largest ? difference->largest : fabs(d);
-}
-
-static double difference_relative(const struct difference *difference)
-{
-    return sqrt(difference->reference_square_sum > 0
-                    ? difference->square_sum / difference->reference_square_sum
-                    : difference->square_sum);
-}
-
-/* The state of one folder's run. */
-struct run {
-    struct golden_case golden;
-    struct kernels kernels;
-    struct model *model;
-    float *gradient; /* flat space */
-    bool missed;
-};
-
-static void report(struct run *run, const char *group, bool meets, const char *format, ...)
-    PRINTF_LIKE(4, 5);
-
-static void report(struct run *run, const char *group, bool meets, const char *format, ...)
-{
-    va_list list;
-    va_start(list, format);
-    (void)printf("%-24s %-18s ", path_name(run->golden.folder), group);
-    (void)vprintf(format, list);
-    (void)printf("  %s\n", meets ? "ok" : "MISSED");
-    (void)fflush(stdout);
-    va_end(list);
-    run->missed = run->missed || !meets;
-}
 
 static void report_output(struct run *run, const char *group, const struct difference *difference)
 {
@@ -178,8 +129,7 @@ static double result_loss(const struct model_result *result)
     return loss;
 }
 
-/* Gradient of the mean loss into run->gradient; returns the mean loss. */
-static double run_backward(struct run *run)
+double golden_run_backward(struct run *run)
 {
     struct error error = {0};
     struct model_result result;
@@ -200,7 +150,7 @@ static void check_loss(struct run *run)
     const struct golden_tensor tensor = golden_file_find(&file, "outputs.loss_f64");
     const double expected = golden_value(&tensor, 0);
     golden_file_close(&file);
-    const double loss = run_backward(run);
+    const double loss = golden_run_backward(run);
     report(run, "loss", fabs(loss - expected) <= loss_largest, "%.7f, largest %.1e (allowed %.0e)",
            loss, fabs(loss - expected), loss_largest);
     struct model_result result;
@@ -250,153 +200,6 @@ static void check_gradients(struct run *run)
            worst_name);
 }
 
-/* The recorded training run of case.json. */
-struct trace {
-    const json_t *object;
-    const json_t *rates;
-    const json_t *noise;
-    struct kernels_adamw options;
-    double beta1, beta2;
-    double weight_decay;
-    double norm_max; /* 0: no clipping */
-};
-
-static double trace_real(const json_t *object, const char *key)
-{
-    struct error error = {0};
-    double value = 0;
-    CHECK_OK(json_member_real(object, key, "case.json: adamw", &value, &error), error);
-    return value;
-}
-
-static struct trace trace_read(const struct golden_case *golden)
-{
-    struct error error = {0};
-    struct trace trace = {0};
-    json_t *training = NULL;
-    json_t *adamw = NULL;
-    json_t *betas = NULL;
-    json_t *rates = NULL;
-    json_t *noise = NULL;
-    CHECK_OK(json_member_object(golden->description, "training", "case.json", &training, &error),
-             error);
-    CHECK_OK(json_member_object(training, "adamw", "case.json", &adamw, &error), error);
-    CHECK_OK(json_member_array(adamw, "betas", "case.json", &betas, &error), error);
-    CHECK_OK(json_member_array(adamw, "lr", "case.json", &rates, &error), error);
-    CHECK_OK(json_member_object(adamw, "float32_noise_over_lr_sum", "case.json", &noise, &error),
-             error);
-    trace.object = adamw;
-    trace.rates = rates;
-    trace.noise = json_object_get(noise, "per_parameter");
-    trace.beta1 = json_number_value(json_array_get(betas, 0));
-    trace.beta2 = json_number_value(json_array_get(betas, 1));
-    ck_assert_msg(trace.beta1 > 0 && trace.beta2 > 0, "%s: betas", golden->folder);
-    trace.weight_decay = trace_real(adamw, "weight_decay");
-    trace.norm_max = trace_real(adamw, "max_grad_norm");
-    trace.options = (struct kernels_adamw){
-        .beta1 = trace.beta1, .beta2 = trace.beta2, .epsilon = trace_real(adamw, "eps")};
-    return trace;
-}
-
-static bool trace_saves(const struct trace *trace, int64_t step)
-{
-    const json_t *const saved = json_object_get(trace->object, "steps_saved");
-    size_t i;
-    const json_t *entry;
-    json_array_foreach(saved, i, entry)
-    {
-        if (json_integer_value(entry) == step) {
-            return true;
-        }
-    }
-    return false;
-}
-
-/* One AdamW step on every tensor; first, second: moments in the flat space. */
-static void adamw_step(struct run *run, const struct trace *trace, int64_t step, float *first,
-                       float *second)
-{
-    const struct parameter_table *const table = &run->golden.table;
-    struct kernels_adamw options = trace->options;
-    options.rate = json_number_value(json_array_get(trace->rates, (size_t)(step - 1)));
-    options.correction1 = 1.0 / (1.0 - pow(trace->beta1, (double)step));
-    options.correction2 = 1.0 / (1.0 - pow(trace->beta2, (double)step));
-    options.gradient_scale = 1.0;
-    if (trace->norm_max > 0) {
-        const double norm = sqrt(run->kernels.square_sum(run->gradient, table->element_count));
-        options.gradient_scale = fmin(1.0, trace->norm_max / (norm + 1e-6));
-    }
-    for (int64_t i = 0; i < table->row_count; i++) {
-        const struct parameter *const row = &table->rows[i];
-        options.weight_decay = row->decays ? trace->weight_decay : 0.0;
-        run->kernels.adamw(run->golden.weights + row->offset, first + row->offset,
-                           second + row->offset, run->gradient + row->offset, &options, row->count);
-    }
-}
-
-static void compare_step(struct run *run, const struct golden_file *file, const struct trace *trace,
-                         int64_t step, double rate_sum)
-{
-    const struct parameter_table *const table = &run->golden.table;
-    struct difference all = {0};
-    double worst_share = -1;
-    double worst_largest = 0;
-    const char *worst_name = "none";
-    for (int64_t i = 0; i < table->row_count; i++) {
-        const struct parameter *const row = &table->rows[i];
-        char name[PARAMETER_NAME_BYTES + 32];
-        (void)snprintf(name, sizeof name, "step%d.%s", (int)step, row->name);
-        const struct golden_tensor tensor = golden_file_find(file, name);
-        ck_assert_int_eq(tensor.count, row->count);
-        struct difference one = {0};
-        for (int64_t j = 0; j < row->count; j++) {
-            const double value = (double)run->golden.weights[row->offset + j];
-            difference_add(&one, value, golden_value(&tensor, j));
-            difference_add(&all, value, golden_value(&tensor, j));
-        }
-        const double noise = json_number_value(json_object_get(trace->noise, row->name));
-        const double share = one.largest / (fmax(step_largest, noise_factor * noise) * rate_sum);
-        if (!(share <= worst_share)) {
-            worst_share = share;
-            worst_largest = one.largest;
-            worst_name = row->name;
-        }
-    }
-    const double relative = difference_relative(&all);
-    const double allowed =
-        fmax(step_relative, noise_factor * trace_real(trace->object, "float32_noise_rel_l2"));
-    char group[32];
-    (void)snprintf(group, sizeof group, "adamw step %d", (int)step);
-    report(run, group, relative <= allowed && worst_share <= 1,
-           "relative %.1e (allowed %.0e)  largest %.1e (allowed %.1e), %s", relative, allowed,
-           worst_largest, worst_largest / worst_share, worst_name);
-}
-
-static void check_adamw(struct run *run)
-{
-    const int64_t elements = run->golden.table.element_count;
-    const struct trace trace = trace_read(&run->golden);
-    struct golden_file file;
-    golden_case_file(&run->golden, "adamw.safetensors", &file);
-    float *const first = memory_take((size_t)elements, sizeof *first, "moments");
-    float *const second = memory_take((size_t)elements, sizeof *second, "moments");
-    double rate_sum = 0;
-    const int64_t steps = (int64_t)json_array_size(trace.rates);
-    ck_assert_msg(steps >= 1 && steps <= GOLDEN_STEPS_MAX, "%s: learning rates",
-                  run->golden.folder);
-    for (int64_t step = 1; step <= steps; step++) {
-        (void)run_backward(run);
-        adamw_step(run, &trace, step, first, second);
-        rate_sum += json_number_value(json_array_get(trace.rates, (size_t)(step - 1)));
-        if (trace_saves(&trace, step)) {
-            compare_step(run, &file, &trace, step, rate_sum);
-        }
-    }
-    memory_release(second);
-    memory_release(first);
-    golden_file_close(&file);
-}
-
 static void run_folder(const char *folder)
 {
     struct error error = {0};
@@ -412,7 +215,7 @@ static void run_folder(const char *folder)
     check_loss(&run);
     check_outputs(&run);
     check_gradients(&run);
-    check_adamw(&run);
+    golden_run_traces(&run);
     memory_release(run.gradient);
     model_close(run.model);
     golden_case_close(&run.golden);
