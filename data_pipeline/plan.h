@@ -13,9 +13,9 @@ struct plan {
     uint64_t seed;
     int64_t row_count;  /* of the training side, all copies together, >= 1 */
     int64_t copy_count; /* 0 or 1: one copy, the rest is not used */
-    int64_t copy_begins[PLAN_COPIES_MAX +
-                        1]; /* first row of each copy, rising; the last is row_count */
-    int64_t slots;          /* in a step */
+    /* First row of each copy, rising; the last is row_count. */
+    int64_t copy_begins[PLAN_COPIES_MAX + 1];
+    int64_t slots; /* in a step */
     int64_t rows_per_slot;
 };
 

@@ -9,6 +9,7 @@ const struct command *const command_table[] = {
     &command_tokenizer_decode,
     &command_corpus_build,
     &command_corpus_show,
+    &command_corpus_sample,
     &command_train,
     &command_resume,
     &command_evaluate,
