@@ -44,6 +44,7 @@ void tokenizer_close(struct tokenizer *tokenizer)
     added_tokens_deinit(&tokenizer->added);
     bytebpe_deinit(&tokenizer->bpe);
     wordpiece_deinit(&tokenizer->wordpiece);
+    unigram_deinit(&tokenizer->unigram);
     memory_release(tokenizer->flags);
     arena_deinit(&tokenizer->arena);
     token_table_deinit(&tokenizer->vocabulary);
@@ -83,6 +84,8 @@ static bool begins_word(const struct tokenizer *tokenizer, int64_t id)
     switch (tokenizer->kind) {
     case TOKENIZER_KIND_WORDPIECE:
         return !is_inner_piece(&tokenizer->wordpiece, tokenizer->vocabulary.texts[id]);
+    case TOKENIZER_KIND_UNIGRAM:
+        return unigram_piece_begins_word(tokenizer->vocabulary.texts[id]);
     case TOKENIZER_KIND_BYTEBPE:
         break;
     }
@@ -100,6 +103,8 @@ static struct token_text bytes_of(struct tokenizer *tokenizer, struct token_text
             const size_t prefix_bytes = tokenizer->wordpiece.prefix_bytes;
             return (struct token_text){text.bytes + prefix_bytes, text.size_bytes - prefix_bytes};
         }
+        return text;
+    case TOKENIZER_KIND_UNIGRAM:
         return text;
     case TOKENIZER_KIND_BYTEBPE:
         break;
@@ -161,9 +166,11 @@ static int32_t first_known(const struct token_table *vocabulary, const char *con
 static struct tokenizer_specials specials_of(const struct token_table *vocabulary)
 {
     return (struct tokenizer_specials){
-        .bos = first_known(vocabulary, (const char *[]){"<s>", "[CLS]", "<|endoftext|>", NULL}),
+        .bos = first_known(vocabulary,
+                           (const char *[]){"<s>", "[CLS]", "<cls>", "<|endoftext|>", NULL}),
         .pad = first_known(vocabulary, (const char *[]){"<pad>", "[PAD]", NULL}),
-        .eos = first_known(vocabulary, (const char *[]){"</s>", "[SEP]", "<|endoftext|>", NULL}),
+        .eos = first_known(vocabulary,
+                           (const char *[]){"</s>", "[SEP]", "<sep>", "<|endoftext|>", NULL}),
         .unk = first_known(vocabulary, (const char *[]){"<unk>", "[UNK]", NULL}),
         .mask = first_known(vocabulary, (const char *[]){"<mask>", "[MASK]", NULL}),
     };
@@ -231,6 +238,10 @@ static struct digest fingerprint_of(const struct tokenizer *tokenizer)
     case TOKENIZER_KIND_WORDPIECE:
         digest_wordpiece(&stream, &tokenizer->wordpiece);
         break;
+    case TOKENIZER_KIND_UNIGRAM:
+        digest_stream_add(&stream, "Unigram", 7);
+        digest_stream_add(&stream, tokenizer->unigram.file, tokenizer->unigram.file_bytes);
+        break;
     }
     for (size_t i = 0; i < tokenizer->added.count; i++) {
         const struct added_token *const token = &tokenizer->added.items[i];
@@ -252,6 +263,9 @@ static enum status seal_model(struct tokenizer *tokenizer, const char *where, st
         wordpiece_seal(&tokenizer->wordpiece, tokenizer->vocabulary.texts, tokenizer->flags,
                        (size_t)tokenizer->vocabulary.count);
         return STATUS_OK;
+    case TOKENIZER_KIND_UNIGRAM:
+        return unigram_seal(&tokenizer->unigram, tokenizer->vocabulary.texts,
+                            (size_t)tokenizer->vocabulary.count, where, error);
     case TOKENIZER_KIND_BYTEBPE:
         break;
     }
@@ -330,6 +344,7 @@ void tokenizer_work_close(struct tokenizer_work *work)
     if (work != NULL) {
         bytebpe_work_close(work->bpe);
         wordpiece_work_close(work->wordpiece);
+        unigram_work_close(work->unigram);
         normal_text_deinit(&work->normal);
         memory_release(work);
     }
@@ -350,12 +365,15 @@ void tokenizer_work_ready(const struct tokenizer *tokenizer, struct tokenizer_wo
         work->wordpiece = work->wordpiece == NULL ? wordpiece_work_open() : work->wordpiece;
         wordpiece_work_reset(work->wordpiece);
         break;
+    case TOKENIZER_KIND_UNIGRAM: /* keeps no words */
+        work->unigram = work->unigram == NULL ? unigram_work_open() : work->unigram;
+        break;
     }
 }
 
 bool tokenizer_normalizes(const struct tokenizer *tokenizer)
 {
-    return tokenizer->kind != TOKENIZER_KIND_BYTEBPE;
+    return tokenizer->kind == TOKENIZER_KIND_WORDPIECE;
 }
 
 void tokenizer_normalize(const struct tokenizer *tokenizer, const char *text, size_t size_bytes,
@@ -366,9 +384,23 @@ void tokenizer_normalize(const struct tokenizer *tokenizer, const char *text, si
         bert_normalize(&tokenizer->wordpiece.normalizer, text, size_bytes, base, out);
         break;
     case TOKENIZER_KIND_BYTEBPE:
+    case TOKENIZER_KIND_UNIGRAM:
         normal_text_add(out, text, size_bytes, base, base + size_bytes);
         break;
     }
+}
+
+static void encode_unigram(const struct tokenizer *tokenizer, struct tokenizer_work *work,
+                           const char *text, size_t size_bytes, struct token_list *out)
+{
+    size_t count = 0;
+    const struct unigram_piece *const pieces =
+        unigram_encode(&tokenizer->unigram, work->unigram, text, size_bytes, 0, false, &count);
+    int32_t *const ids = token_list_room(out, count);
+    for (size_t i = 0; i < count; i++) {
+        ids[i] = pieces[i].id;
+    }
+    out->count += count;
 }
 
 /* Ids of text without added tokens; it is normalised here unless it is so already. */
@@ -382,6 +414,9 @@ static void encode_plain(const struct tokenizer *tokenizer, struct tokenizer_wor
     case TOKENIZER_KIND_WORDPIECE:
         (normal ? wordpiece_encode_normal
                 : wordpiece_encode)(&tokenizer->wordpiece, work->wordpiece, text, size_bytes, out);
+        break;
+    case TOKENIZER_KIND_UNIGRAM:
+        encode_unigram(tokenizer, work, text, size_bytes, out);
         break;
     }
 }

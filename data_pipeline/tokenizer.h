@@ -1,8 +1,8 @@
-/* Text to token ids and back. One interface over several kinds: byte-level BPE (GPT-2, RoBERTa) and
- * WordPiece (BERT); others enter as further files behind the same calls. Immutable after open: any
- * number of threads may encode at once, each with its own `struct token_list` and `struct
- * tokenizer_work`. Files: a folder with tokenizer.json (preferred), vocab.json + merges.txt or
- * vocab.txt, in Hugging Face's formats. */
+/* Text to token ids and back. One interface over several kinds: byte-level BPE (GPT-2, RoBERTa),
+ * WordPiece (BERT) and SentencePiece unigram (ALBERT, XLNet). Immutable after open: any number of
+ * threads may encode at once, each with its own `struct token_list` and `struct tokenizer_work`.
+ * Files: a folder with tokenizer.json (preferred), vocab.json + merges.txt or vocab.txt, in Hugging
+ * Face's formats, or with spiece.model. */
 #ifndef SHARDLM_DATA_PIPELINE_TOKENIZER_H
 #define SHARDLM_DATA_PIPELINE_TOKENIZER_H
 
@@ -43,13 +43,14 @@ struct tokenizer_specials {
     int32_t mask;
 };
 
-/* `path`: a folder, a tokenizer.json, or a vocab.txt (of WordPiece). STATUS_FORMAT names file,
+/* `path`: a folder, a tokenizer.json, a vocab.txt (of WordPiece) or a file that ends in .model (of
+ * SentencePiece; its control pieces are the special tokens). STATUS_FORMAT names file,
  * place and expectation. */
 MUST_CHECK enum status tokenizer_open(struct tokenizer **tokenizer, const char *path,
                                       struct error *error);
 void tokenizer_close(struct tokenizer *tokenizer); /* accepts NULL */
 /* Writes tokenizer.json, and vocab.json with merges.txt or vocab.txt, into `folder` (made if
- * absent), as Hugging Face reads them. */
+ * absent), as Hugging Face reads them; or spiece.model. */
 MUST_CHECK enum status tokenizer_save(const struct tokenizer *tokenizer, const char *folder,
                                       struct error *error);
 
@@ -58,8 +59,9 @@ int64_t tokenizer_vocabulary(
 struct tokenizer_specials tokenizer_specials(const struct tokenizer *tokenizer);
 bool tokenizer_is_special(const struct tokenizer *tokenizer, int32_t id);
 /* Does the piece begin a word wherever it stands: its text starts with a blank or another white
- * space of ASCII (byte-level BPE), it is no continuation ("##", WordPiece), or it is a special
- * token? (The first piece of a text begins one too.) For whole-word masks. */
+ * space of ASCII (byte-level BPE), it is no continuation ("##", WordPiece), it starts with U+2581
+ * (unigram), or it is a special token? (The first piece of a text begins one too.) For whole-word
+ * masks. */
 bool tokenizer_begins_word(const struct tokenizer *tokenizer, int32_t id);
 /* Name of a token as the files write it (byte symbols, "Ġthe"); borrows. NULL outside the
  * vocabulary. */
@@ -74,7 +76,8 @@ void tokenizer_work_close(struct tokenizer_work *work);
 /* Appends the ids of `text` (valid UTF-8, may hold U+0000, below 4 GiB) to `out`. Special tokens
  * written in the text (<mask>, ...) become their ids when `parse_specials`. Adds no <s> … </s>.
  * Bytes that are no UTF-8 do no harm (byte-level BPE encodes them as they stand, WordPiece drops
- * them); who wants them replaced by U+FFFD first calls utf8_repair. */
+ * them, a unigram model takes each for U+FFFD); who wants them replaced by U+FFFD first calls
+ * utf8_repair. */
 void tokenizer_encode(const struct tokenizer *tokenizer, struct tokenizer_work *work,
                       const char *text, size_t size_bytes, bool parse_specials,
                       struct token_list *out);

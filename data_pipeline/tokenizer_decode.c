@@ -12,6 +12,13 @@ struct decoded {
     size_t capacity;
 };
 
+/* Where decoding of unigram pieces stands. */
+struct unigram_decode {
+    bool prefix_seen; /* the blank before the text is gone */
+    bool in_run;      /* of byte pieces, from run_begin on */
+    size_t run_begin;
+};
+
 static void add_bytes(struct decoded *text, const char *bytes, size_t size_bytes)
 {
     memory_reserve((void **)&text->bytes, &text->capacity, text->size_bytes + size_bytes + 1, 1,
@@ -75,6 +82,67 @@ static void add_wordpiece(const struct tokenizer *tokenizer, struct decoded *tex
     }
 }
 
+/* Bytes that stand for themselves; each that is part of no character becomes U+FFFD. */
+static void repair_bytes(struct decoded *text, size_t begin)
+{
+    const size_t size_bytes = text->size_bytes - begin;
+    char *const raw = memory_take(size_bytes, 1, "decoded bytes");
+    memcpy(raw, text->bytes + begin, size_bytes);
+    text->size_bytes = begin;
+    for (size_t at = 0; at < size_bytes;) {
+        uint32_t code_point = 0;
+        const size_t length = utf8_decode(raw + at, size_bytes - at, &code_point, NULL);
+        add_bytes(text, length > 0 ? raw + at : "\xef\xbf\xbd", length > 0 ? length : 3);
+        at += length > 0 ? length : 1;
+    }
+    memory_release(raw);
+}
+
+/* Text of a piece, its U+2581 as blanks. */
+static void add_piece_text(struct decoded *text, struct token_text name)
+{
+    size_t at = 0;
+    while (at < name.size_bytes) {
+        const struct token_text rest = {name.bytes + at, name.size_bytes - at};
+        const bool blank = unigram_piece_begins_word(rest);
+        add_bytes(text, blank ? " " : rest.bytes, 1);
+        at += blank ? UNIGRAM_SPACE_BYTES : 1;
+    }
+}
+
+/* As sentencepiece does: the blank before the first text goes; runs of byte pieces are decoded
+ * together; unknown pieces show that something is missing. */
+static void add_unigram(const struct tokenizer *tokenizer, struct unigram_decode *state,
+                        struct decoded *text, int32_t id)
+{
+    const struct unigram *const model = &tokenizer->unigram;
+    struct token_text name = tokenizer->vocabulary.texts[id];
+    if (model->types[id] == PIECE_TYPE_BYTE) {
+        state->run_begin = state->in_run ? state->run_begin : text->size_bytes;
+        state->in_run = true;
+        for (int byte = 0; byte < 256; byte++) {
+            const char value = (char)byte;
+            add_bytes(text, &value, model->byte_ids[byte] == id ? 1 : 0);
+        }
+        return;
+    }
+    if (state->in_run) {
+        repair_bytes(text, state->run_begin);
+        state->in_run = false;
+    }
+    if (id == model->unknown) {
+        add_bytes(text, model->unknown_text, model->unknown_text_bytes);
+        return;
+    }
+    const bool strips = model->add_dummy_prefix || model->remove_extra_spaces;
+    if (strips && !state->prefix_seen && text->size_bytes == 0 && unigram_piece_begins_word(name)) {
+        name.bytes += UNIGRAM_SPACE_BYTES;
+        name.size_bytes -= UNIGRAM_SPACE_BYTES;
+        state->prefix_seen = !model->remove_extra_spaces; /* else all of them go */
+    }
+    add_piece_text(text, name);
+}
+
 enum status tokenizer_decode(const struct tokenizer *tokenizer, const int32_t *ids, size_t count,
                              bool skip_specials, char **text, size_t *size_bytes,
                              struct error *error)
@@ -89,6 +157,7 @@ enum status tokenizer_decode(const struct tokenizer *tokenizer, const int32_t *i
     struct decoded raw = {0};
     add_bytes(&raw, "", 0);
     bool first = true;
+    struct unigram_decode unigram = {0};
     for (size_t i = 0; i < count; i++) {
         if (skip_specials && tokenizer_is_special(tokenizer, ids[i])) {
             continue;
@@ -100,8 +169,14 @@ enum status tokenizer_decode(const struct tokenizer *tokenizer, const int32_t *i
         case TOKENIZER_KIND_WORDPIECE:
             add_wordpiece(tokenizer, &raw, ids[i], first);
             break;
+        case TOKENIZER_KIND_UNIGRAM:
+            add_unigram(tokenizer, &unigram, &raw, ids[i]);
+            break;
         }
         first = false;
+    }
+    if (unigram.in_run) {
+        repair_bytes(&raw, unigram.run_begin);
     }
     if (utf8_valid_prefix(raw.bytes, raw.size_bytes) == raw.size_bytes) {
         raw.bytes[raw.size_bytes] = '\0';

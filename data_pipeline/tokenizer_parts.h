@@ -9,11 +9,13 @@
 #include "data_pipeline/tokenizer.h"
 #include "data_pipeline/tokenizer_bytebpe.h"
 #include "data_pipeline/tokenizer_template.h"
+#include "data_pipeline/tokenizer_unigram.h"
 #include "data_pipeline/tokenizer_wordpiece.h"
 
 enum tokenizer_kind {
     TOKENIZER_KIND_BYTEBPE,
     TOKENIZER_KIND_WORDPIECE,
+    TOKENIZER_KIND_UNIGRAM,
 };
 
 struct tokenizer {
@@ -23,6 +25,7 @@ struct tokenizer {
     size_t flag_capacity;
     struct bytebpe bpe; /* of these, the one of the kind is in use */
     struct wordpiece wordpiece;
+    struct unigram unigram;
     struct added_tokens added; /* their texts are the vocabulary's */
     json_t *post_processor;    /* as in the file; NULL: none */
     struct tokenizer_template template;
@@ -37,6 +40,7 @@ struct tokenizer_work {
     struct digest owner;      /* fingerprint of the tokenizer whose words are cached */
     struct bytebpe_work *bpe; /* each is made when a tokenizer of its kind first asks for it */
     struct wordpiece_work *wordpiece;
+    struct unigram_work *unigram;
     struct normal_text normal;
 };
 
@@ -53,7 +57,7 @@ MUST_CHECK enum status tokenizer_seal(struct tokenizer *tokenizer, const char *w
 /* Makes the work ready for this tokenizer: its kind's part is there, and empty if another tokenizer
  * used it last. */
 void tokenizer_work_ready(const struct tokenizer *tokenizer, struct tokenizer_work *work);
-/* Does text become another before it is cut into words? */
+/* Does text become another before it is cut into words? (Unigram models do that by themselves.) */
 bool tokenizer_normalizes(const struct tokenizer *tokenizer);
 /* Appends the normal form of a text that stands at `base` of the original. */
 void tokenizer_normalize(const struct tokenizer *tokenizer, const char *text, size_t size_bytes,

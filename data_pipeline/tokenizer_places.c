@@ -157,6 +157,21 @@ static void add_normal(struct places_pass *pass, const char *text, size_t size_b
     }
 }
 
+/* Text in the pieces of a unigram model; a piece with a blank in front begins a word. */
+static void add_unigram(struct places_pass *pass, const char *text, size_t size_bytes, size_t base)
+{
+    size_t count = 0;
+    const struct unigram_piece *const pieces = unigram_encode(
+        &pass->tokenizer->unigram, pass->work->unigram, text, size_bytes, base, true, &count);
+    for (size_t i = 0; i < count; i++) {
+        const struct token_text name = pass->tokenizer->vocabulary.texts[pieces[i].id];
+        pass->word_count += i > 0 && unigram_piece_begins_word(name);
+        token_list_add(pass->out, pieces[i].id);
+        places_add(pass->places, pieces[i].begin, pieces[i].end, pass->word_count);
+    }
+    pass->word_count += count > 0;
+}
+
 static void add_part(struct places_pass *pass, const char *text, size_t size_bytes,
                      bool parse_specials, bool normalized, size_t base)
 {
@@ -169,6 +184,8 @@ static void add_part(struct places_pass *pass, const char *text, size_t size_byt
     while (added_scan_next(&scan, &part)) {
         if (part.token != NULL) {
             add_token(pass, &part, base);
+        } else if (pass->tokenizer->kind == TOKENIZER_KIND_UNIGRAM) {
+            add_unigram(pass, text + part.begin, part.end - part.begin, base + part.begin);
         } else if (tokenizer_normalizes(pass->tokenizer)) {
             add_normal(pass, text + part.begin, part.end - part.begin, parse_specials,
                        base + part.begin);

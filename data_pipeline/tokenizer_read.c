@@ -301,7 +301,8 @@ static enum status read_kind(const json_t *model, const char *where, enum tokeni
         return STATUS_OK;
     }
     FAIL(error, STATUS_FORMAT,
-         "\"%s\": tokenizer kind \"%s\" is not supported: expected byte-level BPE or WordPiece",
+         "\"%s\": tokenizer kind \"%s\" is not supported: expected byte-level BPE or WordPiece (a "
+         "unigram model is read from its spiece.model)",
          where, type);
 }
 
@@ -314,6 +315,8 @@ static enum status read_root(struct tokenizer *tokenizer, const json_t *root, co
         break;
     case TOKENIZER_KIND_WORDPIECE:
         TRY(tokenizer_read_wordpiece(tokenizer, root, model, where, error));
+        break;
+    case TOKENIZER_KIND_UNIGRAM: /* not from this file: read_kind refuses it */
         break;
     }
     json_t *const processor = json_object_get(root, "post_processor");
@@ -441,11 +444,14 @@ static enum status open_pair(struct tokenizer **tokenizer, const char *vocabular
     return STATUS_OK;
 }
 
-static enum status open_vocabulary_lines(struct tokenizer **tokenizer, const char *path,
-                                         struct error *error)
+/* A kind that one file describes. */
+static enum status open_file(struct tokenizer **tokenizer, enum tokenizer_kind kind,
+                             const char *path, struct error *error)
 {
-    struct tokenizer *const made = tokenizer_new(TOKENIZER_KIND_WORDPIECE);
-    enum status status = tokenizer_read_vocabulary_lines(made, path, error);
+    struct tokenizer *const made = tokenizer_new(kind);
+    enum status status = kind == TOKENIZER_KIND_UNIGRAM
+                             ? tokenizer_read_unigram(made, path, error)
+                             : tokenizer_read_vocabulary_lines(made, path, error);
     if (status == STATUS_OK) {
         status = tokenizer_seal(made, path, error);
     }
@@ -463,12 +469,17 @@ enum status tokenizer_open(struct tokenizer **tokenizer, const char *path, struc
     char vocabulary_path[PATH_BYTES];
     char merges_path[PATH_BYTES];
     char lines_path[PATH_BYTES];
+    char model_path[PATH_BYTES];
     TRY(path_join(json_path, path, "tokenizer.json", error));
     TRY(path_join(vocabulary_path, path, "vocab.json", error));
     TRY(path_join(merges_path, path, "merges.txt", error));
     TRY(path_join(lines_path, path, "vocab.txt", error));
+    TRY(path_join(model_path, path, "spiece.model", error));
     if (!folder_exists(path)) {
-        return ends_with(path, ".txt") ? open_vocabulary_lines(tokenizer, path, error)
+        if (ends_with(path, ".model")) {
+            return open_file(tokenizer, TOKENIZER_KIND_UNIGRAM, path, error);
+        }
+        return ends_with(path, ".txt") ? open_file(tokenizer, TOKENIZER_KIND_WORDPIECE, path, error)
                                        : open_json(tokenizer, path, error);
     }
     if (file_exists(json_path)) {
@@ -478,10 +489,13 @@ enum status tokenizer_open(struct tokenizer **tokenizer, const char *path, struc
         return open_pair(tokenizer, vocabulary_path, merges_path, error);
     }
     if (file_exists(lines_path)) {
-        return open_vocabulary_lines(tokenizer, lines_path, error);
+        return open_file(tokenizer, TOKENIZER_KIND_WORDPIECE, lines_path, error);
+    }
+    if (file_exists(model_path)) {
+        return open_file(tokenizer, TOKENIZER_KIND_UNIGRAM, model_path, error);
     }
     FAIL(error, STATUS_INPUT,
-         "\"%s\": no tokenizer there, expected tokenizer.json, vocab.json and merges.txt, or "
-         "vocab.txt",
+         "\"%s\": no tokenizer there, expected tokenizer.json, vocab.json and merges.txt, "
+         "vocab.txt or spiece.model",
          path);
 }

@@ -30,5 +30,8 @@ MUST_CHECK enum status tokenizer_read_wordpiece(struct tokenizer *tokenizer, con
  * (do_lower_case, strip_accents, tokenize_chinese_chars), else BERT's own, uncased. Not sealed. */
 MUST_CHECK enum status tokenizer_read_vocabulary_lines(struct tokenizer *tokenizer,
                                                        const char *path, struct error *error);
+/* From a SentencePiece model file of the unigram kind. Not sealed. */
+MUST_CHECK enum status tokenizer_read_unigram(struct tokenizer *tokenizer, const char *path,
+                                              struct error *error);
 
 #endif

@@ -239,6 +239,8 @@ static json_t *root_value(const struct tokenizer *tokenizer)
         put(root, "decoder", byte_level(true, true));
         put(root, "model", bytebpe_model(tokenizer));
         break;
+    case TOKENIZER_KIND_UNIGRAM: /* has no such file */
+        break;
     case TOKENIZER_KIND_WORDPIECE:
         put(root, "normalizer", bert_normalizer_value(&tokenizer->wordpiece));
         put(root, "pre_tokenizer", json_pack("{ss}", "type", "BertPreTokenizer"));
@@ -325,6 +327,10 @@ enum status tokenizer_save(const struct tokenizer *tokenizer, const char *folder
         TRY(path_join(path, folder, "merges.txt", error));
         TRY(write_merges(tokenizer, path, error));
         break;
+    case TOKENIZER_KIND_UNIGRAM:
+        TRY(path_join(path, folder, "spiece.model", error));
+        return file_write_durable(path, tokenizer->unigram.file, tokenizer->unigram.file_bytes,
+                                  error);
     case TOKENIZER_KIND_WORDPIECE:
         TRY(path_join(path, folder, "vocab.txt", error));
         TRY(write_lines(tokenizer, path, error));

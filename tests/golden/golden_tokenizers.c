@@ -119,6 +119,20 @@ static bool check_encode(struct check *check, const json_t *row)
            decodes_to(check, &check->ids, true, json_object_get(row, "decoded_skip_special"));
 }
 
+/* sentencepiece itself, which does not look for control pieces in the text. */
+static bool check_sentencepiece(struct check *check, const json_t *row)
+{
+    const json_t *const text = json_object_get(row, "text");
+    const json_t *const ids = json_object_get(row, "ids");
+    check->ids.count = 0;
+    tokenizer_encode(check->tokenizer, check->work, json_string_value(text),
+                     json_string_length(text), false, &check->ids);
+    tokenizer_encode_places(check->tokenizer, check->work, json_string_value(text),
+                            json_string_length(text), false, &check->first, &check->places);
+    return same_ids(ids, &check->ids) && same_ids(ids, &check->first) && same_places(check, row) &&
+           decodes_to(check, &check->ids, false, json_object_get(row, "decoded"));
+}
+
 static bool check_decode(struct check *check, const json_t *row)
 {
     const json_t *const ids = json_object_get(row, "ids");
@@ -301,17 +315,21 @@ static bool check_bert_variant(struct check *check, const json_t *row)
     return same;
 }
 
-/* All tables of a folder, with the tokenizer that `path` names. */
-static void check_tables(struct check *check, const char *folder, const char *path)
+/* Tables of a folder, with the tokenizer that its file `name` holds, if it has one. */
+static void check_file(struct check *check, const char *folder, const char *name, row_check verdict)
 {
+    char path[PATH_BYTES];
     struct error error = {0};
     struct tokenizer *tokenizer = NULL;
+    if (path_join(path, folder, name, &error) != STATUS_OK || !file_exists(path)) {
+        return;
+    }
     if (tokenizer_open(&tokenizer, path, &error) != STATUS_OK) {
         unreadable(check, &error);
         return;
     }
     check->tokenizer = tokenizer;
-    check_table(check, folder, "encode.jsonl", check_encode);
+    check_table(check, folder, "encode.jsonl", verdict);
     check_table(check, folder, "encode_pairs.jsonl", check_pair);
     tokenizer_close(tokenizer);
 }
@@ -320,6 +338,12 @@ static void check_folder_tables(struct check *check, const char *folder)
 {
     struct error error = {0};
     struct tokenizer *tokenizer = NULL;
+    char model_path[PATH_BYTES];
+    if (path_join(model_path, folder, "spiece.model", &error) == STATUS_OK &&
+        file_exists(model_path)) {
+        check_file(check, folder, "spiece.model", check_sentencepiece);
+        return;
+    }
     if (tokenizer_open(&tokenizer, folder, &error) != STATUS_OK) {
         if (strstr(error.message, "not supported") != NULL ||
             strstr(error.message, "no tokenizer there") != NULL) {
@@ -337,10 +361,7 @@ static void check_folder_tables(struct check *check, const char *folder)
     check->folder = folder;
     check_table(check, folder, "encode_variants.jsonl", check_bert_variant);
     tokenizer_close(tokenizer);
-    char path[PATH_BYTES];
-    if (path_join(path, folder, "vocab.txt", &error) == STATUS_OK && file_exists(path)) {
-        check_tables(check, folder, path);
-    }
+    check_file(check, folder, "vocab.txt", check_encode);
     json_t *const prefixed = json_pack("{sb}", "add_prefix_space", 1);
     tokenizer = open_variant(folder, "pre_tokenizer", prefixed, &error);
     json_decref(prefixed);

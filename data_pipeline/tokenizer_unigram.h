@@ -1,0 +1,75 @@
+/* The unigram model of SentencePiece (ALBERT, XLNet): of all ways to write the normalised text as a
+ * row of pieces, the one with the highest sum of scores. Pieces may hold blanks, written U+2581;
+ * characters without piece are unknown, or, with byte fallback, the pieces of their bytes. The same
+ * order of float additions as in sentencepiece 0.2: from left to right. */
+#ifndef SHARDLM_DATA_PIPELINE_TOKENIZER_UNIGRAM_H
+#define SHARDLM_DATA_PIPELINE_TOKENIZER_UNIGRAM_H
+
+#include <stdbool.h>
+
+#include "data_pipeline/character_map.h"
+#include "data_pipeline/normal_text.h"
+#include "data_pipeline/piece_trie.h"
+#include "data_pipeline/tokenizer.h"
+
+enum { UNIGRAM_SPACE_BYTES = 3 }; /* of U+2581, which stands for a blank */
+
+enum piece_type { /* numbers of the file format */
+                  PIECE_TYPE_NORMAL = 1,
+                  PIECE_TYPE_UNKNOWN = 2,
+                  PIECE_TYPE_CONTROL = 3, /* has no text */
+                  PIECE_TYPE_USER = 4,    /* always one piece; not normalised */
+                  PIECE_TYPE_UNUSED = 5,
+                  PIECE_TYPE_BYTE = 6,
+};
+
+struct unigram {
+    char *file; /* the model file's bytes, written again by save */
+    size_t file_bytes;
+    float *scores;  /* by id */
+    uint8_t *types; /* by id: enum piece_type */
+    size_t piece_capacity;
+    size_t type_capacity;
+    const char *map_blob; /* in `file` */
+    size_t map_bytes;
+    const char *unknown_text; /* what an unknown piece decodes to, in `file` or static */
+    size_t unknown_text_bytes;
+    bool add_dummy_prefix;
+    bool remove_extra_spaces;
+    bool escape_spaces;
+    bool space_is_suffix;
+    bool byte_fallback;
+    /* What follows is made by unigram_seal. */
+    struct character_map map;
+    struct piece_trie pieces;
+    struct piece_trie user_pieces; /* at which the character map stops */
+    int32_t unknown;
+    int32_t byte_ids[256];
+    float lowest_score; /* of normal pieces */
+    float highest_score;
+};
+
+/* Checks and builds the tables; texts by id. `where` names the file in messages. */
+MUST_CHECK enum status unigram_seal(struct unigram *model, const struct token_text *texts,
+                                    size_t count, const char *where, struct error *error);
+void unigram_deinit(struct unigram *model); /* accepts a zeroed struct */
+
+struct unigram_work; /* one thread's scratch */
+struct unigram_work *unigram_work_open(void);
+void unigram_work_close(struct unigram_work *work); /* accepts NULL */
+
+bool unigram_piece_begins_word(struct token_text text); /* it starts with U+2581 */
+
+/* One piece of a text; [begin, end) of the original. */
+struct unigram_piece {
+    int32_t id;
+    size_t begin;
+    size_t end;
+};
+/* The pieces of a text that stands at `base` of the original; in the work until the next call. With
+ * places, or begin and end are not set. */
+const struct unigram_piece *unigram_encode(const struct unigram *model, struct unigram_work *work,
+                                           const char *text, size_t size_bytes, size_t base,
+                                           bool with_places, size_t *count);
+
+#endif
