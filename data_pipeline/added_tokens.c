@@ -23,7 +23,9 @@ void added_tokens_add(struct added_tokens *tokens, const struct added_token *tok
         tokens->items[place] = tokens->items[place - 1];
     }
     tokens->items[place] = *token;
-    tokens->opens[(unsigned char)token->text[0]] = true;
+    if (token->size_bytes > 0) {
+        tokens->opens[(unsigned char)token->text[0]] = true;
+    }
     tokens->has_normalized = tokens->has_normalized || token->normalized;
 }
 
@@ -101,7 +103,8 @@ static const struct added_token *token_at(const struct added_scan *scan, size_t 
 {
     for (size_t i = 0; i < scan->tokens->count; i++) {
         const struct added_token *const token = &scan->tokens->items[i];
-        if (token->normalized == scan->normalized && token->size_bytes <= scan->size_bytes - at &&
+        if (token->normalized == scan->normalized && token->size_bytes > 0 &&
+            token->size_bytes <= scan->size_bytes - at &&
             memcmp(token->text, scan->text + at, token->size_bytes) == 0) {
             return token;
         }

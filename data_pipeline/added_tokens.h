@@ -1,7 +1,7 @@
 /* Tokens that are found in the text before it is cut into words: <mask>, <s>, and what a user
  * added. At each place the longest one wins, matches do not overlap, the earliest comes first.
- * First those that are not `normalized`, then the others in what remains (there is no normaliser,
- * so that is the whole difference). */
+ * First those that are not `normalized`, then the others in what remains, which the caller has
+ * normalised if its kind of tokenizer does that (their texts here are normal forms then). */
 #ifndef SHARDLM_DATA_PIPELINE_ADDED_TOKENS_H
 #define SHARDLM_DATA_PIPELINE_ADDED_TOKENS_H
 
@@ -10,7 +10,7 @@
 #include <stdint.h>
 
 struct added_token {
-    const char *text; /* not empty; kept by the owner of the tokenizer's vocabulary */
+    const char *text; /* kept by the owner of the tokenizer's vocabulary; empty: never found */
     size_t size_bytes;
     int32_t id;
     bool special;     /* left out by decode on request */

@@ -140,12 +140,12 @@ static void seal_added(struct tokenizer *tokenizer)
         if (token.normalized) {
             normal.size_bytes = 0;
             tokenizer_normalize(tokenizer, token.text, token.size_bytes, 0, &normal);
-            token.text = arena_text(&tokenizer->arena, normal.bytes, normal.size_bytes);
             token.size_bytes = normal.size_bytes;
+            token.text = normal.size_bytes == 0
+                             ? "" /* nothing left: it is never found */
+                             : arena_text(&tokenizer->arena, normal.bytes, normal.size_bytes);
         }
-        if (token.size_bytes > 0) { /* nothing left: it is never found */
-            added_tokens_add(&sealed, &token);
-        }
+        added_tokens_add(&sealed, &token);
     }
     normal_text_deinit(&normal);
     added_tokens_deinit(&tokenizer->added);

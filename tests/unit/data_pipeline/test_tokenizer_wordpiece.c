@@ -251,6 +251,26 @@ START_TEST(test_wordpiece_finds_added_words_in_normal_text)
 }
 END_TEST
 
+START_TEST(test_wordpiece_keeps_added_tokens_that_normalise_to_nothing)
+{
+    struct error error = {0};
+    struct tokenizer *tokenizer = NULL;
+    char folder[PATH_BYTES];
+    CHECK_OK(parse(MODEL "{\"[UNK]\": 0, \"a\": 1}",
+                   SPLIT ", \"normalizer\": {\"type\": \"BertNormalizer\"}, \"added_tokens\": "
+                         "[{\"id\": 2, \"content\": \"\\u0301\"}]",
+                   &tokenizer, &error),
+             error);
+    check_tokens(tokenizer, "a\xcc\x81", (const char *[]){"a", NULL});
+    CHECK_OK(path_join(folder, suite_scratch(), "nothing", &error), error);
+    CHECK_OK(tokenizer_save(tokenizer, folder, &error), error);
+    struct tokenizer *const again = open_path(folder);
+    ck_assert(digest_equal(tokenizer_fingerprint(tokenizer), tokenizer_fingerprint(again)));
+    tokenizer_close(again);
+    tokenizer_close(tokenizer);
+}
+END_TEST
+
 START_TEST(test_wordpiece_decodes_with_blanks_where_text_has_them)
 {
     struct error error = {0};
@@ -280,5 +300,6 @@ int main(void)
                           test_wordpiece_refuses_damaged_parts_and_names_them,
                           test_wordpiece_refuses_a_damaged_vocab_txt,
                           test_wordpiece_finds_added_words_in_normal_text,
+                          test_wordpiece_keeps_added_tokens_that_normalise_to_nothing,
                           test_wordpiece_decodes_with_blanks_where_text_has_them, NULL});
 }
