@@ -1,0 +1,274 @@
+/* A worker's beginning and end: agrees with the others on kernels, profile and corpus, opens
+ * everything, restores or initialises the state; see worker.h. Whatever can fail on one worker
+ * alone is agreed by all before the next collective. */
+#include <inttypes.h>
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "base/memory.h"
+#include "worker/worker_state.h"
+
+/* The best vector level that every worker has, or the one that the configuration names. Collective.
+ */
+static enum status level_agree(struct worker *worker, enum kernels_level *level,
+                               struct error *error)
+{
+    int64_t best = (int64_t)kernels_level_best();
+    TRY(fabric_least(worker->workers, &best, 1, error));
+    const enum numerics_core core = worker->setup->numerics->core;
+    *level = core == NUMERICS_CORE_AVX2     ? KERNELS_LEVEL_AVX2
+             : core == NUMERICS_CORE_AVX512 ? KERNELS_LEVEL_AVX512
+                                            : (enum kernels_level)best;
+    if ((int64_t)*level > best) {
+        FAIL(error, STATUS_INPUT,
+             "numerics.core is %s, but the processors of this job have %s at most",
+             kernels_level_name(*level), kernels_level_name((enum kernels_level)best));
+    }
+    return STATUS_OK;
+}
+
+/* Opens the kernels and makes sure that all workers compute with the same profile. Collective. */
+static enum status profile_agree(struct worker *worker, struct error *error)
+{
+    enum kernels_level level;
+    TRY(level_agree(worker, &level, error));
+    const enum status opened = kernels_open(&worker->kernels, level, error);
+    TRY(fabric_agree(worker->workers, opened, error));
+    (void)snprintf(worker->profile, sizeof worker->profile,
+                   "compute fp32; %s; slot_tokens %" PRId64
+                   "; tensor_parts 1; block %d; fraction %d",
+                   worker->kernels.profile, worker->setup->step->slot_tokens, PARAMETER_BLOCK,
+                   ACCUMULATOR_FRACTION_BITS);
+    char first[CHECKPOINT_PROFILE_BYTES];
+    memcpy(first, worker->profile, sizeof first);
+    TRY(fabric_broadcast(worker->workers, 0, first, sizeof first, error));
+    enum status status = STATUS_OK;
+    if (strcmp(first, worker->profile) != 0) {
+        status = error_set(error, STATUS_INPUT,
+                           "numeric profiles differ: host %s has \"%s\", worker 0 has \"%s\"",
+                           fabric_host(worker->fabric), worker->profile, first);
+    }
+    return fabric_agree(worker->workers, status, error);
+}
+
+/* All workers read the same corpus, or none begins. Collective. */
+static enum status corpus_agree(struct worker *worker, struct error *error)
+{
+    const struct worker_setup *const setup = worker->setup;
+    enum status status = data_source_open(&worker->source, setup->data, setup->step, setup->seed,
+                                          setup->model->vocabulary, error);
+    TRY(fabric_agree(worker->workers, status, error));
+    const struct digest own = data_source_fingerprint(worker->source);
+    struct digest first = own;
+    TRY(fabric_broadcast(worker->workers, 0, &first, sizeof first, error));
+    if (!digest_equal(own, first)) {
+        status = error_set(error, STATUS_INPUT, "corpus \"%s\" on host %s differs from worker 0's",
+                           setup->data->corpus, fabric_host(worker->fabric));
+    }
+    TRY(fabric_agree(worker->workers, status, error));
+    const int64_t vocabulary = data_source_vocabulary(worker->source);
+    worker->model_options = *setup->model;
+    if (setup->model->vocabulary != 0 && setup->model->vocabulary < vocabulary) {
+        FAIL(error, STATUS_INPUT,
+             "model.vocabulary is %" PRId64 ", but the corpus has ids up to %" PRId64,
+             setup->model->vocabulary, vocabulary - 1);
+    }
+    if (setup->model->vocabulary == 0) {
+        worker->model_options.vocabulary = vocabulary;
+    }
+    return STATUS_OK;
+}
+
+static enum status state_open(struct worker *worker, struct error *error)
+{
+    const struct worker_setup *const setup = worker->setup;
+    const struct batch_limits limits = data_source_limits(worker->source);
+    const int64_t slots = data_source_slots(worker->source);
+    const enum status opened =
+        model_open(&worker->model, &worker->kernels, &worker->model_options, &limits, true, error);
+    TRY(fabric_agree(worker->workers, opened, error));
+    const struct parameter_table *const table = model_table(worker->model);
+    TRY(topology_init(&worker->topology, worker->workers, setup->shard->simulate_nodes, error));
+    partition_init(&worker->partition, table, &worker->topology, setup->shard->stage);
+    const enum status shared = node_state_open(&worker->node, table, worker->topology.node, error);
+    TRY(fabric_agree(worker->workers, shared, error)); /* one node may lack the memory */
+    TRY(accumulator_init(&worker->accumulator, &worker->kernels, &worker->topology,
+                         &worker->partition, &worker->node, slots, setup->lease->wait_seconds,
+                         error));
+    optimizer_init(&worker->optimizer, &worker->kernels, setup->optimizer, &worker->partition);
+    worker->trainer = (struct trainer){
+        .kernels = &worker->kernels,
+        .topology = &worker->topology,
+        .partition = &worker->partition,
+        .source = worker->source,
+        .model_options = &worker->model_options,
+        .model = worker->model,
+        .node = &worker->node,
+        .accumulator = &worker->accumulator,
+        .optimizer = &worker->optimizer,
+        .loss_scale = accumulator_loss_scale(limits.target_count * slots),
+        .limit_seconds = setup->lease->wait_seconds,
+        .fingerprints = setup->fingerprints,
+    };
+    const enum status prefetching = prefetch_open(&worker->prefetch, worker->source, error);
+    TRY(fabric_agree(worker->workers, prefetching, error));
+    worker->trainer.prefetch = worker->prefetch;
+    return STATUS_OK;
+}
+
+/* Refuses a checkpoint that was made with other numerics or from another corpus. */
+static enum status checkpoint_fits(struct worker *worker, const struct checkpoint_meta *meta,
+                                   struct error *error)
+{
+    if (strcmp(meta->profile, worker->profile) != 0) {
+        if (!worker->setup->accept_profile_change) {
+            FAIL(error, STATUS_INPUT,
+                 "the numeric profile changed: the checkpoint has \"%s\", this job \"%s\"; results "
+                 "would "
+                 "differ in the last bits; --accept-profile-change goes on regardless",
+                 meta->profile, worker->profile);
+        }
+        worker->profile_changed = true;
+        log_line(LOG_LEVEL_WARN, "profile change accepted: \"%s\" becomes \"%s\"", meta->profile,
+                 worker->profile);
+    }
+    const struct digest none = {0};
+    if (!digest_equal(meta->corpus, data_source_fingerprint(worker->source)) &&
+        !digest_equal(meta->corpus, none)) {
+        FAIL(error, STATUS_INPUT, "corpus \"%s\" is not the one that the checkpoint was trained on",
+             worker->setup->data->corpus);
+    }
+    return STATUS_OK;
+}
+
+/* Every driver reads its slices of the weights, every owner its moments. */
+static enum status checkpoint_restore(struct worker *worker, struct checkpoint *checkpoint,
+                                      struct error *error)
+{
+    const struct partition *const partition = &worker->partition;
+    for (int64_t group = 0; group < partition->table->group_count; group++) {
+        const struct partition_range slice = partition->slices[group];
+        TRY(checkpoint_read(checkpoint, partition->table, CHECKPOINT_ARRAY_WEIGHTS, slice.first,
+                            slice.count, worker->node.weights + slice.first, error));
+        const struct partition_range owned = partition->owned[group];
+        const int64_t offset = partition->owned_offset[group];
+        TRY(checkpoint_read(checkpoint, partition->table, CHECKPOINT_ARRAY_FIRST, owned.first,
+                            owned.count, worker->optimizer.first + offset, error));
+        TRY(checkpoint_read(checkpoint, partition->table, CHECKPOINT_ARRAY_SECOND, owned.first,
+                            owned.count, worker->optimizer.second + offset, error));
+    }
+    return STATUS_OK;
+}
+
+static enum status state_restore(struct worker *worker, struct digest *expected,
+                                 struct error *error)
+{
+    struct checkpoint *checkpoint = NULL;
+    enum status status = checkpoint_open(&checkpoint, worker->setup->resume_path, false, error);
+    if (status == STATUS_OK) {
+        const struct checkpoint_meta *const meta = checkpoint_meta(checkpoint);
+        *expected = meta->fingerprint;
+        worker->step = meta->step;
+        worker->tokens = meta->tokens;
+        worker->held_out_loss = meta->held_out_loss;
+        status = checkpoint_fits(worker, meta, error);
+    }
+    if (status == STATUS_OK) {
+        status = checkpoint_restore(worker, checkpoint, error);
+    }
+    checkpoint_close(checkpoint);
+    return status;
+}
+
+static void state_initialise(struct worker *worker)
+{
+    for (int64_t group = 0; group < worker->partition.table->group_count; group++) {
+        const struct partition_range slice = worker->partition.slices[group];
+        parameter_fill(worker->partition.table, worker->model_options.init_range,
+                       worker->setup->seed, slice.first, slice.count,
+                       worker->node.weights + slice.first);
+    }
+}
+
+/* The state to begin from; a restored one must have the fingerprint that its checkpoint names.
+ * Collective. */
+static enum status state_begin(struct worker *worker, struct error *error)
+{
+    struct digest expected = {0};
+    enum status status = STATUS_OK;
+    if (worker->setup->resume_path != NULL) {
+        status = state_restore(worker, &expected, error);
+    } else {
+        state_initialise(worker);
+    }
+    TRY(fabric_agree(worker->workers, status, error));
+    TRY(trainer_fingerprint(&worker->trainer, worker->step, &worker->fingerprint, error));
+    if (worker->topology.worker_index == 0 && worker->setup->resume_path != NULL &&
+        !digest_equal(expected, worker->fingerprint)) {
+        status = error_set(error, STATUS_FORMAT,
+                           "checkpoint \"%s\": the state read back does not have its fingerprint",
+                           worker->setup->resume_path);
+    }
+    return fabric_agree(worker->workers, status, error);
+}
+
+static enum status writing_open(struct worker *worker, struct error *error)
+{
+    if (worker->setup->checkpoint_root == NULL) {
+        return STATUS_OK;
+    }
+    const enum status opened =
+        snapshot_open(&worker->snapshot, &worker->topology, &worker->partition, error);
+    TRY(fabric_agree(worker->workers, opened, error));
+    const struct writer_options options = {
+        .snapshot = &worker->snapshot,
+        .table = worker->partition.table,
+        .root = worker->setup->checkpoint_root,
+        .config_text = worker->setup->config_text,
+        .tokenizer_folder = data_source_tokenizer(worker->source),
+        .retention = *worker->setup->checkpoint,
+    };
+    const enum status status = writer_open(&worker->writer, &options, error);
+    return fabric_agree(worker->workers, status, error);
+}
+
+enum status worker_open(struct worker **worker, const struct worker_setup *setup,
+                        struct fabric *fabric, struct fabric_group *workers, int64_t *first_step,
+                        struct error *error)
+{
+    struct worker *const opened = memory_take(1, sizeof *opened, "worker");
+    *worker = opened;
+    opened->setup = setup;
+    opened->fabric = fabric;
+    opened->workers = workers;
+    opened->held_out_loss = (double)NAN;
+    fabric_limit_set(fabric, setup->lease->wait_seconds);
+    TRY(profile_agree(opened, error));
+    TRY(corpus_agree(opened, error));
+    TRY(state_open(opened, error));
+    TRY(state_begin(opened, error));
+    TRY(writing_open(opened, error));
+    *first_step = opened->step;
+    return STATUS_OK;
+}
+
+void worker_close(struct worker *worker)
+{
+    if (worker == NULL) {
+        return;
+    }
+    writer_close(worker->writer);
+    heart_close(worker->heart);
+    channel_client_close(worker->channel);
+    prefetch_close(worker->prefetch);
+    snapshot_close(&worker->snapshot);
+    optimizer_deinit(&worker->optimizer);
+    accumulator_deinit(&worker->accumulator);
+    node_state_close(&worker->node);
+    partition_deinit(&worker->partition);
+    model_close(worker->model);
+    data_source_close(worker->source);
+    memory_release(worker);
+}

@@ -1,0 +1,37 @@
+/* What a worker holds; shared by worker_open.c, which makes and restores it, and worker.c, which
+ * obeys commands with it. */
+#ifndef SHARDLM_WORKER_WORKER_STATE_H
+#define SHARDLM_WORKER_WORKER_STATE_H
+
+#include "worker/trainer.h"
+#include "worker/worker.h"
+#include "worker/writer.h"
+
+struct worker {
+    const struct worker_setup *setup;
+    struct fabric *fabric;
+    struct fabric_group *workers;
+    struct kernels kernels;
+    char profile[CHECKPOINT_PROFILE_BYTES];
+    struct model_options model_options;
+    struct data_source *source;
+    struct model *model;
+    struct topology topology;
+    struct partition partition;
+    struct node_state node;
+    struct accumulator accumulator;
+    struct optimizer optimizer;
+    struct snapshot snapshot;
+    struct writer *writer;
+    struct prefetch *prefetch;
+    struct channel_client *channel;
+    struct heart *heart;
+    struct trainer trainer;
+    struct digest fingerprint; /* worker 0: of the state as it stands, when fingerprints are on */
+    int64_t step;              /* updates done */
+    bool profile_changed;      /* since the checkpoint, and accepted */
+    int64_t tokens;            /* seen in training */
+    double held_out_loss;      /* of the last evaluation; NaN: none */
+};
+
+#endif
