@@ -25,6 +25,9 @@ struct batch {
     float sequence_weight;    /* of one sequence label's loss in units of one target's: the step's
                                  planned targets per planned label, so that both means weigh the same
                                  once the sum is divided by the targets; 0 if nothing is labelled */
+    int32_t *visible_lists;     /* (N, 2) or NULL: every token sees as its family does. Of each row the first interval
+                                   that it sees and the one behind the last; at least one */
+    int32_t *visible_intervals; /* (any, 2): rows [from, to), offsets in the sequence; ascending, apart */
     struct random_key dropout_key; /* for this step and slot; counters name layer, place and element */
 };
 

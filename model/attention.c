@@ -2,6 +2,7 @@
 #include "model/attention.h"
 
 #include <math.h>
+#include <stddef.h>
 
 #include "base/error.h"
 #include "model/family.h"
@@ -11,15 +12,19 @@ static struct kernels_attention_shape attention_shape(const struct pass *pass, i
     const struct model_options *const options = pass->options;
     const struct family *const family = family_find(options);
     const int64_t width = options->hidden / options->heads;
+    const bool visible = pass->visibility.lists != NULL;
     INVARIANT(family != NULL);
     return (struct kernels_attention_shape){
         .sequence_count = pass->batch->sequence_count,
         .starts = pass->batch->starts,
         .heads = options->heads,
         .head_width = width,
-        .kind = family->causal ? KERNELS_ATTENTION_CAUSAL : KERNELS_ATTENTION_FULL,
+        .kind = visible          ? KERNELS_ATTENTION_VISIBLE
+                : family->causal ? KERNELS_ATTENTION_CAUSAL
+                                 : KERNELS_ATTENTION_FULL,
         .scale = (float)(1.0 / sqrt((double)width)),
         .dropout = pass_dropout(pass, options->attention_dropout, layer, PASS_PLACE_PROBABILITIES),
+        .visibility = visible ? &pass->visibility : NULL,
     };
 }
 

@@ -15,6 +15,7 @@
 #define VECTOR(role, rows, name)       ROW(role, rows, NONE, ALWAYS, PLAIN, name)
 #define POST(role, name)               ROW(role, HIDDEN, NONE, POST, PLAIN, name)
 #define PRE(role, name)                ROW(role, HIDDEN, NONE, PRE, PLAIN, name)
+#define PAIRS(role, rows, cols, name)  ROW(role, rows, cols, PAIRS, PLAIN, name)
 #define ROWS(array)                                                                                \
     {                                                                                              \
         array, ARRAY_LENGTH(array)                                                                 \
@@ -78,13 +79,13 @@ static const struct family_row roberta_head[] = {
         VECTOR(HEAD_NORM_SHIFT, HIDDEN, "cls.predictions.transform.LayerNorm.bias"),               \
         VECTOR(DECODER_BIAS, VOCABULARY, "cls.predictions.bias")
 
-/* BertForPreTraining */
+/* BertForPreTraining; BertForMaskedLM without the pairs */
 static const struct family_row bert_head[] = {
     BERT_MLM_HEAD,
-    PLAIN(POOLER_WEIGHT, HIDDEN, HIDDEN, "bert.pooler.dense.weight"),
-    VECTOR(POOLER_BIAS, HIDDEN, "bert.pooler.dense.bias"),
-    PLAIN(PAIR_WEIGHT, PAIR_LABELS, HIDDEN, "cls.seq_relationship.weight"),
-    VECTOR(PAIR_BIAS, PAIR_LABELS, "cls.seq_relationship.bias"),
+    PAIRS(POOLER_WEIGHT, HIDDEN, HIDDEN, "bert.pooler.dense.weight"),
+    PAIRS(POOLER_BIAS, HIDDEN, NONE, "bert.pooler.dense.bias"),
+    PAIRS(PAIR_WEIGHT, PAIR_LABELS, HIDDEN, "cls.seq_relationship.weight"),
+    PAIRS(PAIR_BIAS, PAIR_LABELS, NONE, "cls.seq_relationship.bias"),
 };
 
 /* BertForMaskedLM and a span boundary head, for which Hugging Face has no names */
@@ -146,10 +147,10 @@ static const struct family_row albert_head[] = {
     VECTOR(HEAD_NORM_GAIN, EMBEDDING, "predictions.LayerNorm.weight"),
     VECTOR(HEAD_NORM_SHIFT, EMBEDDING, "predictions.LayerNorm.bias"),
     VECTOR(DECODER_BIAS, VOCABULARY, "predictions.bias"),
-    PLAIN(POOLER_WEIGHT, HIDDEN, HIDDEN, "$.pooler.weight"),
-    VECTOR(POOLER_BIAS, HIDDEN, "$.pooler.bias"),
-    PLAIN(PAIR_WEIGHT, PAIR_LABELS, HIDDEN, "sop_classifier.classifier.weight"),
-    VECTOR(PAIR_BIAS, PAIR_LABELS, "sop_classifier.classifier.bias"),
+    PAIRS(POOLER_WEIGHT, HIDDEN, HIDDEN, "$.pooler.weight"),
+    PAIRS(POOLER_BIAS, HIDDEN, NONE, "$.pooler.bias"),
+    PAIRS(PAIR_WEIGHT, PAIR_LABELS, HIDDEN, "sop_classifier.classifier.weight"),
+    PAIRS(PAIR_BIAS, PAIR_LABELS, NONE, "sop_classifier.classifier.bias"),
 };
 
 /* GPT: GPT2LMHeadModel. Query, key and value are one tensor; no transform and no bias before the

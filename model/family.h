@@ -23,7 +23,12 @@ enum family_axis {
     FAMILY_AXIS_SPAN_POSITION_WIDTH,
     FAMILY_AXIS_SPAN_INPUT, /* 2C + span position width */
 };
-enum family_when { FAMILY_WHEN_ALWAYS, FAMILY_WHEN_POST, FAMILY_WHEN_PRE };
+enum family_when {
+    FAMILY_WHEN_ALWAYS,
+    FAMILY_WHEN_POST,
+    FAMILY_WHEN_PRE,
+    FAMILY_WHEN_PAIRS, /* unless the options do without */
+};
 enum family_form {
     FAMILY_FORM_PLAIN,
     FAMILY_FORM_JOINED,             /* right behind the row before */

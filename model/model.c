@@ -106,6 +106,26 @@ static void batch_check_shape(const struct model *model, const struct batch *bat
     }
 }
 
+/* What each row sees lies in its own sequence. */
+static void batch_check_visible(const struct batch *batch)
+{
+    for (int64_t b = 0; b < batch->sequence_count && batch->visible_lists != NULL; b++) {
+        const int32_t length = batch->starts[b + 1] - batch->starts[b];
+        for (int64_t row = batch->starts[b]; row < batch->starts[b + 1]; row++) {
+            const int32_t first = batch->visible_lists[2 * row];
+            const int32_t end = batch->visible_lists[2 * row + 1];
+            int32_t behind = -1;
+            INVARIANT(first >= 0 && first < end);
+            for (int64_t i = first; i < end; i++) {
+                const int32_t *const interval = batch->visible_intervals + 2 * i;
+                INVARIANT(interval[0] > behind && interval[0] < interval[1]);
+                INVARIANT(interval[1] <= length);
+                behind = interval[1];
+            }
+        }
+    }
+}
+
 static enum status index_check(const char *what, int32_t value, int64_t count, int64_t row,
                                struct error *error)
 {
@@ -143,6 +163,7 @@ static enum status batch_check(const struct model *model, const struct batch *ba
                                struct error *error)
 {
     batch_check_shape(model, batch);
+    batch_check_visible(batch);
     const struct model_options *const options = &model->options;
     for (int64_t i = 0; i < batch->token_count; i++) {
         TRY(index_check("token id", batch->ids[i], options->vocabulary, i, error));
@@ -174,6 +195,7 @@ static struct pass pass_make(const struct model *model, const float *weights,
                          .table = &model->table,
                          .batch = batch,
                          .weights = weights,
+                         .visibility = {batch->visible_lists, batch->visible_intervals},
                          .trains = trains};
 }
 

@@ -3,6 +3,7 @@
 #ifndef SHARDLM_MODEL_MODEL_OPTIONS_H
 #define SHARDLM_MODEL_MODEL_OPTIONS_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 enum model_family {
@@ -55,6 +56,8 @@ struct model_options {
     enum model_share share;  /* ALBERT */
     int64_t groups;          /* ALBERT: cuts the layers into groups that share nothing; 0: 1 */
     int64_t inner_layers;    /* ALBERT: layers of a group's repeated block; 0: 1 */
+
+    bool without_pairs; /* BERT, ALBERT: no pooler and no head for sequence labels */
 
     int64_t span_positions;      /* SpanBERT: longest span, in tokens: 10 */
     int64_t span_position_width; /* SpanBERT: of a place in a span: 200 */

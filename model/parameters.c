@@ -165,9 +165,17 @@ static void name_fill(char name[PARAMETER_NAME_BYTES], const char *pattern,
 
 static bool row_applies(const struct family_row *row, const struct model_options *options)
 {
-    const enum family_when norm =
-        options->norm == MODEL_NORM_PRE ? FAMILY_WHEN_PRE : FAMILY_WHEN_POST;
-    return row->when == FAMILY_WHEN_ALWAYS || row->when == norm;
+    switch (row->when) {
+    case FAMILY_WHEN_POST:
+        return options->norm == MODEL_NORM_POST;
+    case FAMILY_WHEN_PRE:
+        return options->norm == MODEL_NORM_PRE;
+    case FAMILY_WHEN_PAIRS:
+        return !options->without_pairs;
+    case FAMILY_WHEN_ALWAYS:
+    default:
+        return true;
+    }
 }
 
 static enum parameter_init row_init(const struct family_row *row)

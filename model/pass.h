@@ -17,6 +17,7 @@ struct pass {
     const struct parameter_table *table;
     const struct batch *batch;
     const float *weights; /* the flat space */
+    struct kernels_visibility visibility; /* the batch's; lists NULL: none */
     bool trains;          /* dropout is on, and what backward needs is kept */
 };
 

@@ -10,13 +10,13 @@
 enum { JSON_BYTES_MAX = 1 << 24, IGNORED_LABEL = -100 };
 
 /* Classes that the model folder computes, and those that later families will. */
-static const char *const built[] = {"RobertaForMaskedLM",   "RobertaPreLayerNormForMaskedLM",
-                                    "BertForPreTraining",   "BertForMaskedLM + sbo head",
-                                    "AlbertForPreTraining", "GPT2LMHeadModel"};
-static const char *const planned[] = {
-    "RobertaForSequenceClassification", "BertForMaskedLM",
-    "BertForSequenceClassification",    "BertForQuestionAnswering",
-    "BertForTokenClassification",       "XLNetLMHeadModel"};
+static const char *const built[] = {
+    "RobertaForMaskedLM", "RobertaPreLayerNormForMaskedLM", "BertForPreTraining",
+    "BertForMaskedLM",    "BertForMaskedLM + sbo head",     "AlbertForPreTraining",
+    "GPT2LMHeadModel"};
+static const char *const planned[] = {"RobertaForSequenceClassification",
+                                      "BertForSequenceClassification", "BertForQuestionAnswering",
+                                      "BertForTokenClassification", "XLNetLMHeadModel"};
 
 static bool name_is_in(const char *name, const char *const *names, int64_t count)
 {
@@ -144,7 +144,8 @@ static enum model_activation config_activation(const json_t *config, const char 
 }
 
 /* What only one family has. */
-static void config_read_family(const json_t *config, struct model_options *options)
+static void config_read_family(const json_t *config, const char *name,
+                               struct model_options *options)
 {
     const bool gpt = options->family == MODEL_FAMILY_GPT;
     options->type_vocabulary = gpt ? 1 : config_integer(config, "type_vocab_size");
@@ -160,6 +161,7 @@ static void config_read_family(const json_t *config, struct model_options *optio
         options->inner_layers = config_integer(config, "inner_group_num");
         options->layers *= options->inner_layers;
     }
+    options->without_pairs = strcmp(name, "BertForMaskedLM") == 0;
     if (json_object_get(config, "sbo_position_size") != NULL) {
         options->family = MODEL_FAMILY_SPANBERT;
         options->span_positions = config_integer(config, "sbo_max_span");
@@ -187,7 +189,9 @@ static void case_read_options(struct golden_case *golden)
         .norm_epsilon = config_real(config, word->epsilon),
         .init_range = config_real(config, "initializer_range"),
     };
-    config_read_family(config, &golden->options);
+    char name[GOLDEN_CLASS_BYTES];
+    golden_class(golden->folder, name);
+    config_read_family(config, name, &golden->options);
     json_decref(config);
     CHECK_OK(parameter_table_init(&golden->table, &golden->options, &error), error);
 }
@@ -258,6 +262,9 @@ static void case_add_sequence(struct golden_case *golden, const struct golden_fi
     const bool has_types = golden_file_has(file, "inputs.token_type_ids");
     const struct golden_tensor types =
         golden_file_find(file, has_types ? "inputs.token_type_ids" : "inputs.input_ids");
+    const bool has_positions = golden_file_has(file, "inputs.position_ids");
+    const struct golden_tensor positions =
+        golden_file_find(file, has_positions ? "inputs.position_ids" : "inputs.input_ids");
     const int64_t length = ids.shape[1];
     const int64_t shift = golden->options.family == MODEL_FAMILY_GPT ? 1 : 0;
     bool ended = false;
@@ -270,7 +277,7 @@ static void case_add_sequence(struct golden_case *golden, const struct golden_fi
         if (real) {
             const struct case_row row = {
                 .source_row = at,
-                .t = t,
+                .t = has_positions ? golden_integer(&positions, at) : t,
                 .id = golden_integer(&ids, at),
                 .segment = has_types ? golden_integer(&types, at) : 0,
                 .label = t + shift < length ? golden_integer(&labels, at + shift) : IGNORED_LABEL};
@@ -327,6 +334,42 @@ static void case_read_spans(struct golden_case *golden, const struct golden_file
     }
 }
 
+/* The matrix (B, T, T) as intervals of keys, for both batches. */
+static void case_read_visible(struct golden_case *golden, const struct golden_file *file)
+{
+    struct batch *const batch = &golden->masked;
+    if (!golden_file_has(file, "inputs.visible_matrix")) {
+        return;
+    }
+    const struct golden_tensor matrix = golden_file_find(file, "inputs.visible_matrix");
+    ck_assert_int_eq(matrix.axis_count, 3);
+    const int64_t length = matrix.shape[2];
+    const int64_t intervals_most = batch->token_count * (length / 2 + 1);
+    golden->visible = memory_take((size_t)(2 * batch->token_count + 2 * intervals_most),
+                                  sizeof *golden->visible, "visible");
+    int32_t *const lists = golden->visible;
+    int32_t *const intervals = lists + 2 * batch->token_count;
+    int32_t count = 0;
+    for (int64_t b = 0; b < batch->sequence_count; b++) {
+        const int32_t keys = batch->starts[b + 1] - batch->starts[b];
+        for (int64_t row = batch->starts[b]; row < batch->starts[b + 1]; row++) {
+            const int64_t at = (golden->source_rows[row]) * length;
+            lists[2 * row] = count;
+            for (int32_t key = 0; key < keys; key++) {
+                const bool before = key > 0 && golden_integer(&matrix, at + key - 1) != 0;
+                if (golden_integer(&matrix, at + key) != 0) {
+                    count += before ? 0 : 1;
+                    intervals[2 * count - 2] = before ? intervals[2 * count - 2] : key;
+                    intervals[2 * count - 1] = key + 1;
+                }
+            }
+            lists[2 * row + 1] = count;
+        }
+    }
+    golden->masked.visible_lists = golden->every.visible_lists = lists;
+    golden->masked.visible_intervals = golden->every.visible_intervals = intervals;
+}
+
 /* Rows cut to their real length and packed one after another. */
 static void case_read_batch(struct golden_case *golden)
 {
@@ -351,6 +394,7 @@ static void case_read_batch(struct golden_case *golden)
     }
     case_read_sequence_labels(golden, &file);
     case_read_spans(golden, &file);
+    case_read_visible(golden, &file);
     golden_file_close(&file);
 }
 
@@ -368,6 +412,7 @@ void golden_case_close(struct golden_case *golden)
 {
     batch_deinit(&golden->every);
     batch_deinit(&golden->masked);
+    memory_release(golden->visible);
     memory_release(golden->source_rows);
     memory_release(golden->weights);
     parameter_table_deinit(&golden->table);

@@ -80,6 +80,60 @@ START_TEST(test_families_gpt_sees_nothing_that_comes_later)
 }
 END_TEST
 
+/* Every row sees what stands before it and itself, but row 1. */
+START_TEST(test_families_a_token_that_nobody_sees_changes_nobody_else)
+{
+    struct error error = {0};
+    const struct model_options options = family_tiny(MODEL_FAMILY_BERT, 0.0);
+    struct bench bench;
+    bench_open(&bench, KERNELS_LEVEL_REFERENCE, &options, &limits_tiny);
+    struct batch batch = batch_tiny();
+    int32_t lists[40 * 2];
+    int32_t intervals[40 * 4];
+    int32_t count = 0;
+    for (int64_t row = 0; row < batch.token_count; row++) {
+        const int32_t t = batch.positions[row];
+        const int32_t pieces[2][2] = {{0, t == 1 ? 2 : 1}, {2, t + 1}};
+        lists[2 * row] = count;
+        for (int i = 0; i < (t < 2 ? 1 : 2); i++, count++) {
+            intervals[2 * count] = pieces[i][0];
+            intervals[2 * count + 1] = pieces[i][1];
+        }
+        lists[2 * row + 1] = count;
+    }
+    batch.visible_lists = lists;
+    batch.visible_intervals = intervals;
+    const size_t width = (size_t)options.hidden;
+    float *const before = memory_take(40 * width, sizeof *before, "test");
+    float *const after = memory_take(40 * width, sizeof *after, "test");
+    CHECK_OK(model_hidden(bench.model, bench.weights, &batch, 2, before, &error), error);
+    batch.ids[1] ^= 1;
+    CHECK_OK(model_hidden(bench.model, bench.weights, &batch, 2, after, &error), error);
+    for (size_t row = 0; row < (size_t)batch.token_count; row++) {
+        const int same = memcmp(before + row * width, after + row * width, width * sizeof *before);
+        ck_assert((same != 0) == (row == 1));
+    }
+    memory_release(after);
+    memory_release(before);
+    batch_deinit(&batch);
+    bench_close(&bench);
+}
+END_TEST
+
+START_TEST(test_families_without_pairs_have_no_pooler)
+{
+    struct error error = {0};
+    struct model_options options = family_tiny(MODEL_FAMILY_BERT, 0.0);
+    options.without_pairs = true;
+    struct parameter_table table;
+    CHECK_OK(parameter_table_init(&table, &options, &error), error);
+    for (int64_t r = 0; r < table.row_count; r++) {
+        ck_assert(table.rows[r].role < PARAMETER_POOLER_WEIGHT);
+    }
+    parameter_table_deinit(&table);
+}
+END_TEST
+
 START_TEST(test_families_a_head_without_rows_has_a_zero_gradient)
 {
     const enum model_family with[] = {MODEL_FAMILY_BERT, MODEL_FAMILY_SPANBERT};
@@ -179,6 +233,8 @@ int main(void)
                           test_families_gradients_are_slopes_of_the_loss_under_dropout,
                           test_families_give_the_same_bits_twice_and_within_other_limits,
                           test_families_gpt_sees_nothing_that_comes_later,
+                          test_families_a_token_that_nobody_sees_changes_nobody_else,
+                          test_families_without_pairs_have_no_pooler,
                           test_families_a_head_without_rows_has_a_zero_gradient,
                           test_families_sequence_labels_count_without_any_target,
                           test_families_refuse_what_they_have_not,
