@@ -1,5 +1,6 @@
-/* shard/fabric, topology and window over real ranks: run as `mpirun -n 5 fabric_ranks`. Check must not fork after MPI has
- * begun, so the suite runs in one process a rank; a rank that fails ends the job. */
+/* shard/fabric, topology and window over real ranks: run as `mpirun -n 5 fabric_ranks`. Check must
+ * not fork after MPI has begun, so the suite runs in one process a rank; a rank that fails ends the
+ * job. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -151,7 +152,8 @@ START_TEST(test_window_is_shared_and_its_barrier_holds_and_gives_up)
         CHECK_OK(window_barrier_wait(barrier, count, 60, "test", &error), error);
     }
     if (rank == 0) { /* one more than there are: it must end, and say how many came */
-        CHECK_FAILS(window_barrier_wait(barrier, count + 1, 0.01, "nobody", &error), STATUS_TIMEOUT);
+        CHECK_FAILS(window_barrier_wait(barrier, count + 1, 0.01, "nobody", &error),
+                    STATUS_TIMEOUT);
         ck_assert_ptr_nonnull(strstr(error.message, "\"nobody\": 1 of"));
     }
     CHECK_OK(fabric_barrier(world, &error), error);
@@ -168,12 +170,13 @@ int main(void)
     }
     fabric_limit_set(fabric, 60);
     const int failed = suite_run(
-        "fabric", (const TTest *[]){test_fabric_agree_makes_the_lowest_failure_everybodys,
-                                    test_fabric_sums_integers_and_finds_the_least,
-                                    test_fabric_scatters_sums_over_uneven_ranges,
-                                    test_fabric_gathers_uneven_ranges_everywhere_and_at_the_root,
-                                    test_topology_numbers_simulated_nodes_and_makes_slices,
-                                    test_window_is_shared_and_its_barrier_holds_and_gives_up, NULL});
+        "fabric",
+        (const TTest *[]){test_fabric_agree_makes_the_lowest_failure_everybodys,
+                          test_fabric_sums_integers_and_finds_the_least,
+                          test_fabric_scatters_sums_over_uneven_ranges,
+                          test_fabric_gathers_uneven_ranges_everywhere_and_at_the_root,
+                          test_topology_numbers_simulated_nodes_and_makes_slices,
+                          test_window_is_shared_and_its_barrier_holds_and_gives_up, NULL});
     if (failed != 0) {
         fabric_abort(fabric, EXIT_FAILURE);
     }
