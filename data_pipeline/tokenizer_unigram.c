@@ -244,11 +244,11 @@ static size_t character_bytes(unsigned char first)
     return first < 0xc0 ? 1 : (first < 0xe0 ? 2 : (first < 0xf0 ? 3 : 4));
 }
 
-/* Offers a row that ends in piece `id`. In double, as the reference compares before it rounds. */
-static inline void offer(struct best_row *row, double score, int32_t id, size_t begin)
+/* Offers a row that ends in piece `id`; of equals the first stays. */
+static inline void offer(struct best_row *row, float score, int32_t id, size_t begin)
 {
-    if (row->begin == NO_ROW || score > (double)row->score) {
-        *row = (struct best_row){(float)score, id, (uint32_t)begin};
+    if (row->begin == NO_ROW || score > row->score) {
+        *row = (struct best_row){score, id, (uint32_t)begin};
     }
 }
 
@@ -280,14 +280,15 @@ static void search(const struct unigram *model, struct unigram_work *work)
             if (id < 0) {
                 continue;
             }
-            const double score = model->types[id] == PIECE_TYPE_USER
-                                     ? (double)((float)i * model->highest_score) + user_bonus
-                                     : (double)model->scores[id];
-            offer(&rows[begin + i], score + (double)so_far, id, begin);
+            const float score =
+                model->types[id] == PIECE_TYPE_USER
+                    ? (float)((double)((float)i * model->highest_score) + user_bonus)
+                    : model->scores[id];
+            offer(&rows[begin + i], score + so_far, id, begin);
             has_single = has_single || i == single;
         }
         if (!has_single) {
-            offer(&rows[begin + single], (double)(unknown_score + so_far), model->unknown, begin);
+            offer(&rows[begin + single], unknown_score + so_far, model->unknown, begin);
         }
         begin += single;
     }

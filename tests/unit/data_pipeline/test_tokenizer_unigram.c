@@ -126,6 +126,21 @@ START_TEST(test_unigram_takes_the_pieces_with_the_highest_sum)
 }
 END_TEST
 
+/* The sums differ in exact arithmetic, not as floats: the row whose last piece begins first stays.
+ */
+START_TEST(test_unigram_compares_sums_as_floats)
+{
+    struct message model = {.size_bytes = 0};
+    put_piece(&model, "<unk>", 0, UNKNOWN);
+    put_piece(&model, SPACE, -3, NORMAL);
+    put_piece(&model, "a", -2.3F, NORMAL);
+    put_piece(&model, "aa", -1.2F, NORMAL);
+    struct tokenizer *const tokenizer = open_message(&model);
+    check_tokens(tokenizer, "aaa", true, (const char *[]){SPACE, "a", "aa", NULL});
+    tokenizer_close(tokenizer);
+}
+END_TEST
+
 START_TEST(test_unigram_refuses_damaged_models_and_says_why)
 {
     struct {
@@ -310,13 +325,13 @@ END_TEST
 
 int main(void)
 {
-    return suite_run("tokenizer_unigram",
-                     (const TTest *[]){test_unigram_takes_the_pieces_with_the_highest_sum,
-                                       test_unigram_refuses_damaged_models_and_says_why,
-                                       test_unigram_refuses_settings_that_it_cannot_honour,
-                                       test_unigram_refuses_a_damaged_character_map,
-                                       test_unigram_keeps_user_pieces_whole,
-                                       test_unigram_saved_is_the_same_tokenizer,
-                                       test_unigram_takes_any_bytes,
-                                       test_unigram_survives_any_damage_of_its_file, NULL});
+    return suite_run(
+        "tokenizer_unigram",
+        (const TTest *[]){
+            test_unigram_takes_the_pieces_with_the_highest_sum,
+            test_unigram_compares_sums_as_floats, test_unigram_refuses_damaged_models_and_says_why,
+            test_unigram_refuses_settings_that_it_cannot_honour,
+            test_unigram_refuses_a_damaged_character_map, test_unigram_keeps_user_pieces_whole,
+            test_unigram_saved_is_the_same_tokenizer, test_unigram_takes_any_bytes,
+            test_unigram_survives_any_damage_of_its_file, NULL});
 }
