@@ -303,10 +303,11 @@ enum status folder_make(const char *path, struct error *error)
         }
         memcpy(partial, path, i);
         partial[i] = '\0';
-        if (mkdir(partial, 0755) != 0 && !folder_exists(partial)) {
-            const bool given = path_is_at_fault(errno) || errno == EEXIST;
+        const int reason = mkdir(partial, 0755) == 0 ? 0 : errno; /* folder_exists changes errno */
+        if (reason != 0 && !folder_exists(partial)) {
+            const bool given = path_is_at_fault(reason) || reason == EEXIST;
             FAIL(error, given ? STATUS_INPUT : STATUS_IO, "could not make folder \"%s\": %s",
-                 partial, strerror(errno));
+                 partial, strerror(reason));
         }
     }
     return STATUS_OK;
