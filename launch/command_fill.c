@@ -11,7 +11,7 @@
 #include "launch/print.h"
 #include "model/model.h"
 
-enum { TOP_MAX = 100 };
+enum { TOP_MAX = 1000 };
 
 struct guess {
     int32_t id;
@@ -103,7 +103,15 @@ static enum status guess_print(const struct tokenizer *tokenizer, const struct g
         (void)json_object_set_new(object, "probability", json_real(guess->probability));
         (void)json_array_append_new(list, object);
     } else {
-        (void)printf("%8.2f %%  \"%s\"\n", guess->probability * 100, text);
+        /* As a JSON string: a piece may be a line feed or another control character. */
+        json_t *const piece = json_stringn(text, size_bytes);
+        char *const shown = json_dumps(piece, JSON_ENCODE_ANY);
+        INVARIANT(shown != NULL);
+        (void)printf("%8.2f %%  %s\n", guess->probability * 100, shown);
+        json_decref(piece);
+        json_free_t release;
+        json_get_alloc_funcs(NULL, &release);
+        release(shown);
     }
     memory_release(text);
     return STATUS_OK;

@@ -12,7 +12,7 @@ ticks() {
 
 "$shardlm" train tiny.yaml --run idle --workers 2 --steps 100000 --set optimizer.total_steps=100000 >idle.log 2>&1 &
 job=$!
-trap 'kill -INT $job 2>/dev/null; wait $job 2>/dev/null; rm -rf "$scratch"' EXIT
+trap '{ kill -INT $job && wait $job; } 2>/dev/null || true; rm -rf "$scratch"' EXIT
 wait_for_step idle 3
 coordinator=$(rank_process idle 0)
 began_ticks=$(ticks "$coordinator")

@@ -94,6 +94,9 @@ for guesses in masks:
 PYTHON
 cp out guesses
 say "fill gives sorted probabilities for each mask"
+run_quietly fill $checkpoint "one <mask> here" --top 300
+[ "$(wc -l <out)" -eq 301 ] || fail "fill: a piece broke its line: $(wc -l <out) lines, expected 301"
+say "fill shows a line feed within its line"
 
 # ---- a Hugging Face folder and back: the same weights, the same predictions, the same bytes when exported again
 run_quietly export $checkpoint --out hf
