@@ -105,13 +105,10 @@ static enum status guess_print(const struct tokenizer *tokenizer, const struct g
     } else {
         /* As a JSON string: a piece may be a line feed or another control character. */
         json_t *const piece = json_stringn(text, size_bytes);
-        char *const shown = json_dumps(piece, JSON_ENCODE_ANY);
-        INVARIANT(shown != NULL);
-        (void)printf("%8.2f %%  %s\n", guess->probability * 100, shown);
+        (void)printf("%8.2f %%  ", guess->probability * 100);
+        (void)json_dumpf(piece, stdout, JSON_ENCODE_ANY);
+        (void)fputc('\n', stdout);
         json_decref(piece);
-        json_free_t release;
-        json_get_alloc_funcs(NULL, &release);
-        release(shown);
     }
     memory_release(text);
     return STATUS_OK;

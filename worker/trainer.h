@@ -12,7 +12,6 @@
 
 /* Everything that a step needs; borrowed from worker.c, which opens and closes it. */
 struct trainer {
-    const struct kernels *kernels;
     const struct topology *topology;
     const struct partition *partition;
     const struct data_source *source;

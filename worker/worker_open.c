@@ -99,7 +99,6 @@ static enum status state_open(struct worker *worker, struct error *error)
                          error));
     optimizer_init(&worker->optimizer, &worker->kernels, setup->optimizer, &worker->partition);
     worker->trainer = (struct trainer){
-        .kernels = &worker->kernels,
         .topology = &worker->topology,
         .partition = &worker->partition,
         .source = worker->source,
