@@ -370,9 +370,21 @@ static void save_account(struct coordinator *coordinator)
 }
 
 /* The loop of the drawing in coordinator.h. */
+/* Which host has which workers: a list of host names by worker. */
+static void hosts_note(struct coordinator *coordinator)
+{
+    json_t *const hosts = json_array();
+    for (int64_t i = 0; i < coordinator->options->worker_count; i++) {
+        (void)json_array_append_new(hosts, json_string(coordinator->members[i].host));
+    }
+    journal_note(coordinator, json_pack("{s:s, s:I, s:o}", "event", "workers", "step",
+                                        (json_int_t)coordinator->step, "hosts", hosts));
+}
+
 static enum status coordinator_lead(struct coordinator *coordinator, struct error *error)
 {
     TRY(ready_wait(coordinator, error));
+    hosts_note(coordinator);
     for (;;) {
         const enum message_kind kind = command_decide(coordinator);
         /* A snapshot overwrites the buffer of the one being written: that one is drained and

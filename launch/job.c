@@ -8,6 +8,7 @@
 
 #include "base/log.h"
 #include "base/memory.h"
+#include "launch/address.h"
 #include "worker/worker.h"
 
 enum { JOB_TEXT_BYTES = 1 << 16 };
@@ -102,21 +103,6 @@ static enum status briefing_fill(struct job *job, struct error *error)
     return STATUS_OK;
 }
 
-/* Do all ranks share rank 0's host? Then the control plane stays on the loopback address.
- * Collective. */
-static enum status address_choose(struct job *job, char host[FABRIC_HOST_BYTES],
-                                  struct error *error)
-{
-    (void)snprintf(host, FABRIC_HOST_BYTES, "%s", fabric_host(job->fabric));
-    TRY(fabric_broadcast(job->world, 0, host, FABRIC_HOST_BYTES, error));
-    int64_t same = strcmp(host, fabric_host(job->fabric)) == 0 ? 1 : 0;
-    TRY(fabric_least(job->world, &same, 1, error));
-    if (same == 1) {
-        (void)snprintf(host, FABRIC_HOST_BYTES, "127.0.0.1");
-    }
-    return STATUS_OK;
-}
-
 /* Rank 0 prepares and opens the channel; everybody learns what it says. Collective. */
 static enum status job_brief(struct job *job, job_prepare prepare, void *context,
                              struct error *error)
@@ -133,8 +119,8 @@ static enum status job_brief(struct job *job, job_prepare prepare, void *context
         status = prepare(context, &job->options, error);
     }
     TRY(fabric_agree(job->world, status, error));
-    char host[FABRIC_HOST_BYTES];
-    TRY(address_choose(job, host, error));
+    char host[ADDRESS_BYTES];
+    TRY(address_choose(job->world, fabric_host(job->fabric), host, error));
     if (coordinator) {
         status = briefing_fill(job, error);
         if (status == STATUS_OK) {
