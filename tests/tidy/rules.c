@@ -52,14 +52,15 @@ static const struct {
 };
 
 /* Headers of C and of the operating system that need no entry above. */
-static const char system_headers[] = " assert.h ctype.h dirent.h errno.h fcntl.h float.h fnmatch.h "
-                                     "immintrin.h inttypes.h limits.h math.h poll.h "
-                                     "pthread.h sched.h signal.h spawn.h stdarg.h stdalign.h "
-                                     "stdatomic.h stdbool.h stddef.h stdint.h stdio.h stdlib.h "
-                                     "stdnoreturn.h string.h strings.h time.h unistd.h "
-                                     "linux/futex.h sys/file.h sys/ioctl.h sys/mman.h sys/prctl.h "
-                                     "sys/resource.h sys/stat.h sys/statvfs.h sys/syscall.h "
-                                     "sys/time.h sys/types.h sys/uio.h sys/utsname.h sys/wait.h ";
+static const char system_headers[] =
+    " assert.h ctype.h dirent.h errno.h fcntl.h float.h fnmatch.h "
+    "arpa/inet.h ifaddrs.h immintrin.h inttypes.h limits.h math.h net/if.h poll.h "
+    "pthread.h sched.h signal.h spawn.h stdarg.h stdalign.h "
+    "stdatomic.h stdbool.h stddef.h stdint.h stdio.h stdlib.h "
+    "stdnoreturn.h string.h strings.h time.h unistd.h "
+    "linux/futex.h sys/file.h sys/ioctl.h sys/mman.h sys/prctl.h "
+    "sys/random.h sys/resource.h sys/socket.h sys/stat.h sys/statvfs.h sys/syscall.h "
+    "sys/time.h sys/types.h sys/uio.h sys/utsname.h sys/wait.h ";
 
 #define MEMORY_ALLOWED "base/* tests/* bench/*"
 #define OUTPUT_ALLOWED "launch/* tests/* bench/* base/error.c base/log.c base/memory.c"

@@ -9,14 +9,14 @@
 #include "launch/man_page.h"
 #include "tests/support/suite.h"
 
-/* Fails if the file, named from this one, does not hold exactly the page. */
+/* Fails if the file, named from the top of the source, does not hold exactly the page. */
 static void check_file(const char *name, struct text *page, const char *command)
 {
     struct error error = {0};
     char path[PATH_BYTES];
     char *data;
     size_t size_bytes;
-    CHECK_OK(path_relative_to_file(path, __FILE__, name, &error), error);
+    CHECK_OK(path_join(path, SHARDLM_SOURCE, name, &error), error);
     CHECK_OK(file_read(path, 1 << 20, &data, &size_bytes, &error), error);
     ck_assert_msg(size_bytes == page->size_bytes && memcmp(data, page->data, size_bytes) == 0,
                   "%s differs from the tables: write it anew with %s", path, command);
@@ -28,7 +28,7 @@ START_TEST(test_documents_man_page_is_what_the_tables_say)
 {
     struct text page = {0};
     man_page(command_table, &page);
-    check_file("../../../docs/shardlm.1", &page, "shardlm help --man > docs/shardlm.1");
+    check_file("docs/shardlm.1", &page, "shardlm help --man > docs/shardlm.1");
 }
 END_TEST
 
@@ -36,7 +36,7 @@ START_TEST(test_documents_configuration_is_what_the_table_says)
 {
     struct text page = {0};
     config_reference_markdown(&page);
-    check_file("../../../docs/configuration.md", &page,
+    check_file("docs/configuration.md", &page,
                "shardlm help config --markdown > docs/configuration.md");
 }
 END_TEST
