@@ -153,10 +153,11 @@ static enum status source_open_table(struct data_source *source, struct error *e
              "tokenizer \"%s\" is not the one that corpus \"%s\" was built with", corpus->tokenizer,
              corpus->folder);
     }
-    if (source->specials.bos < 0 || source->specials.eos < 0 || source->specials.mask < 0 ||
-        source->table.ordinary_count == 0) {
-        FAIL(error, STATUS_FORMAT, "tokenizer \"%s\" has no <s>, </s> or <mask>, or nothing else",
-             corpus->tokenizer);
+    const bool masks = source->rules.objective != DATA_OBJECTIVE_CAUSAL;
+    if (source->specials.bos < 0 || source->specials.eos < 0 ||
+        (masks && source->specials.mask < 0) || source->table.ordinary_count == 0) {
+        FAIL(error, STATUS_FORMAT, "tokenizer \"%s\" has no <s>, </s>%s, or nothing else",
+             corpus->tokenizer, masks ? " or <mask>" : "");
     }
     return STATUS_OK;
 }
@@ -307,6 +308,22 @@ struct batch_limits data_source_limits(const struct data_source *source)
     return source->limits;
 }
 
+/* Targets for each label, as planned: the share that is predicted of the text, by the number of
+ * pairs, over the whole side. */
+static float label_weight(const struct data_source *source, const struct corpus_index *index)
+{
+    if (index->options.pairs == DATA_PAIRS_NONE || index->place_count == 0) {
+        return 0;
+    }
+    return (float)(source->rules.fraction * (double)index->pair_tokens /
+                   (double)index->place_count);
+}
+
+double data_source_label_weight(const struct data_source *source)
+{
+    return (double)label_weight(source, &source->train);
+}
+
 double data_source_epochs(const struct data_source *source, int64_t step)
 {
     return source->corpus == NULL ? 0.0 : plan_epochs(&source->plan, step);
@@ -422,17 +439,6 @@ static void batch_append(struct batch *batch, const struct data_source *source, 
     }
     batch->token_count += row->token_count;
     batch->starts[batch->sequence_count] = (int32_t)batch->token_count;
-}
-
-/* Targets for each label, as planned: the share that is predicted of the text, by the number of
- * pairs, over the whole side. */
-static float label_weight(const struct data_source *source, const struct corpus_index *index)
-{
-    if (index->options.pairs == DATA_PAIRS_NONE || index->place_count == 0) {
-        return 0;
-    }
-    return (float)(source->rules.fraction * (double)index->pair_tokens /
-                   (double)index->place_count);
 }
 
 static void batch_begin(struct batch *batch, struct random_key dropout_key, float sequence_weight)

@@ -30,6 +30,8 @@ struct digest data_source_fingerprint(const struct data_source *source);
 const char *data_source_tokenizer(const struct data_source *source);
 /* The most that any slot, training or held-out, can hold. */
 struct batch_limits data_source_limits(const struct data_source *source);
+/* The sequence_weight of every training batch (batch.h). */
+double data_source_label_weight(const struct data_source *source);
 /* Passes over the training documents that are complete before `step` begins, as a fraction: 2.25
  * epochs. */
 double data_source_epochs(const struct data_source *source, int64_t step);

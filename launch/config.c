@@ -7,7 +7,9 @@
 
 #include "base/file.h"
 #include "base/memory.h"
+#include "launch/config_family.h"
 #include "launch/config_table.h"
+#include "model/family.h"
 
 enum { CONFIG_FILE_BYTES_MAX = 1 << 20 };
 
@@ -83,43 +85,62 @@ static enum status sets_apply(struct config_reader *reader, const char *const *s
     return STATUS_OK;
 }
 
-/* Copies the value of the key that `key`'s default names. */
-static void reference_apply(const struct config_key *key, struct config *config)
-{
-    const int64_t other = config_key_find(key->standard + 1);
-    INVARIANT(other >= 0 && config_keys[other].type == key->type);
-    static_assert(sizeof(int64_t) == sizeof(double), "one size of number");
-    INVARIANT(key->type == CONFIG_TYPE_INTEGER || key->type == CONFIG_TYPE_REAL);
-    memcpy((char *)config + key->offset, (const char *)config + config_keys[other].offset,
-           sizeof(int64_t));
-}
-
-/* Defaults of all keys; those that follow another key get that key's default. */
-void config_defaults(struct config *config)
-{
-    memset(config, 0, sizeof *config);
-    for (int64_t i = 0; i < CONFIG_KEY_COUNT; i++) {
-        const struct config_key *const key = &config_keys[i];
-        if (key->standard == NULL || key->standard[0] == '=') {
-            continue;
-        }
-        char value[64];
-        (void)snprintf(value, sizeof value, "%s", key->standard);
-        const char *words[CONFIG_ITEMS_MAX] = {value};
-        const int64_t count = key->type == CONFIG_TYPE_REAL_PAIR ? pair_split(value, words) : 1;
-        const enum status status = config_value_set(key, words, count, ".", config, NULL);
-        INVARIANT(status == STATUS_OK);
-    }
-    for (int64_t i = 0; i < CONFIG_KEY_COUNT; i++) {
-        if (config_keys[i].standard != NULL && config_keys[i].standard[0] == '=') {
-            reference_apply(&config_keys[i], config);
-        }
-    }
-}
-
 static bool origin_given(const struct config_origin *origin)
 {
     return origin->line > 0 || origin->set != NULL;
+}
+
+/* Sets the key to `standard`, its default, which may name another key. */
+static void standard_apply(const struct config_key *key, const char *standard,
+                           struct config *config)
+{
+    if (standard[0] == '=') {
+        const int64_t other = config_key_find(standard + 1);
+        INVARIANT(other >= 0 && config_keys[other].type == key->type);
+        static_assert(sizeof(int64_t) == sizeof(double), "one size of number");
+        INVARIANT(key->type == CONFIG_TYPE_INTEGER || key->type == CONFIG_TYPE_REAL);
+        memcpy((char *)config + key->offset, (const char *)config + config_keys[other].offset,
+               sizeof(int64_t));
+        return;
+    }
+    char value[64];
+    (void)snprintf(value, sizeof value, "%s", standard);
+    const char *words[CONFIG_ITEMS_MAX] = {value};
+    const int64_t count = key->type == CONFIG_TYPE_REAL_PAIR ? pair_split(value, words) : 1;
+    const enum status status = config_value_set(key, words, count, ".", config, NULL);
+    INVARIANT(status == STATUS_OK);
+}
+
+/* Defaults of keys that `origins` does not have: first the plain ones, then those that follow
+ * another key. */
+static void standards_apply(const struct config_origin *origins, struct config *config)
+{
+    const enum model_family family = config->model.family;
+    for (int follows = 0; follows < 2; follows++) {
+        for (int64_t i = 0; i < CONFIG_KEY_COUNT; i++) {
+            const char *const standard = config_family_standard(&config_keys[i], family);
+            if (!origin_given(&origins[i]) && standard != NULL &&
+                (standard[0] == '=') == (follows == 1)) {
+                standard_apply(&config_keys[i], standard, config);
+            }
+        }
+    }
+}
+
+/* What has no key of its own. */
+static void config_derive(struct config *config)
+{
+    config->model.without_pairs = config->data.pairs == DATA_PAIRS_NONE;
+}
+
+void config_defaults(struct config *config, enum model_family family)
+{
+    struct config_origin origins[CONFIG_KEY_COUNT] = {0};
+    memset(config, 0, sizeof *config);
+    config->model.family = family;
+    origins[config_key_find("model.family")].line = 1;
+    standards_apply(origins, config);
+    config_derive(config);
 }
 
 /* Puts the place of the likelier culprit of two keys in front: a --set, else what the file gives.
@@ -167,6 +188,40 @@ static enum status check_words(const struct config_reader *reader, bool holds, c
     return pair_context(reader, key, other, status, error);
 }
 
+/* What some families have and others have not. */
+static enum status check_family(const struct config_reader *reader, struct error *error)
+{
+    const struct model_options *const model = &reader->config->model;
+    const struct data_options *const data = &reader->config->data;
+    const struct family *const family = family_find(model);
+    TRY(check_words(reader, family != NULL, "model.norm", "model.family",
+                    "this model.family has another place for LayerNorm than model.norm says",
+                    error));
+    TRY(check_at_most(reader, "model.embedding_width", model->embedding_width, "model.hidden",
+                      model->hidden, error));
+    TRY(check_words(reader,
+                    family->shares || (model_embedding_width(model) == model->hidden &&
+                                       model->share == MODEL_SHARE_NONE && model->groups == 1 &&
+                                       model->inner_layers == 1),
+                    "model.family", "model.share",
+                    "model.embedding_width, share, groups and inner_layers go with model.family "
+                    "albert only",
+                    error));
+    TRY(check_multiple(reader, "model.layers", model->layers, "model.groups",
+                       model->groups * model->inner_layers, error));
+    TRY(check_words(reader, family->causal == (data->objective == DATA_OBJECTIVE_CAUSAL),
+                    "data.objective", "model.family",
+                    family->causal ? "model.family gpt needs data.objective causal"
+                                   : "data.objective causal needs model.family gpt",
+                    error));
+    TRY(check_words(reader, data->pairs == DATA_PAIRS_NONE || family_labels_pairs(family),
+                    "data.pairs", "model.family",
+                    "this model.family has no head for data.pairs; bert and albert have", error));
+    return check_words(reader, data->pairs == DATA_PAIRS_NONE || model->type_vocabulary >= 2,
+                       "model.type_vocabulary", "data.pairs",
+                       "data.pairs needs model.type_vocabulary of at least 2", error);
+}
+
 /* What no single key can tell. */
 static enum status config_check(const struct config_reader *reader, struct error *error)
 {
@@ -174,6 +229,7 @@ static enum status config_check(const struct config_reader *reader, struct error
     const struct model_options *const model = &config->model;
     const struct data_options *const data = &config->data;
     TRY(check_multiple(reader, "model.hidden", model->hidden, "model.heads", model->heads, error));
+    TRY(check_family(reader, error));
     TRY(check_at_most(reader, "data.sequence_tokens", data->sequence_tokens, "model.positions",
                       model->positions, error));
     TRY(check_multiple(reader, "step.slot_tokens", config->step.slot_tokens, "data.sequence_tokens",
@@ -199,15 +255,12 @@ static enum status config_check(const struct config_reader *reader, struct error
                        "evaluation.every_steps above 0 needs data.held_out above 0", error);
 }
 
-/* Required keys are there; defaults that follow another key take its value. */
+/* Required keys are there; all others have a value. */
 static enum status config_complete(struct config_reader *reader, struct error *error)
 {
     for (int64_t i = 0; i < CONFIG_KEY_COUNT; i++) {
         const struct config_key *const key = &config_keys[i];
-        if (origin_given(&reader->origins[i])) {
-            continue;
-        }
-        if (key->standard == NULL) {
+        if (!origin_given(&reader->origins[i]) && key->standard == NULL) {
             struct text expected = {0};
             config_key_expectation(key, &expected);
             (void)error_set(
@@ -217,10 +270,9 @@ static enum status config_complete(struct config_reader *reader, struct error *e
             text_deinit(&expected);
             return STATUS_FORMAT;
         }
-        if (key->standard[0] == '=') {
-            reference_apply(key, reader->config);
-        }
     }
+    standards_apply(reader->origins, reader->config);
+    config_derive(reader->config);
     return STATUS_OK;
 }
 
@@ -233,7 +285,7 @@ enum status config_parse_text(const char *path, const char *text, size_t size_by
     TRY(path_absolute(absolute, path, error));
     path_folder(absolute, folder);
     struct config_reader reader = {.path = path, .folder = folder, .config = config};
-    config_defaults(config);
+    config_defaults(config, MODEL_FAMILY_ROBERTA);
     TRY(config_yaml_read(&reader, text, size_bytes, error));
     TRY(sets_apply(&reader, sets, set_count, error));
     TRY(config_complete(&reader, error));

@@ -42,9 +42,9 @@ MUST_CHECK enum status config_read(const char *path, const char *const *sets, in
 MUST_CHECK enum status config_parse_text(const char *path, const char *text, size_t size_bytes,
                                          const char *const *sets, int64_t set_count,
                                          struct config *config, struct error *error);
-/* The defaults; keys that must be given are 0 or empty. For configurations that are put together by
- * code. */
-void config_defaults(struct config *config);
+/* The defaults of a family; keys that must be given are 0 or empty. For configurations that are put
+ * together by code. */
+void config_defaults(struct config *config, enum model_family family);
 
 /* Appends YAML that config_parse_text turns into the identical struct. */
 void config_text(const struct config *config, struct text *out);

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "launch/command_line.h"
+#include "launch/config_family.h"
 #include "launch/config_table.h"
 
 /* "default 0.1", "default: that of model.dropout", "required". */
@@ -16,6 +17,7 @@ static void standard_text(const struct config_key *key, const char *quote, struc
     } else {
         text_add(out, "%s%s%s", quote, key->standard, quote);
     }
+    config_family_text(key, quote, out);
 }
 
 void config_reference(struct text *out)

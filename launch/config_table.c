@@ -10,11 +10,14 @@
 
 #define AT(field) offsetof(struct config, field)
 
-static const char *const families[] = {"roberta", NULL};
+static const char *const families[] = {"roberta", "bert", "albert", "spanbert", "gpt", NULL};
+static const char *const shares[] = {"none", "all", "attention", "ffn", NULL};
 static const char *const activations[] = {"gelu", "gelu_tanh", "relu", NULL};
 static const char *const norms[] = {"post", "pre", NULL};
 static const char *const objectives[] = {"dynamic_mask", "static_mask", "whole_word_mask",
-                                         "ngram_mask",   "span_mask",   NULL};
+                                         "ngram_mask",   "span_mask",   "causal",
+                                         NULL};
+static const char *const pairs[] = {"none", "next_sentence", "sentence_order", NULL};
 static const char *const packings[] = {"full", "document", NULL};
 static const char *const optimizers[] = {"adamw", NULL};
 static const char *const schedules[] = {"linear", "cosine", "inverse_square_root", "constant",
@@ -25,10 +28,12 @@ static const char *const lease_modes[] = {"auto", "static", "dynamic", NULL};
 static const char *const no_paths[] = {"synthetic", NULL};
 
 /* The tables of words follow the enums. */
-static_assert(MODEL_FAMILY_ROBERTA == 0, "order of families");
+static_assert(MODEL_FAMILY_GPT == 4, "order of families");
+static_assert(MODEL_SHARE_FEED_FORWARD == 3, "order of what is shared");
 static_assert(MODEL_ACTIVATION_RELU == 2, "order of activations");
 static_assert(MODEL_NORM_PRE == 1, "order of norms");
-static_assert(DATA_OBJECTIVE_SPAN_MASK == 4, "order of objectives");
+static_assert(DATA_OBJECTIVE_CAUSAL == 5, "order of objectives");
+static_assert(DATA_PAIRS_SENTENCE_ORDER == 2, "order of pairs");
 static_assert(DATA_PACKING_DOCUMENT == 1, "order of packings");
 static_assert(SCHEDULE_NAME_CONSTANT == 3, "order of schedules");
 static_assert(NUMERICS_CORE_AVX512 == 2, "order of cores");
@@ -40,7 +45,7 @@ const struct config_key config_keys[CONFIG_KEY_COUNT] = {
      "of everything random: initial weights, order, masks, dropout"},
 
     {"model.family", CONFIG_TYPE_CHOICE, AT(model.family), "roberta", {.low = 0}, families,
-     "kind of network"},
+     "kind of network, and so of what it predicts; the defaults of other keys follow it"},
     {"model.layers", CONFIG_TYPE_INTEGER, AT(model.layers), NULL, {.low = 1, .high = 512}, NULL,
      "number of encoder layers"},
     {"model.hidden", CONFIG_TYPE_INTEGER, AT(model.hidden), NULL, {.low = 1, .high = 65536}, NULL,
@@ -80,8 +85,27 @@ const struct config_key config_keys[CONFIG_KEY_COUNT] = {
     {"model.type_vocabulary", CONFIG_TYPE_INTEGER, AT(model.type_vocabulary), "1",
      {.low = 1, .high = 1024}, NULL,
      "rows of the segment embedding"},
-    {"model.pad_id", CONFIG_TYPE_INTEGER, AT(model.pad_id), "1", {.low = 0, .high = 16777215}, NULL,
-     "id of the padding token"},
+    {"model.pad_id", CONFIG_TYPE_INTEGER, AT(model.pad_id), "1",
+     {.low = -1, .high = 16777215}, NULL,
+     "id of the padding token, whose embedding is not trained; -1: none"},
+    {"model.embedding_width", CONFIG_TYPE_INTEGER, AT(model.embedding_width), "0",
+     {.low = 0, .high = 65536}, NULL,
+     "width of the embedding tables, at most model.hidden (albert); 0: model.hidden"},
+    {"model.share", CONFIG_TYPE_CHOICE, AT(model.share), "none", {.low = 0}, shares,
+     "what all layers of a group have in common (albert)"},
+    {"model.groups", CONFIG_TYPE_INTEGER, AT(model.groups), "1", {.low = 1, .high = 512}, NULL,
+     "groups of layers that share nothing with each other (albert)"},
+    {"model.inner_layers", CONFIG_TYPE_INTEGER, AT(model.inner_layers), "1",
+     {.low = 1, .high = 512}, NULL,
+     "layers of the block that a group repeats (albert); model.layers is a multiple of this times "
+     "model.groups"},
+    {"model.span_positions", CONFIG_TYPE_INTEGER, AT(model.span_positions), "20",
+     {.low = 1, .high = 65536}, NULL,
+     "places in a span that the span boundary head knows; tokens further on are left to the other "
+     "head (spanbert)"},
+    {"model.span_position_width", CONFIG_TYPE_INTEGER, AT(model.span_position_width), "200",
+     {.low = 1, .high = 65536}, NULL,
+     "width of the embedding of a place in a span (spanbert)"},
 
     {"data.corpus", CONFIG_TYPE_PATH, AT(data.corpus), NULL,
      {.low = 0}, no_paths,
@@ -90,9 +114,17 @@ const struct config_key config_keys[CONFIG_KEY_COUNT] = {
     {"data.objective", CONFIG_TYPE_CHOICE, AT(data.objective), "dynamic_mask",
      {.low = 0}, objectives,
      "what is predicted: new masks every epoch, fixed masks, or masks over whole words, over one "
-     "to three words (ngram_mask), or over one to ten (span_mask)"},
+     "to three words (ngram_mask), or over one to ten (span_mask); every next token (causal)"},
+    {"data.pairs", CONFIG_TYPE_CHOICE, AT(data.pairs), "none", {.low = 0}, pairs,
+     "sequences of two texts, and what is asked of them beside the masks: does the second follow "
+     "the first, or do they stand in order (bert, albert)"},
+    {"data.pair_copies", CONFIG_TYPE_INTEGER, AT(data.pair_copies), "4",
+     {.low = 1, .high = 16}, NULL,
+     "different cuts of the text into pairs, used in turn; each costs 24 bytes of memory a "
+     "sequence"},
     {"data.packing", CONFIG_TYPE_CHOICE, AT(data.packing), "full", {.low = 0}, packings,
-     "sequences cut from a stream of documents (full) or never across documents (document)"},
+     "sequences cut from a stream of documents (full) or never across documents (document); pairs "
+     "never are"},
     {"data.mask_fraction", CONFIG_TYPE_REAL, AT(data.mask_fraction), "0.15",
      {.low = 0, .above = true, .high = 1}, NULL,
      "share of a sequence's tokens that is predicted"},
@@ -143,6 +175,9 @@ const struct config_key config_keys[CONFIG_KEY_COUNT] = {
     {"optimizer.weight_decay", CONFIG_TYPE_REAL, AT(optimizer.weight_decay), "0.01",
      {.low = 0, .high = 10}, NULL,
      "decoupled weight decay; never of biases and LayerNorm"},
+    {"optimizer.bias_correction", CONFIG_TYPE_BOOLEAN, AT(optimizer.bias_correction), "true",
+     {.low = 0}, NULL,
+     "divide the moments by 1 - beta^step; the original BERT and LAMB do not"},
     {"optimizer.clip_norm", CONFIG_TYPE_REAL, AT(optimizer.clip_norm), "1.0",
      {.low = 0, .high = 1e6}, NULL,
      "largest norm of the whole gradient; 0: no clipping"},

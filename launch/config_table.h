@@ -32,15 +32,15 @@ struct config_key {
     const char *name; /* "optimizer.peak_rate"; at most one dot */
     enum config_type type;
     size_t offset;        /* in struct config */
-    const char *standard; /* default as it would be written; "=model.dropout": that key's value;
-                             NULL: required */
+    const char *standard; /* default as it would be written, RoBERTa's where families differ (see
+                             config_family.h); "=model.dropout": that key's value; NULL: required */
     struct config_range range; /* of numbers */
     const char *const *words;  /* ends with NULL; NULL: none */
     const char *help;          /* one sentence, lower case, no full stop */
 };
 
 enum { CONFIG_SECTION_BYTES = 32 };
-enum { CONFIG_KEY_COUNT = 51 };
+enum { CONFIG_KEY_COUNT = 60 };
 extern const struct config_key config_keys[CONFIG_KEY_COUNT];
 
 /* Index of a key by its whole name, or -1. */

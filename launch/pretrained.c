@@ -126,8 +126,11 @@ static enum status open_hf_folder(struct pretrained *pretrained, const char *pat
 {
     struct config *const config = &pretrained->config;
     TRY(path_absolute(pretrained->path, path, error));
-    config_defaults(config);
-    TRY(hf_folder_options(path, &config->model, error));
+    struct model_options model;
+    TRY(hf_folder_options(path, &model, error));
+    config_defaults(config, model.family);
+    config->model = model;
+    config->data.pairs = model.without_pairs ? DATA_PAIRS_NONE : config->data.pairs;
     config->data.sequence_tokens = smaller(config->data.sequence_tokens, config->model.positions);
     config->step.slot_tokens -= config->step.slot_tokens % config->data.sequence_tokens;
     config->step.tokens -= config->step.tokens % config->step.slot_tokens;

@@ -249,3 +249,13 @@ const struct family *family_find(const struct model_options *options)
     }
     return NULL;
 }
+
+bool family_labels_pairs(const struct family *family)
+{
+    for (int64_t i = 0; i < family->head.count; i++) {
+        if (family->head.rows[i].when == FAMILY_WHEN_PAIRS) {
+            return true;
+        }
+    }
+    return false;
+}

@@ -66,5 +66,7 @@ struct family {
 
 /* NULL: there is no such family, or not with this place of the LayerNorm. */
 const struct family *family_find(const struct model_options *options);
+/* Whether it has a head for sequence labels (unless the options do without). */
+bool family_labels_pairs(const struct family *family);
 
 #endif

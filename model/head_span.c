@@ -57,7 +57,7 @@ int64_t head_span_forward(const struct pass *pass, const struct span_activations
     const int64_t c = pass->options->hidden;
     int64_t count = 0;
     for (int64_t k = 0; k < batch->target_count && batch->left_rows != NULL; k++) {
-        if (batch->left_rows[k] >= 0) {
+        if (batch->left_rows[k] >= 0 && batch->span_places[k] < pass->options->span_positions) {
             kept->left_rows[count] = batch->left_rows[k];
             kept->right_rows[count] = batch->right_rows[k];
             kept->places[count] = batch->span_places[k];

@@ -1,10 +1,11 @@
-/* SpanBERT's span boundary objective: each token of a masked span is predicted from the hidden states of the rows
- * before and behind the span and from its place in it:
+/* SpanBERT's span boundary objective: each token of a masked span is predicted from the hidden
+ * states of the rows before and behind the span and from its place in it:
  *
- *     (left, right, place) (S, 2C + P)  ->  transform  ->  transform  ->  the word table, its own bias
+ *     (left, right, place) (S, 2C + P)  ->  transform  ->  transform  ->  the word table, its own
+ * bias
  *
- * Targets without a boundary take no part. Its loss weighs as the masked LM's does: both are over the same targets, but
- * for those few. */
+ * Targets without a boundary take no part, nor do places for which the options have no row. Its
+ * loss weighs as the masked LM's does: both are over the same targets, but for those few. */
 #ifndef SHARDLM_MODEL_HEAD_SPAN_H
 #define SHARDLM_MODEL_HEAD_SPAN_H
 

@@ -59,7 +59,7 @@ struct model_options {
 
     bool without_pairs; /* BERT, ALBERT: no pooler and no head for sequence labels */
 
-    int64_t span_positions;      /* SpanBERT: longest span, in tokens: 10 */
+    int64_t span_positions;      /* SpanBERT: places in a span that its head knows: 20 */
     int64_t span_position_width; /* SpanBERT: of a place in a span: 200 */
 };
 

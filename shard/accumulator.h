@@ -39,7 +39,8 @@ MUST_CHECK enum status accumulator_init(struct accumulator *accumulator,
                                         int64_t slots, double limit_seconds, struct error *error);
 void accumulator_deinit(struct accumulator *accumulator);
 
-/* Power of two 2^-k with 2^k >= targets_max, the most predictions that a step can hold. */
+/* Power of two 2^-k with 2^k >= targets_max, the most predictions that a step can hold; a second
+ * loss counts as as many as it weighs. */
 double accumulator_loss_scale(int64_t targets_max);
 
 /* Adds a slot's gradient of one group. Local; safe beside other workers. `slot` is noted if the

@@ -70,8 +70,8 @@ static struct kernels_adamw adamw_settings(const struct optimizer_options *optio
         .beta1 = options->betas[0],
         .beta2 = options->betas[1],
         .epsilon = options->epsilon,
-        .correction1 = 1.0 / (1.0 - pow(options->betas[0], t)),
-        .correction2 = 1.0 / (1.0 - pow(options->betas[1], t)),
+        .correction1 = options->bias_correction ? 1.0 / (1.0 - pow(options->betas[0], t)) : 1.0,
+        .correction2 = options->bias_correction ? 1.0 / (1.0 - pow(options->betas[1], t)) : 1.0,
         .gradient_scale = mean * factor,
     };
 }

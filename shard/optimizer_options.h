@@ -2,6 +2,7 @@
 #ifndef SHARDLM_SHARD_OPTIMIZER_OPTIONS_H
 #define SHARDLM_SHARD_OPTIMIZER_OPTIONS_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 enum optimizer_name {
@@ -24,6 +25,7 @@ struct optimizer_options {
     double betas[2];
     double epsilon;
     double weight_decay;
+    bool bias_correction; /* of the moments */
     double clip_norm; /* 0: no clipping */
 };
 

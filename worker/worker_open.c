@@ -81,6 +81,15 @@ static enum status corpus_agree(struct worker *worker, struct error *error)
     return STATUS_OK;
 }
 
+/* The most that a slot's losses can weigh together, in predicted tokens: each head adds its own. */
+static int64_t loss_units(const struct worker *worker)
+{
+    const struct batch_limits limits = data_source_limits(worker->source);
+    const double labels = data_source_label_weight(worker->source) * (double)limits.sequence_count;
+    const bool spans = worker->model_options.family == MODEL_FAMILY_SPANBERT;
+    return limits.target_count * (spans ? 2 : 1) + (int64_t)ceil(labels);
+}
+
 static enum status state_open(struct worker *worker, struct error *error)
 {
     const struct worker_setup *const setup = worker->setup;
@@ -107,7 +116,7 @@ static enum status state_open(struct worker *worker, struct error *error)
         .node = &worker->node,
         .accumulator = &worker->accumulator,
         .optimizer = &worker->optimizer,
-        .loss_scale = accumulator_loss_scale(limits.target_count * slots),
+        .loss_scale = accumulator_loss_scale(loss_units(worker) * slots),
         .limit_seconds = setup->lease->wait_seconds,
         .fingerprints = setup->fingerprints,
     };

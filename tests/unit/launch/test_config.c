@@ -15,6 +15,11 @@
     "data: {corpus: c}\n"                                                                          \
     "model: {layers: 2, hidden: 64, heads: 4, feed_forward: 256}\n"
 
+/* Its beginning; keys of the model and a brace follow. */
+#define MODEL                                                                                      \
+    "data: {corpus: c}\n"                                                                          \
+    "model: {layers: 2, hidden: 64, heads: 4, feed_forward: 256, "
+
 /* The example of the project's first issue. */
 static const char example[] =
     "seed: 1\n"
@@ -92,6 +97,34 @@ START_TEST(test_config_defaults_follow_other_keys)
     CHECK_OK(parse(SMALL, sets, 2, &config, &error), error);
     ck_assert_double_eq(config.model.attention_dropout, 0.25);
     ck_assert_int_eq(config.model.positions, 64);
+}
+END_TEST
+
+START_TEST(test_config_defaults_follow_the_family)
+{
+    struct config config;
+    struct error error = {0};
+    const char *const bert[] = {"model.family=bert", "model.norm_epsilon=1e-9"};
+    CHECK_OK(parse(SMALL, bert, 2, &config, &error), error);
+    ck_assert_int_eq(config.model.family, MODEL_FAMILY_BERT);
+    ck_assert_double_eq(config.model.norm_epsilon, 1e-9); /* what is given stays */
+    ck_assert_int_eq(config.model.type_vocabulary, 2);
+    ck_assert_int_eq(config.data.pairs, DATA_PAIRS_NEXT_SENTENCE);
+    ck_assert_int_eq(config.data.objective, DATA_OBJECTIVE_STATIC_MASK);
+    ck_assert(!config.optimizer.bias_correction && !config.model.without_pairs);
+    const char *const alone[] = {"model.family=bert", "data.pairs=none"};
+    CHECK_OK(parse(SMALL, alone, 2, &config, &error), error);
+    ck_assert(config.model.without_pairs);
+    const char *const albert[] = {"model.family=albert", "model.embedding_width=32"};
+    CHECK_OK(parse(SMALL, albert, 2, &config, &error), error);
+    ck_assert_int_eq(config.model.share, MODEL_SHARE_ALL);
+    ck_assert_double_eq(config.model.attention_dropout, 0); /* follows a dropout of the family */
+    ck_assert_int_eq(config.data.pairs, DATA_PAIRS_SENTENCE_ORDER);
+    const char *const gpt[] = {"model.family=gpt"};
+    CHECK_OK(parse(SMALL, gpt, 1, &config, &error), error);
+    ck_assert_int_eq(config.model.norm, MODEL_NORM_PRE);
+    ck_assert_int_eq(config.data.objective, DATA_OBJECTIVE_CAUSAL);
+    ck_assert_double_eq(config.optimizer.betas[1], 0.95);
 }
 END_TEST
 
@@ -224,6 +257,25 @@ static const struct {
     {"data: {corpus: c, held_out: 0}\nmodel: {layers: 2, hidden: 64, heads: 4, feed_forward: 256}\n"
      "evaluation: {every_steps: 5}\n",
      "evaluation.every_steps above 0 needs data.held_out above 0"},
+    {MODEL "family: bert, norm: pre}\n",
+     "line 2, column 81: this model.family has another place for LayerNorm than model.norm says"},
+    {MODEL "family: gpt, norm: post}\n", "this model.family has another place for LayerNorm"},
+    {MODEL "share: all}\n",
+     "line 2, column 68: model.embedding_width, share, groups and inner_layers go with"},
+    {MODEL "family: albert}\n", "model.embedding_width 128 is more than model.hidden 64"},
+    {MODEL "family: albert, embedding_width: 8, groups: 3}\n",
+     "model.layers 2 is not a multiple of model.groups 3"},
+    {"data: {corpus: c, objective: span_mask}\n"
+     "model: {layers: 2, hidden: 64, heads: 4, feed_forward: 256, family: gpt}\n",
+     "line 1, column 30: model.family gpt needs data.objective causal"},
+    {"data: {corpus: c, objective: causal}\n"
+     "model: {layers: 2, hidden: 64, heads: 4, feed_forward: 256}\n",
+     "line 1, column 30: data.objective causal needs model.family gpt"},
+    {"data: {corpus: c, pairs: next_sentence}\n"
+     "model: {layers: 2, hidden: 64, heads: 4, feed_forward: 256}\n",
+     "line 1, column 26: this model.family has no head for data.pairs; bert and albert have"},
+    {MODEL "family: bert, type_vocabulary: 1}\n",
+     "data.pairs needs model.type_vocabulary of at least 2"},
 };
 
 START_TEST(test_config_refuses_what_is_wrong_and_says_where)
@@ -340,6 +392,20 @@ START_TEST(test_config_text_reads_back_to_the_same_bytes)
 }
 END_TEST
 
+/* A family that has what the setting asks for. */
+static const char *family_for(const char *set)
+{
+    static const char *const rows[][2] = {{"model.share=", "model.family=albert"},
+                                          {"data.pairs=", "model.family=bert"},
+                                          {"data.objective=causal", "model.family=gpt"}};
+    for (int64_t i = 0; i < ARRAY_LENGTH(rows); i++) {
+        if (strncmp(set, rows[i][0], strlen(rows[i][0])) == 0) {
+            return rows[i][1];
+        }
+    }
+    return "model.family=roberta";
+}
+
 START_TEST(test_config_text_reads_back_for_every_word_of_every_choice)
 {
     for (int64_t i = 0; i < CONFIG_KEY_COUNT; i++) {
@@ -349,8 +415,9 @@ START_TEST(test_config_text_reads_back_for_every_word_of_every_choice)
             struct error error = {0};
             char set[128];
             (void)snprintf(set, sizeof set, "%s=%s", key->name, key->words[j]);
-            const char *const sets[] = {set, "model.vocabulary=1000"};
-            CHECK_OK(parse(SMALL, sets, 2, &config, &error), error);
+            const char *const sets[] = {family_for(set), "model.vocabulary=1000",
+                                        "model.embedding_width=64", set};
+            CHECK_OK(parse(SMALL, sets, ARRAY_LENGTH(sets), &config, &error), error);
             check_round_trip(&config);
         }
     }
@@ -420,6 +487,7 @@ int main(void)
         "config",
         (const TTest *[]){test_config_reads_the_example, test_config_fills_defaults,
                           test_config_defaults_follow_other_keys,
+                          test_config_defaults_follow_the_family,
                           test_config_accepts_every_spelling_of_yaml,
                           test_config_refuses_what_is_wrong_and_says_where,
                           test_config_refuses_bad_settings_and_names_the_option,

@@ -32,6 +32,7 @@ static const struct optimizer_options adamw = {.peak_rate = 1e-3,
                                                .betas = {0.9, 0.98},
                                                .epsilon = 1e-6,
                                                .weight_decay = 0.01,
+                                               .bias_correction = true,
                                                .clip_norm = 1.0};
 
 /* One node with `workers` workers, all played by this process; memory is ordinary. */
