@@ -23,9 +23,14 @@ enum status snapshot_open(struct snapshot *snapshot, const struct topology *topo
         snapshot->offsets[group] = here ? elements : -1;
         elements += here ? CHECKPOINT_ARRAY_COUNT * table->groups[group].count : 0;
     }
-    return window_open(&snapshot->window, topology->node,
-                       (size_t)elements * sizeof(float) + PARAMETER_BLOCK, "checkpoint snapshot",
-                       error);
+    const size_t size_bytes = (size_t)elements * sizeof(float) + PARAMETER_BLOCK;
+    const char *const purpose = "checkpoint snapshot";
+    TRY(window_open(&snapshot->window, topology->node, size_bytes, purpose, error));
+    enum status status = STATUS_OK;
+    if (topology->local_index == 0) {
+        status = window_reserve(&snapshot->window, 0, size_bytes, purpose, error);
+    }
+    return fabric_agree(topology->node, status, error);
 }
 
 void snapshot_close(struct snapshot *snapshot)
@@ -66,8 +71,7 @@ static enum status slice_collect(struct snapshot *snapshot, int64_t group, int64
 }
 
 enum status snapshot_take(struct snapshot *snapshot, const struct node_state *node,
-                          const struct optimizer *optimizer, double limit_seconds,
-                          struct error *error)
+                          double limit_seconds, struct error *error)
 {
     const struct partition *const partition = snapshot->partition;
     int64_t *const firsts =
@@ -76,10 +80,9 @@ enum status snapshot_take(struct snapshot *snapshot, const struct node_state *no
     for (int64_t group = 0;
          group < partition->table->group_count && partition->driver >= 0 && status == STATUS_OK;
          group++) {
-        const int64_t owned = partition->owned_offset[group];
+        const int64_t owned = partition->owned[group].first;
         const float *const arrays[CHECKPOINT_ARRAY_COUNT] = {
-            node->weights + partition->owned[group].first, optimizer->first + owned,
-            optimizer->second + owned};
+            node->weights + owned, node->first + owned, node->second + owned};
         for (int64_t i = 0; i < CHECKPOINT_ARRAY_COUNT && status == STATUS_OK; i++) {
             status = slice_collect(snapshot, group, i, arrays[i], firsts, error);
         }

@@ -5,7 +5,8 @@
 #define SHARDLM_CHECKPOINTS_SNAPSHOT_H
 
 #include "checkpoints/checkpoint.h"
-#include "shard/optimizer.h"
+#include "shard/node_state.h"
+#include "shard/partition.h"
 
 struct snapshot {
     const struct topology *topology;
@@ -22,8 +23,7 @@ void snapshot_close(struct snapshot *snapshot); /* Local; accepts a zeroed one. 
 /* Copies weights and moments as they stand. Nobody may update or read the snapshot meanwhile.
  * Collective over workers. */
 MUST_CHECK enum status snapshot_take(struct snapshot *snapshot, const struct node_state *node,
-                                     const struct optimizer *optimizer, double limit_seconds,
-                                     struct error *error);
+                                     double limit_seconds, struct error *error);
 /* Is this worker the one that writes `group`? */
 bool snapshot_writes(const struct snapshot *snapshot, int64_t group);
 /* The group's arrays (group count each), borrowed; only on the node that collected it. */

@@ -215,7 +215,7 @@ static enum message_kind command_decide(const struct coordinator *coordinator)
     const int64_t step = coordinator->step;
     const bool stopping =
         step >= options->last_step || (options->stop != NULL && *options->stop != 0);
-    const bool worked = step > options->first_step;
+    const bool worked = step > options->first_step || options->recalled;
     if (worked && options->evaluate_every > 0 && coordinator->evaluated_step != step &&
         (step % options->evaluate_every == 0 || step >= options->last_step)) {
         return MESSAGE_KIND_EVALUATE;
@@ -341,6 +341,25 @@ static void step_account(struct coordinator *coordinator)
     }
 }
 
+/* The job before may have died between a step and its line: what is known of it. */
+static void recalled_account(struct coordinator *coordinator)
+{
+    const struct message *const first = &coordinator->members[0].ready;
+    if (!coordinator->options->recalled || coordinator->step == 0) {
+        return;
+    }
+    const double targets = (double)first->values[MESSAGE_VALUE_TARGETS];
+    journal_note(
+        coordinator,
+        json_pack("{s:I, s:f, s:f, s:f, s:I, s:I, s:f, s:b, s:s}", "step",
+                  (json_int_t)coordinator->step, "loss", first->reals[MESSAGE_REAL_LOSS], "rate",
+                  first->reals[MESSAGE_REAL_RATE], "norm", first->reals[MESSAGE_REAL_NORM],
+                  "tokens", (json_int_t)first->values[MESSAGE_VALUE_TOKENS], "targets",
+                  (json_int_t)targets, "accuracy",
+                  (double)first->values[MESSAGE_VALUE_CORRECT] / (targets > 0 ? targets : 1.0),
+                  "recalled", 1, "fingerprint", first->fingerprint));
+}
+
 static void evaluation_account(struct coordinator *coordinator)
 {
     const struct message *const first = &coordinator->members[0].ready;
@@ -385,6 +404,7 @@ static enum status coordinator_lead(struct coordinator *coordinator, struct erro
 {
     TRY(ready_wait(coordinator, error));
     hosts_note(coordinator);
+    recalled_account(coordinator);
     for (;;) {
         const enum message_kind kind = command_decide(coordinator);
         /* A snapshot overwrites the buffer of the one being written: that one is drained and
@@ -396,12 +416,16 @@ static enum status coordinator_lead(struct coordinator *coordinator, struct erro
         if (command == MESSAGE_KIND_END) {
             return STATUS_OK;
         }
-        if (command == MESSAGE_KIND_SAVE) {
+        if (command == MESSAGE_KIND_STEP) {
+            fault_reach(coordinator->options->fault, FAULT_POINT_STEP_COMMANDED,
+                        coordinator->step + 1);
+        } else if (command == MESSAGE_KIND_SAVE) {
             save_account(coordinator);
         }
         TRY(ready_wait(coordinator, error));
         if (command == MESSAGE_KIND_STEP) {
             step_account(coordinator);
+            fault_reach(coordinator->options->fault, FAULT_POINT_STEP_JOURNALED, coordinator->step);
         } else if (command == MESSAGE_KIND_EVALUATE) {
             evaluation_account(coordinator);
         }
@@ -412,13 +436,14 @@ enum status coordinator_run(struct channel_server *server,
                             const struct coordinator_options *options,
                             struct coordinator_result *result, struct error *error)
 {
+    const int64_t saved = options->checkpoint_step > 0 ? options->checkpoint_step : -1;
     struct coordinator coordinator = {.options = options,
                                       .server = server,
                                       .step = options->first_step,
                                       .evaluated_step = -1,
-                                      .saved_step = -1,
-                                      .asked_step = -1,
-                                      .published_step = -1};
+                                      .saved_step = saved,
+                                      .asked_step = saved,
+                                      .published_step = saved};
     TRY(journal_open(&coordinator.journal, options->journal, error));
     coordinator.members =
         memory_take((size_t)options->worker_count, sizeof *coordinator.members, "members");
@@ -428,11 +453,14 @@ enum status coordinator_run(struct channel_server *server,
     }
     lease_book_init(&coordinator.leases, options->lease_policy, options->worker_count,
                     options->slots);
-    journal_note(&coordinator, json_pack("{s:s, s:I, s:I, s:I}", "event",
+    journal_note(&coordinator, json_pack("{s:s, s:I, s:I, s:I, s:s}", "event",
                                          options->first_step > 0 ? "resume" : "start", "step",
                                          (json_int_t)options->first_step, "last_step",
                                          (json_int_t)options->last_step, "workers",
-                                         (json_int_t)options->worker_count));
+                                         (json_int_t)options->worker_count, "from",
+                                         options->recalled         ? "memory"
+                                         : options->first_step > 0 ? "checkpoint"
+                                                                   : "seed"));
     enum status status = coordinator_lead(&coordinator, error);
     *result = (struct coordinator_result){.step = coordinator.step,
                                           .published_step = coordinator.published_step,

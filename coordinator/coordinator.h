@@ -18,7 +18,7 @@
 
 #include <signal.h>
 
-#include "base/error.h"
+#include "base/fault.h"
 #include "coordinator/channel.h"
 #include "coordinator/lease_book.h"
 
@@ -59,6 +59,8 @@ struct coordinator_options {
     int64_t worker_count;
     int64_t slots;            /* in a step */
     int64_t first_step;       /* updates already done */
+    bool recalled;            /* first_step was found in memory: the journal may not have it */
+    int64_t checkpoint_step;  /* newest checkpoint there is; 0: none */
     int64_t last_step;        /* stop after this one */
     int64_t checkpoint_every; /* 0: only at the end */
     bool checkpoint_at_end;
@@ -67,13 +69,14 @@ struct coordinator_options {
     double silence_seconds;            /* a worker not heard of for so long ends the job */
     const char *journal;               /* path, or NULL */
     const volatile sig_atomic_t *stop; /* set by a signal handler: checkpoint, then end */
+    const struct fault *fault;         /* where a test wants this process killed, or NULL */
     struct coordinator_listener listener;
 };
 
 /* How the run ended. */
 struct coordinator_result {
     int64_t step;           /* updates done */
-    int64_t published_step; /* newest checkpoint of this start, -1: none */
+    int64_t published_step; /* newest checkpoint, -1: none */
     bool stopped;           /* by request, before last_step */
 };
 

@@ -23,6 +23,7 @@ struct run_plan {
     char resume_path[PATH_BYTES];
     int64_t first_step;
     int64_t last_step;
+    struct run_memory memory;
     struct run_view view;
 };
 
@@ -93,16 +94,20 @@ static enum status checkpoint_find(struct run_plan *plan, struct error *error)
     return STATUS_OK;
 }
 
-static enum status run_begin(void *context, struct error *error)
+static enum status run_begin(void *context, const struct worker_start *start, struct error *error)
 {
     struct run_plan *const plan = context;
     if (!plan->resumes) {
         TRY(run_folder_make(plan->run, &plan->config, error));
         TRY(run_folder_lock(plan->run, error));
     }
-    (void)fprintf(stderr, "%s %s: %" PRId64 " workers, steps %" PRId64 " to %" PRId64 "\n",
-                  plan->resumes ? "resuming" : "pretraining", plan->run, job_world() - 1,
-                  plan->first_step, plan->last_step);
+    if (!start->recalled) {
+        TRY(run_memory_renew(&plan->memory, plan->run, error));
+    }
+    (void)fprintf(stderr, "%s %s%s: %" PRId64 " workers, steps %" PRId64 " to %" PRId64 "\n",
+                  plan->resumes ? "resuming" : "pretraining", plan->run,
+                  start->recalled ? " from memory" : "", job_world() - 1, start->step,
+                  plan->last_step);
     return STATUS_OK;
 }
 
@@ -114,11 +119,14 @@ static enum status run_prepare(void *context, struct job_options *options, struc
         TRY(run_folder_lock(plan->run, error));
         TRY(checkpoint_find(plan, error));
     }
+    TRY(run_memory_choose(&plan->memory, plan->run, error));
     run_view_init(&plan->view);
     *options = (struct job_options){
         .config = &plan->config,
         .run = plan->run,
         .resume_path = plan->resume_path[0] != '\0' ? plan->resume_path : NULL,
+        .resume_step = plan->first_step,
+        .memory = plan->memory,
         .last_step = plan->last_step,
         .accept_profile_change = command_line_has(plan->line, "accept-profile-change"),
         .checkpoint_at_end = true,

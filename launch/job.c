@@ -20,6 +20,10 @@ struct job_briefing {
     bool accept_profile_change;
     bool writes;
     bool resumes;
+    int64_t resume_step;
+    struct run_memory memory;
+    bool has_fault;
+    struct fault fault;
     char run[PATH_BYTES];
     char resume_path[PATH_BYTES];
     char config[JOB_TEXT_BYTES];
@@ -96,6 +100,13 @@ static enum status briefing_fill(struct job *job, struct error *error)
     briefing->accept_profile_change = job->options.accept_profile_change;
     briefing->writes = job->options.run != NULL;
     briefing->resumes = job->options.resume_path != NULL;
+    briefing->resume_step = job->options.resume_step;
+    briefing->memory = job->options.memory;
+    const char *const fault = getenv("SHARDLM_FAULT"); /* tests have processes killed by it */
+    briefing->has_fault = fault != NULL;
+    if (fault != NULL) {
+        TRY(fault_parse(&briefing->fault, fault, error));
+    }
     (void)snprintf(briefing->run, sizeof briefing->run, "%s",
                    briefing->writes ? job->options.run : "");
     (void)snprintf(briefing->resume_path, sizeof briefing->resume_path, "%s",
@@ -157,20 +168,29 @@ static enum status job_work(struct job *job, struct error *error)
         .checkpoint_root = briefing->writes ? root : NULL,
         .resume_path = briefing->resumes ? briefing->resume_path : NULL,
         .accept_profile_change = briefing->accept_profile_change,
-        .fingerprints = true,
+        .memory = briefing->memory.former[0] != '\0' ? briefing->memory.former : NULL,
+        .memory_new = briefing->writes ? briefing->memory.next : NULL,
+        .checkpoint_step = briefing->resume_step,
+        .fault = briefing->has_fault ? &briefing->fault : NULL,
     };
-    int64_t first_step = 0;
+    struct worker_start start = {0};
     enum status status =
-        worker_open(&job->worker, &setup, job->fabric, job->workers, &first_step, error);
+        worker_open(&job->worker, &setup, job->fabric, job->workers, &start, error);
     status = fabric_agree(job->world, status, error);
     if (status == STATUS_OK) {
-        status = fabric_broadcast(job->world, 1, &first_step, sizeof first_step, error);
+        status = fabric_broadcast(job->world, 1, &start, sizeof start, error);
     }
     if (status == STATUS_OK) {
         status = fabric_agree(job->world, STATUS_OK, error); /* rank 0 begins the run folder */
     }
     if (status == STATUS_OK) {
+        status = fabric_agree(job->world, worker_keep(job->worker, error), error);
+    }
+    if (status == STATUS_OK) {
         status = worker_run(job->worker, &briefing->address, error);
+        if (status == STATUS_OK) {
+            worker_forget(job->worker);
+        }
         if (status != STATUS_OK) {
             /* The coordinator has had its time to report and end the job; this is for the case that
              * it is gone too. */
@@ -185,14 +205,16 @@ static enum status job_work(struct job *job, struct error *error)
 static enum status job_lead(struct job *job, struct error *error)
 {
     const struct config *const config = &job->config;
-    int64_t first_step = 0;
+    const struct job_briefing *const briefing = job->briefing;
+    struct worker_start start = {0};
     TRY(fabric_agree(job->world, STATUS_OK, error));
-    TRY(fabric_broadcast(job->world, 1, &first_step, sizeof first_step, error));
+    TRY(fabric_broadcast(job->world, 1, &start, sizeof start, error));
     enum status begun = STATUS_OK;
     if (job->options.begin != NULL) {
-        begun = job->options.begin(job->options.context, error);
+        begun = job->options.begin(job->options.context, &start, error);
     }
     TRY(fabric_agree(job->world, begun, error));
+    TRY(fabric_agree(job->world, STATUS_OK, error)); /* workers keep their memory */
     char journal[PATH_BYTES];
     if (job->options.run != NULL) {
         TRY(path_join(journal, job->options.run, "journal.jsonl", error));
@@ -200,7 +222,12 @@ static enum status job_lead(struct job *job, struct error *error)
     const struct coordinator_options options = {
         .worker_count = fabric_count(job->world) - 1,
         .slots = config->step.tokens / config->step.slot_tokens,
-        .first_step = first_step,
+        .first_step = start.step,
+        .recalled = start.recalled,
+        .checkpoint_step = briefing->resume_step,
+        .fault = briefing->has_fault && briefing->fault.worker == FAULT_COORDINATOR
+                     ? &briefing->fault
+                     : NULL,
         .last_step = job->briefing->last_step,
         .checkpoint_every = job->options.run != NULL ? config->checkpoint.every_steps : 0,
         .checkpoint_at_end = job->options.run != NULL && job->options.checkpoint_at_end,

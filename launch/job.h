@@ -4,17 +4,21 @@
 
 #include "coordinator/coordinator.h"
 #include "launch/config.h"
+#include "launch/run_memory.h"
+#include "worker/worker.h"
 
 struct job_options {
     const struct config *config; /* read by rank 0 alone; others may pass NULL */
     const char *run;             /* run folder, or NULL: nothing is written (benchmarks) */
     const char *resume_path;     /* checkpoint to begin from, or NULL; as rank 0 says */
+    int64_t resume_step;         /* its step, or 0 */
+    struct run_memory memory;    /* where the state survives a crash; as rank 0 says */
     int64_t last_step;           /* as rank 0 says */
     bool accept_profile_change;  /* as rank 0 says */
     bool checkpoint_at_end;
     /* Called on rank 0 once all workers have opened everything, before the first step: the place to
      * make the run folder, so that bad input leaves nothing behind. May be NULL. */
-    enum status (*begin)(void *context, struct error *error);
+    enum status (*begin)(void *context, const struct worker_start *start, struct error *error);
     void *context;                        /* of begin */
     struct coordinator_listener listener; /* rank 0 */
 };

@@ -3,6 +3,7 @@
 
 #include <math.h>
 #include <sched.h>
+#include <string.h>
 #include <time.h>
 
 #include "base/clock.h"
@@ -198,6 +199,17 @@ enum status accumulator_poll(struct accumulator *accumulator, struct error *erro
     return STATUS_OK;
 }
 
+/* What came from other nodes goes where a restart finds it. */
+static void received_place(struct accumulator *accumulator)
+{
+    const struct partition *const partition = accumulator->partition;
+    for (int64_t g = 0; accumulator->received != NULL && g < partition->table->group_count; g++) {
+        memcpy(accumulator->node->sums + partition->owned[g].first,
+               accumulator->received + partition->owned_offset[g],
+               (size_t)partition->owned[g].count * sizeof *accumulator->received);
+    }
+}
+
 enum status accumulator_finish(struct accumulator *accumulator, struct error *error)
 {
     const int64_t groups = accumulator->partition->table->group_count;
@@ -228,14 +240,8 @@ enum status accumulator_finish(struct accumulator *accumulator, struct error *er
                         error));
     }
     accumulator->begun_count = 0;
+    received_place(accumulator);
     return STATUS_OK;
-}
-
-const int64_t *accumulator_owned(const struct accumulator *accumulator, int64_t group)
-{
-    const struct partition *const partition = accumulator->partition;
-    return accumulator->received == NULL ? accumulator->node->sums + partition->owned[group].first
-                                         : accumulator->received + partition->owned_offset[group];
 }
 
 void accumulator_clear(struct accumulator *accumulator)

@@ -54,11 +54,9 @@ void accumulator_final(struct accumulator *accumulator, int64_t slot_count);
 /* Begins the sums between nodes of groups that have become complete on this node, and lets data
  * move. Local; call often. */
 MUST_CHECK enum status accumulator_poll(struct accumulator *accumulator, struct error *error);
-/* Waits until this worker's pieces of all groups are complete over all slots and nodes. Collective.
- */
+/* Waits until this worker's pieces of all groups are complete over all slots and nodes; then they
+ * stand in node->sums until clear. Collective. */
 MUST_CHECK enum status accumulator_finish(struct accumulator *accumulator, struct error *error);
-/* The complete sums of what this worker owns of a group; valid from finish until clear. */
-const int64_t *accumulator_owned(const struct accumulator *accumulator, int64_t group);
 /* Zeroes this driver's slices. After every owner of the node has read its sums. Local. */
 void accumulator_clear(struct accumulator *accumulator);
 

@@ -1,6 +1,8 @@
 /* See node_state.h. */
 #include "shard/node_state.h"
 
+#include <string.h>
+
 enum { NODE_STATE_ALIGNMENT = 4096 };
 
 /* Takes the next aligned part of a layout; with base NULL it only counts. */
@@ -14,13 +16,14 @@ static void *layout_take(unsigned char *base, size_t *used_bytes, int64_t count,
 }
 
 static size_t node_state_layout(struct node_state *state, const struct parameter_table *table,
-                                unsigned char *base)
+                                int64_t owner_count, unsigned char *base)
 {
     size_t used = 0;
     state->element_count = table->element_count;
     state->block_count = table->element_count / PARAMETER_BLOCK;
     state->lock_count = (state->block_count + NODE_STATE_LOCK_BLOCKS - 1) / NODE_STATE_LOCK_BLOCKS;
     state->header = layout_take(base, &used, 1, sizeof *state->header);
+    state->ledger = layout_take(base, &used, 1, sizeof *state->ledger);
     state->slots_added = layout_take(base, &used, table->group_count, sizeof *state->slots_added);
     state->locks = layout_take(base, &used, state->lock_count, sizeof *state->locks);
     state->weights = layout_take(base, &used, state->element_count, sizeof *state->weights);
@@ -28,32 +31,122 @@ static size_t node_state_layout(struct node_state *state, const struct parameter
     state->block_norms = layout_take(base, &used, state->block_count, sizeof *state->block_norms);
     state->digests =
         layout_take(base, &used, FINGERPRINT_ARRAYS * state->block_count, sizeof *state->digests);
+    state->first = layout_take(base, &used, state->element_count, sizeof *state->first);
+    state->second = layout_take(base, &used, state->element_count, sizeof *state->second);
+    state->owners = layout_take(base, &used, owner_count, sizeof *state->owners);
     return used;
 }
 
-int64_t node_state_bytes(const struct parameter_table *table)
+int64_t node_state_bytes(const struct parameter_table *table, int64_t owner_count)
 {
     struct node_state counted = {0};
-    return (int64_t)node_state_layout(&counted, table, NULL);
+    return (int64_t)node_state_layout(&counted, table, owner_count, NULL);
 }
 
-void node_state_place(struct node_state *state, const struct parameter_table *table)
+void node_state_place(struct node_state *state, const struct parameter_table *table,
+                      int64_t owner_count)
 {
-    (void)node_state_layout(state, table, state->window.data);
+    (void)node_state_layout(state, table, owner_count, state->window.data);
 }
 
-enum status node_state_open(struct node_state *state, const struct parameter_table *table,
-                            struct fabric_group *node, struct error *error)
+static enum status range_reserve(const struct node_state *state, const void *first,
+                                 size_t size_bytes, struct error *error)
+{
+    const size_t offset = (size_t)((const unsigned char *)first - state->window.data);
+    return window_reserve(&state->window, offset, size_bytes, "weights, moments and gradient sums",
+                          error);
+}
+
+/* Takes the pages of all that this node uses: of the moments only what its drivers own. */
+static enum status node_state_reserve(const struct node_state *state,
+                                      const struct partition *partition, struct error *error)
+{
+    const unsigned char *const moments = (const unsigned char *)state->first;
+    TRY(range_reserve(state, state->window.data, (size_t)(moments - state->window.data), error));
+    for (int64_t group = 0; group < partition->table->group_count; group++) {
+        for (int64_t driver = 0; driver < partition->driver_count; driver++) {
+            const struct partition_range owned = partition_owned(partition, group, driver);
+            const size_t size_bytes = (size_t)owned.count * sizeof(float);
+            TRY(range_reserve(state, state->first + owned.first, size_bytes, error));
+            TRY(range_reserve(state, state->second + owned.first, size_bytes, error));
+        }
+    }
+    return range_reserve(state, state->owners,
+                         (size_t)partition->driver_count * sizeof *state->owners, error);
+}
+
+enum status node_state_open(struct node_state *state, const struct partition *partition,
+                            const struct topology *topology, struct error *error)
 {
     *state = (struct node_state){0};
-    TRY(window_open(&state->window, node, (size_t)node_state_bytes(table),
-                    "weights and gradient sums", error));
-    node_state_place(state, table);
-    return STATUS_OK;
+    if (partition->driver_count > NODE_STATE_OWNERS_MAX) {
+        FAIL(error, STATUS_LIMIT, "%lld workers on a node are more than %d",
+             (long long)partition->driver_count, NODE_STATE_OWNERS_MAX);
+    }
+    const size_t size_bytes = (size_t)node_state_bytes(partition->table, NODE_STATE_OWNERS_MAX);
+    TRY(window_open(&state->window, topology->node, size_bytes, "the run's state", error));
+    node_state_place(state, partition->table, NODE_STATE_OWNERS_MAX);
+    enum status status = STATUS_OK;
+    if (topology->local_index == 0) {
+        status = node_state_reserve(state, partition, error);
+    }
+    return fabric_agree(topology->node, status, error);
+}
+
+enum status node_state_adopt(struct node_state *state, const struct partition *partition,
+                             const struct topology *topology, const char *name,
+                             double limit_seconds, bool *found, struct error *error)
+{
+    *state = (struct node_state){0};
+    *found = false;
+    if (partition->driver_count > NODE_STATE_OWNERS_MAX) {
+        return STATUS_OK;
+    }
+    const size_t size_bytes = (size_t)node_state_bytes(partition->table, NODE_STATE_OWNERS_MAX);
+    TRY(window_adopt(&state->window, topology->node, name, size_bytes, limit_seconds, found,
+                     error));
+    if (!*found) {
+        return STATUS_OK;
+    }
+    node_state_place(state, partition->table, NODE_STATE_OWNERS_MAX);
+    enum status status = STATUS_OK;
+    if (topology->local_index == 0) {
+        atomic_store(&state->header->barrier.arrived, 0);
+        for (int64_t i = 0; i < state->lock_count; i++) {
+            atomic_store(&state->locks[i], 0);
+        }
+        status = node_state_reserve(state, partition, error);
+    }
+    return fabric_agree(topology->node, status, error);
 }
 
 void node_state_close(struct node_state *state)
 {
     window_close(&state->window);
     *state = (struct node_state){0};
+}
+
+void node_state_reset(struct node_state *state, const struct partition *partition)
+{
+    struct node_header *const header = state->header;
+    atomic_store(&header->workers_final, 0);
+    atomic_store(&header->slots_expected, 0);
+    for (int64_t i = 0; i < NODE_TOTAL_COUNT; i++) {
+        atomic_store(&header->totals[i], 0);
+    }
+    for (int64_t group = 0; group < partition->table->group_count; group++) {
+        atomic_store(&state->slots_added[group], 0);
+    }
+    if (partition->node_count > 1 && partition->stage > 0) { /* united by adding */
+        memset(state->block_norms, 0, (size_t)state->block_count * sizeof *state->block_norms);
+    }
+}
+
+void node_state_digests(struct node_state *state, struct partition_range range)
+{
+    const float *const arrays[FINGERPRINT_ARRAYS] = {state->weights, state->first, state->second};
+    for (int64_t i = 0; i < FINGERPRINT_ARRAYS; i++) {
+        fingerprint_blocks(state->digests + i * state->block_count + range.first / PARAMETER_BLOCK,
+                           arrays[i] + range.first, range.count);
+    }
 }

@@ -1,14 +1,18 @@
-/* What the workers of a node share: one copy of the weights, one set of exact sums, and the small
- * tables of a step. All of it lives in one window. Phases of a step, separated by node barriers
- * (worker/trainer.c): compute  weights are read; sums, slots_added and totals are added to norms
- * sums are read; each owner writes its block_norms update   each owner writes its weights and
- * digests and zeroes its sums reset    the node's first worker clears the counters */
+/* What the workers of a node share: one copy of the weights, one set of exact sums, the moments
+ * that the node's owners keep, and the small tables of a step. All of it lives in one window, in
+ * the order of the flat parameter space, so that a later job of any number of workers can go on
+ * with it (shard/commit.h). Phases of a step, separated by node barriers (worker/trainer.c):
+ *
+ *     compute  weights are read; sums, slots_added and totals are added to
+ *     norms    sums are read; each owner writes its block_norms
+ *     update   each owner writes its weights, moments and digests and zeroes its sums
+ *     reset    the node's first worker clears the counters */
 #ifndef SHARDLM_SHARD_NODE_STATE_H
 #define SHARDLM_SHARD_NODE_STATE_H
 
 #include "base/hash.h"
-#include "model/parameters.h"
 #include "shard/fingerprint.h"
+#include "shard/partition.h"
 #include "shard/window.h"
 
 enum {
@@ -35,27 +39,75 @@ struct node_header {
     int64_t job_totals[NODE_TOTAL_COUNT]; /* over all nodes, written by driver 0 */
 };
 
+/* A step that is done, as checkpoint and journal want it. */
+struct node_record {
+    int64_t step;
+    int64_t tokens; /* seen in training so far */
+    int64_t totals[NODE_TOTAL_COUNT];
+    double rate, norm;
+    double held_out_loss; /* of the last evaluation; NaN: none */
+    struct digest fingerprint;
+};
+
+/* What a restart needs to know of the window before it trusts it; see shard/commit.h. */
+struct node_ledger {
+    struct digest identity;                              /* of model, data, seed and numerics */
+    int64_t stage, node_count, node_index, driver_count; /* who owned what */
+    _Atomic int64_t ready_step;    /* all that its update needs is complete on all nodes */
+    _Atomic int64_t done_step;     /* weights and moments are those after this step */
+    struct node_record records[2]; /* of step s at s & 1 */
+};
+
+enum {
+    NODE_STATE_OWNERS_MAX = 1024, /* a node */
+    NODE_STATE_CHUNK_BLOCKS = 16, /* 64 Ki elements: 768 KiB of weights and moments */
+    NODE_STATE_CHUNK = NODE_STATE_CHUNK_BLOCKS * PARAMETER_BLOCK,
+};
+
+/* An owner's progress through the update of a step, and the former values of the chunk in hand. */
+struct node_owner {
+    _Atomic int64_t step;
+    _Atomic int64_t counted; /* chunks of that update that are complete */
+    _Atomic int64_t saved;   /* 1 + chunk whose former values stand here; 0: none */
+    float values[FINGERPRINT_ARRAYS][NODE_STATE_CHUNK];
+    struct digest digests[FINGERPRINT_ARRAYS][NODE_STATE_CHUNK_BLOCKS];
+};
+
 struct node_state {
     struct window window;
     struct node_header *header;
+    struct node_ledger *ledger;
     _Atomic int64_t *slots_added; /* (groups) slots whose gradient of the group is in the sums */
     _Atomic uint32_t
         *locks;          /* (elements / (PARAMETER_BLOCK · NODE_STATE_LOCK_BLOCKS), rounded up) */
     float *weights;      /* (elements) */
     int64_t *sums;       /* (elements) exact gradient of the step, units of 2^-fraction_bits */
     double *block_norms; /* (blocks) Σ gradient², in those units */
-    struct digest *digests; /* (FINGERPRINT_ARRAYS, blocks) */
+    struct digest *digests;    /* (FINGERPRINT_ARRAYS, blocks); only of blocks owned on this node */
+    float *first;              /* (elements) first moments; memory only where owned on this node */
+    float *second;             /* (elements) second moments, likewise */
+    struct node_owner *owners; /* (owners) by driver */
     int64_t element_count, block_count, lock_count;
 };
 
-/* Collective over the node. */
-MUST_CHECK enum status node_state_open(struct node_state *state,
-                                       const struct parameter_table *table,
-                                       struct fabric_group *node, struct error *error);
+/* A new one, zeroed. Collective over the node. */
+MUST_CHECK enum status node_state_open(struct node_state *state, const struct partition *partition,
+                                       const struct topology *topology, struct error *error);
+/* The one that an earlier job kept as `name`; *found as window_adopt. What only living processes
+ * need (barrier, locks) is cleared. Collective over the node. */
+MUST_CHECK enum status node_state_adopt(struct node_state *state, const struct partition *partition,
+                                        const struct topology *topology, const char *name,
+                                        double limit_seconds, bool *found, struct error *error);
 void node_state_close(struct node_state *state); /* Local. */
+/* Counters of a step, cleared. By the node's first worker, while nobody computes. */
+void node_state_reset(struct node_state *state, const struct partition *partition);
+/* Writes the digests of a range of whole blocks as it stands. Local. */
+void node_state_digests(struct node_state *state, struct partition_range range);
+
 /* Lays the state out over state->window, which holds node_state_bytes of zeroes. Local;
  * node_state_open calls it. */
-void node_state_place(struct node_state *state, const struct parameter_table *table);
-int64_t node_state_bytes(const struct parameter_table *table); /* of shared memory a node */
+void node_state_place(struct node_state *state, const struct parameter_table *table,
+                      int64_t owner_count);
+int64_t node_state_bytes(const struct parameter_table *table, int64_t owner_count);
 
 #endif

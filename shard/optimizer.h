@@ -1,6 +1,6 @@
 /* The sharded optimizer: each owner turns its exact sums into a gradient, takes part in the global
- * norm and updates its weights in the node's one copy. Everything is per block of the flat space or
- * per element, so who owns what cannot change a bit.
+ * norm and updates its part of the node's one copy of weights and moments. Everything is per block
+ * of the flat space or per element, so who owns what cannot change a bit.
  *
  * gradient = sums · 2^-54 / (loss_scale · targets): the mean over the step's predicted tokens.
  * Clipping as torch's clip_grad_norm_: factor min(1, clip_norm / (norm + 1e-6)). AdamW:
@@ -15,9 +15,8 @@ struct optimizer {
     const struct kernels *kernels;
     const struct optimizer_options *options;
     const struct partition *partition;
-    float *first;    /* (owned) first moments, groups one after another */
-    float *second;   /* (owned) second moments */
-    float *gradient; /* scratch: one block */
+    struct kernels_adamw settings; /* of the update under way */
+    float *gradient;               /* scratch: one block */
 };
 
 /* What one update was made with; for the journal. */
@@ -29,19 +28,19 @@ struct optimizer_step {
     double norm;       /* out: of the mean gradient, before clipping */
 };
 
-/* Keeps all pointers; moments are zero. */
+/* Keeps all pointers. */
 void optimizer_init(struct optimizer *optimizer, const struct kernels *kernels,
                     const struct optimizer_options *options, const struct partition *partition);
 void optimizer_deinit(struct optimizer *optimizer);
 
-/* Writes node->block_norms of the blocks owned here. Local. */
-void optimizer_norms(struct optimizer *optimizer, const struct accumulator *accumulator,
-                     struct node_state *node);
-/* Updates owned weights and moments; writes their block digests if `digests`. node->block_norms
- * must be complete for all blocks. Fills rate and norm. Local. */
-void optimizer_update(struct optimizer *optimizer, const struct accumulator *accumulator,
-                      struct node_state *node, struct optimizer_step *step, bool digests);
-/* Digests of owned blocks as they stand (after a resume, say). Local. */
-void optimizer_digests(const struct optimizer *optimizer, struct node_state *node);
+/* Writes node->block_norms of the blocks owned here from the complete sums. Local. */
+void optimizer_norms(struct optimizer *optimizer, struct node_state *node);
+/* Settles rate and clipping of an update; node->block_norms must be complete for all blocks. Fills
+ * rate and norm. Local. */
+void optimizer_begin(struct optimizer *optimizer, const struct node_state *node,
+                     struct optimizer_step *step);
+/* Updates weights and moments of `range`, whole blocks of one group. Local. */
+void optimizer_update(struct optimizer *optimizer, struct node_state *node,
+                      struct partition_range range);
 
 #endif

@@ -31,6 +31,14 @@ void partition_pieces(const struct partition *partition, int64_t group, int64_t 
     firsts[partition->node_count] = slice.first + slice.count;
 }
 
+struct partition_range partition_owned(const struct partition *partition, int64_t group,
+                                       int64_t driver)
+{
+    const struct partition_range slice = partition_slice(partition, group, driver);
+    return partition->stage == 0 ? slice
+                                 : range_part(slice, partition->node, partition->node_count);
+}
+
 void partition_init(struct partition *partition, const struct parameter_table *table,
                     const struct topology *topology, int64_t stage)
 {
@@ -46,13 +54,10 @@ void partition_init(struct partition *partition, const struct parameter_table *t
     partition->owned = memory_take(groups, sizeof *partition->owned, "partition");
     partition->owned_offset = memory_take(groups, sizeof *partition->owned_offset, "partition");
     for (int64_t g = 0; g < table->group_count; g++) {
-        struct partition_range slice = {table->groups[g].offset, 0};
-        if (partition->driver >= 0) {
-            slice = partition_slice(partition, g, partition->driver);
-        }
-        partition->slices[g] = slice;
-        partition->owned[g] =
-            stage == 0 ? slice : range_part(slice, partition->node, partition->node_count);
+        const struct partition_range nothing = {table->groups[g].offset, 0};
+        const bool drives = partition->driver >= 0;
+        partition->slices[g] = drives ? partition_slice(partition, g, partition->driver) : nothing;
+        partition->owned[g] = drives ? partition_owned(partition, g, partition->driver) : nothing;
         partition->owned_offset[g] = partition->owned_count;
         partition->owned_count += partition->owned[g].count;
     }

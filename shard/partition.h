@@ -32,6 +32,9 @@ void partition_deinit(struct partition *partition);
  * elements. */
 struct partition_range partition_slice(const struct partition *partition, int64_t group,
                                        int64_t driver);
+/* What driver `driver` of this node owns of a group. */
+struct partition_range partition_owned(const struct partition *partition, int64_t group,
+                                       int64_t driver);
 void partition_pieces(const struct partition *partition, int64_t group, int64_t driver,
                       int64_t *firsts);
 

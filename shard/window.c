@@ -1,89 +1,186 @@
 /* See window.h. The barrier is a generation counter on a Linux futex. */
 #include "shard/window.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/futex.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "base/clock.h"
 
-enum { WINDOW_NAME_BYTES = 64 };
+static const char window_folder[] = "/dev/shm";
 
-/* Makes the segment and takes its pages now, so that a lack of memory is an error here and not a
- * SIGBUS later. */
-static enum status segment_make(const char *name, size_t size_bytes, const char *purpose,
-                                int *descriptor, struct error *error)
+enum { WINDOW_PATH_BYTES = 96, LOCK_POLL_NS = 20000000 };
+
+static void window_path(char path[WINDOW_PATH_BYTES], const char *name)
 {
-    const int made = shm_open(name, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-    if (made < 0) {
-        FAIL(error, STATUS_IO, "could not make shared memory \"%s\" for %s: %s", name, purpose,
-             strerror(errno));
-    }
-    const int reason = posix_fallocate(made, 0, (off_t)size_bytes);
-    if (reason != 0) {
-        (void)close(made);
-        (void)shm_unlink(name);
-        FAIL(error, STATUS_IO,
-             "could not take %.1f MB of shared memory for %s: %s (see df -h /dev/shm)",
-             (double)size_bytes / 1e6, purpose, strerror(reason));
-    }
-    *descriptor = made;
-    return STATUS_OK;
+    (void)snprintf(path, WINDOW_PATH_BYTES, "%s/%.63s", window_folder, name);
 }
 
-static enum status segment_map(struct window *window, const char *name, int made, size_t size_bytes,
-                               const char *purpose, struct error *error)
+/* Takes over `descriptor`. */
+static enum status window_map(struct window *window, int descriptor, size_t size_bytes,
+                              const char *purpose, struct error *error)
 {
-    const int descriptor = made >= 0 ? made : shm_open(name, O_RDWR | O_CLOEXEC, 0);
-    if (descriptor < 0) {
-        FAIL(error, STATUS_IO, "could not open shared memory \"%s\" for %s: %s", name, purpose,
-             strerror(errno));
-    }
     void *const data = mmap(NULL, size_bytes, PROT_READ | PROT_WRITE, MAP_SHARED, descriptor, 0);
-    const int reason = errno;
-    (void)close(descriptor);
-    if (data == MAP_FAILED) {
+    if (data == MAP_FAILED || flock(descriptor, LOCK_SH | LOCK_NB) != 0) {
+        const int reason = errno;
+        (void)close(descriptor);
         FAIL(error, STATUS_IO, "could not map %.1f MB of shared memory for %s: %s",
              (double)size_bytes / 1e6, purpose, strerror(reason));
     }
-    *window = (struct window){.data = data, .size_bytes = size_bytes};
+    *window = (struct window){.data = data, .size_bytes = size_bytes, .descriptor = descriptor};
     return STATUS_OK;
+}
+
+/* Another worker's open file, by way of /proc: the file has no name. */
+static enum status window_join(struct window *window, const char *path, size_t size_bytes,
+                               const char *purpose, struct error *error)
+{
+    const int descriptor = open(path, O_RDWR | O_CLOEXEC);
+    if (descriptor < 0) {
+        FAIL(error, STATUS_IO, "could not open shared memory \"%s\" for %s: %s", path, purpose,
+             strerror(errno));
+    }
+    return window_map(window, descriptor, size_bytes, purpose, error);
+}
+
+static enum status window_make(struct window *window, size_t size_bytes, const char *purpose,
+                               struct error *error)
+{
+    const int descriptor = open(window_folder, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+    if (descriptor < 0 || ftruncate(descriptor, (off_t)size_bytes) != 0) {
+        const int reason = errno;
+        if (descriptor >= 0) {
+            (void)close(descriptor);
+        }
+        FAIL(error, STATUS_IO, "could not make shared memory in %s for %s: %s", window_folder,
+             purpose, strerror(reason));
+    }
+    return window_map(window, descriptor, size_bytes, purpose, error);
 }
 
 enum status window_open(struct window *window, struct fabric_group *node, size_t size_bytes,
                         const char *purpose, struct error *error)
 {
     *window = (struct window){0};
-    char name[WINDOW_NAME_BYTES] = {0};
-    int made = -1;
+    char path[WINDOW_PATH_BYTES] = {0};
     enum status status = STATUS_OK;
     if (fabric_rank(node) == 0) {
-        (void)snprintf(name, sizeof name, "/shardlm-%ld-%llx", (long)getpid(),
-                       (unsigned long long)clock_now_ns());
-        status = segment_make(name, size_bytes, purpose, &made, error);
+        status = window_make(window, size_bytes, purpose, error);
+        (void)snprintf(path, sizeof path, "/proc/%ld/fd/%d", (long)getpid(), window->descriptor);
     }
     TRY(fabric_agree(node, status, error));
-    TRY(fabric_broadcast(node, 0, name, sizeof name, error));
-    status = segment_map(window, name, made, size_bytes, purpose, error);
-    status = fabric_agree(node, status, error);
-    if (fabric_rank(node) == 0) {
-        (void)shm_unlink(name);
+    TRY(fabric_broadcast(node, 0, path, sizeof path, error));
+    if (fabric_rank(node) != 0) {
+        status = window_join(window, path, size_bytes, purpose, error);
     }
-    return status;
+    return fabric_agree(node, status, error);
+}
+
+/* Opens a kept window once nobody else has it; -1 if that cannot be. */
+static int window_claim(const char *path, size_t size_bytes, double limit_seconds)
+{
+    const int descriptor = open(path, O_RDWR | O_CLOEXEC | O_NOFOLLOW);
+    struct stat facts;
+    if (descriptor < 0) {
+        return -1;
+    }
+    const int64_t start_ns = clock_now_ns();
+    bool claimed = false;
+    while (!(claimed = flock(descriptor, LOCK_EX | LOCK_NB) == 0) &&
+           clock_seconds_since(start_ns) < limit_seconds) {
+        const struct timespec moment = {.tv_sec = 0, .tv_nsec = LOCK_POLL_NS};
+        (void)nanosleep(&moment, NULL);
+    }
+    if (!claimed || fstat(descriptor, &facts) != 0 || facts.st_uid != geteuid() ||
+        facts.st_size != (off_t)size_bytes) {
+        (void)close(descriptor);
+        return -1;
+    }
+    return descriptor;
+}
+
+enum status window_adopt(struct window *window, struct fabric_group *node, const char *name,
+                         size_t size_bytes, double limit_seconds, bool *found, struct error *error)
+{
+    *window = (struct window){0};
+    char path[WINDOW_PATH_BYTES];
+    window_path(path, name);
+    int64_t present = 1;
+    enum status status = STATUS_OK;
+    if (fabric_rank(node) == 0) {
+        const int claimed = window_claim(path, size_bytes, limit_seconds);
+        present = claimed >= 0 ? 1 : 0;
+        status = present == 1 ? window_map(window, claimed, size_bytes, "the run's state", error)
+                              : STATUS_OK;
+    }
+    TRY(fabric_agree(node, status, error));
+    TRY(fabric_broadcast(node, 0, &present, sizeof present, error));
+    *found = present == 1;
+    if (*found && fabric_rank(node) != 0) {
+        status = window_join(window, path, size_bytes, "the run's state", error);
+    }
+    return fabric_agree(node, status, error);
+}
+
+enum status window_reserve(const struct window *window, size_t first_byte, size_t size_bytes,
+                           const char *purpose, struct error *error)
+{
+    const int reason =
+        size_bytes == 0 ? 0
+                        : posix_fallocate(window->descriptor, (off_t)first_byte, (off_t)size_bytes);
+    if (reason != 0) {
+        FAIL(error, STATUS_IO, "could not take %.1f MB of shared memory for %s: %s (see df -h %s)",
+             (double)size_bytes / 1e6, purpose, strerror(reason), window_folder);
+    }
+    return STATUS_OK;
+}
+
+enum status window_keep(const struct window *window, const char *name, struct error *error)
+{
+    char path[WINDOW_PATH_BYTES];
+    char own[WINDOW_PATH_BYTES];
+    window_path(path, name);
+    (void)snprintf(own, sizeof own, "/proc/self/fd/%d", window->descriptor);
+    if (linkat(AT_FDCWD, own, AT_FDCWD, path, AT_SYMLINK_FOLLOW) != 0) {
+        FAIL(error, STATUS_IO, "could not name shared memory \"%s\": %s", path, strerror(errno));
+    }
+    return STATUS_OK;
 }
 
 void window_close(struct window *window)
 {
     if (window->data != NULL) {
         (void)munmap(window->data, window->size_bytes);
+        (void)close(window->descriptor);
     }
     *window = (struct window){0};
+}
+
+int64_t window_remove(const char *prefix)
+{
+    int64_t count = 0;
+    DIR *const folder = opendir(window_folder);
+    const struct dirent *entry;
+    while (folder != NULL && (entry = readdir(folder)) != NULL) {
+        char path[WINDOW_PATH_BYTES];
+        window_path(path, entry->d_name);
+        if (strncmp(entry->d_name, prefix, strlen(prefix)) == 0 && unlink(path) == 0) {
+            count++;
+        }
+    }
+    if (folder != NULL) {
+        (void)closedir(folder);
+    }
+    return count;
 }
 
 enum status window_barrier_wait(struct window_barrier *barrier, int64_t count, double limit_seconds,

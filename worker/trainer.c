@@ -1,7 +1,8 @@
-/* See trainer.h. Three node barriers a step: sums and norms complete, totals of all nodes known,
- * weights and digests written. Between a worker's READY and the next command the coordinator has
- * heard from all, so that wait is a barrier too: counters reset by the node's first worker before
- * its READY are clean when the next step begins. */
+/* See trainer.h. Three node barriers a step: sums and norms complete, totals of all nodes known
+ * (and all nodes ready to update: shard/commit.h), weights and digests written. Between a worker's
+ * READY and the next command the coordinator has heard from all, so that wait is a barrier too:
+ * counters reset by the node's first worker before its READY are clean when the next step begins.
+ */
 #include "worker/trainer.h"
 
 #include <inttypes.h>
@@ -9,6 +10,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "base/memory.h"
 
 enum { LEASE_POLL_MS = 1000 };
 
@@ -62,6 +64,7 @@ static enum status slot_compute(struct trainer *trainer, struct trainer_report *
     report->flops += model_train_flops(trainer->model_options, batch);
     report->compute_seconds += clock_seconds_since(start_ns);
     report->slots++;
+    fault_reach(trainer->fault, FAULT_POINT_SLOT_COMPUTED, step);
     return STATUS_OK;
 }
 
@@ -170,8 +173,22 @@ static enum status nodes_unite(const struct trainer *trainer, void *data, int64_
     return fabric_sum(trainer->topology->slice, data, word_count, error);
 }
 
-/* Makes the step's totals, and under stage 1 the norms, those of the whole job. */
-static enum status totals_unite(struct trainer *trainer, bool norms, struct error *error)
+/* Marks this node ready, once all nodes have added their totals and so have all sums, and waits
+ * until every node is marked. By the node's first worker. Collective over those. */
+static enum status ready_mark(struct trainer *trainer, int64_t step, struct error *error)
+{
+    const struct topology *const topology = trainer->topology;
+    if (trainer->node->header->job_totals[NODE_TOTAL_BAD_SLOTS] > 0) {
+        return STATUS_OK; /* no update will come of it */
+    }
+    commit_ready(trainer->node, step);
+    fault_reach(trainer->fault, FAULT_POINT_STEP_READY, step);
+    return topology->node_count > 1 ? fabric_barrier(topology->slice, error) : STATUS_OK;
+}
+
+/* Makes the totals those of the whole job; of a training step (`step` > 0) also the norms, and
+ * marks the nodes ready. */
+static enum status totals_unite(struct trainer *trainer, int64_t step, struct error *error)
 {
     struct node_header *const header = trainer->node->header;
     const struct topology *const topology = trainer->topology;
@@ -182,48 +199,41 @@ static enum status totals_unite(struct trainer *trainer, bool norms, struct erro
         }
         if (topology->node_count > 1) {
             TRY(fabric_sum(topology->slice, header->job_totals, NODE_TOTAL_COUNT, error));
-            if (norms && trainer->partition->stage > 0) {
+            if (step > 0 && trainer->partition->stage > 0) {
                 TRY(nodes_unite(trainer, trainer->node->block_norms, trainer->node->block_count,
                                 error));
             }
+        }
+        if (step > 0) {
+            TRY(ready_mark(trainer, step, error));
         }
     }
     return node_barrier(trainer, "totals", error);
 }
 
+double trainer_mean_loss(const int64_t totals[NODE_TOTAL_COUNT])
+{
+    const double targets = (double)totals[NODE_TOTAL_TARGETS];
+    return targets > 0
+               ? (double)totals[NODE_TOTAL_LOSS] * ldexp(1.0, -NODE_STATE_LOSS_BITS) / targets
+               : 0.0;
+}
+
 static void totals_read(const struct trainer *trainer, struct trainer_report *report)
 {
     memcpy(report->totals, trainer->node->header->job_totals, sizeof report->totals);
-    const double targets = (double)report->totals[NODE_TOTAL_TARGETS];
-    report->loss = targets > 0 ? (double)report->totals[NODE_TOTAL_LOSS] *
-                                     ldexp(1.0, -NODE_STATE_LOSS_BITS) / targets
-                               : 0.0;
+    report->loss = trainer_mean_loss(report->totals);
 }
 
 /* Ready for the next step. By the node's first worker, after the last barrier of this one. */
 static void counters_reset(struct trainer *trainer)
 {
-    struct node_state *const node = trainer->node;
-    if (trainer->topology->local_index != 0) {
-        return;
-    }
-    atomic_store(&node->header->workers_final, 0);
-    atomic_store(&node->header->slots_expected, 0);
-    for (int64_t i = 0; i < NODE_TOTAL_COUNT; i++) {
-        atomic_store(&node->header->totals[i], 0);
-    }
-    for (int64_t g = 0; g < trainer->partition->table->group_count; g++) {
-        atomic_store(&node->slots_added[g], 0);
-    }
-    if (trainer->topology->node_count > 1 && trainer->partition->stage > 0) {
-        memset(node->block_norms, 0, (size_t)node->block_count * sizeof *node->block_norms);
-        memset(node->digests, 0,
-               (size_t)(FINGERPRINT_ARRAYS * node->block_count) * sizeof *node->digests);
+    if (trainer->topology->local_index == 0) {
+        node_state_reset(trainer->node, trainer->partition);
     }
 }
 
-/* New weights of other nodes' owners come in. Collective over the slice. */
-static enum status weights_gather(struct trainer *trainer, struct error *error)
+enum status trainer_gather(struct trainer *trainer, struct error *error)
 {
     const struct partition *const partition = trainer->partition;
     if (trainer->topology->node_count == 1 || partition->stage == 0 || partition->driver < 0) {
@@ -237,46 +247,119 @@ static enum status weights_gather(struct trainer *trainer, struct error *error)
     return STATUS_OK;
 }
 
+/* The digests of all blocks: a node's table has those of the blocks that it owns. */
+static enum status digests_unite(struct trainer *trainer, struct digest *all, struct error *error)
+{
+    const struct partition *const partition = trainer->partition;
+    const struct node_state *const node = trainer->node;
+    for (int64_t group = 0; group < partition->table->group_count; group++) {
+        for (int64_t driver = 0; driver < partition->driver_count; driver++) {
+            const struct partition_range owned = partition_owned(partition, group, driver);
+            for (int64_t i = 0; i < FINGERPRINT_ARRAYS; i++) {
+                const int64_t first = i * node->block_count + owned.first / PARAMETER_BLOCK;
+                memcpy(all + first, node->digests + first,
+                       (size_t)(owned.count / PARAMETER_BLOCK) * sizeof *all);
+            }
+        }
+    }
+    const int64_t words =
+        FINGERPRINT_ARRAYS * node->block_count * (int64_t)(sizeof(struct digest) / 8);
+    return nodes_unite(trainer, all, words, error);
+}
+
+/* On the first worker of each node. */
 static enum status digests_combine(struct trainer *trainer, int64_t step,
                                    struct digest *fingerprint, struct error *error)
 {
     const struct topology *const topology = trainer->topology;
-    struct node_state *const node = trainer->node;
-    const int64_t words =
-        FINGERPRINT_ARRAYS * node->block_count * (int64_t)(sizeof(struct digest) / 8);
-    if (topology->local_index == 0 && topology->node_count > 1 && trainer->partition->stage > 0) {
-        TRY(nodes_unite(trainer, node->digests, words, error));
+    const struct node_state *const node = trainer->node;
+    if (topology->local_index != 0) {
+        return STATUS_OK;
     }
-    if (topology->worker_index == 0) {
+    if (topology->node_count == 1 || trainer->partition->stage == 0) {
         *fingerprint = fingerprint_combine(node->digests, node->block_count, step);
+        return STATUS_OK;
     }
-    return STATUS_OK;
+    struct digest *const all =
+        memory_take((size_t)(FINGERPRINT_ARRAYS * node->block_count), sizeof *all, "fingerprint");
+    const enum status status = digests_unite(trainer, all, error);
+    *fingerprint = fingerprint_combine(all, node->block_count, step);
+    memory_release(all);
+    return status;
 }
 
 enum status trainer_fingerprint(struct trainer *trainer, int64_t step, struct digest *fingerprint,
                                 struct error *error)
 {
-    optimizer_digests(trainer->optimizer, trainer->node);
+    const struct partition *const partition = trainer->partition;
+    for (int64_t group = 0; group < partition->table->group_count; group++) {
+        node_state_digests(trainer->node, partition->owned[group]);
+    }
     TRY(node_barrier(trainer, "digests", error));
     TRY(digests_combine(trainer, step, fingerprint, error));
-    TRY(node_barrier(trainer, "fingerprint", error));
-    counters_reset(trainer);
+    return node_barrier(trainer, "fingerprint", error);
+}
+
+/* The step is done: on each node its first worker says so in the ledger. */
+static enum status step_done(struct trainer *trainer, int64_t step, struct trainer_report *report,
+                             struct error *error)
+{
+    TRY(digests_combine(trainer, step, &report->fingerprint, error));
+    if (trainer->topology->local_index == 0) {
+        const struct node_record *const former = commit_record(trainer->node);
+        struct node_record record = {.step = step,
+                                     .tokens = former->tokens + report->totals[NODE_TOTAL_TOKENS],
+                                     .rate = report->rate,
+                                     .norm = report->norm,
+                                     .held_out_loss = former->held_out_loss,
+                                     .fingerprint = report->fingerprint};
+        memcpy(record.totals, report->totals, sizeof record.totals);
+        commit_done(trainer->node, &record);
+        fault_reach(trainer->fault, FAULT_POINT_STEP_DONE, step);
+    }
     return STATUS_OK;
+}
+
+/* Owners turn complete sums into new weights, which then are everybody's. */
+static enum status step_update(struct trainer *trainer, int64_t step, struct trainer_report *report,
+                               struct error *error)
+{
+    const struct fault *const fault = trainer->fault;
+    struct optimizer_step update = {.step = step,
+                                    .loss_scale = trainer->loss_scale,
+                                    .targets = report->totals[NODE_TOTAL_TARGETS]};
+    optimizer_begin(trainer->optimizer, trainer->node, &update);
+    report->rate = update.rate;
+    report->norm = update.norm;
+    commit_update(trainer->optimizer, trainer->node, step, fault);
+    fault_reach(fault, FAULT_POINT_UPDATE_COMPLETE, step);
+    const int64_t clear_ns = clock_now_ns();
+    accumulator_clear(trainer->accumulator);
+    trainer->exact_seconds += clock_seconds_since(clear_ns);
+    fault_reach(fault, FAULT_POINT_SUMS_CLEARED, step);
+    TRY(trainer_gather(trainer, error));
+    fault_reach(fault, FAULT_POINT_WEIGHTS_GATHERED, step);
+    return node_barrier(trainer, "new weights", error);
 }
 
 enum status trainer_step(struct trainer *trainer, int64_t step, bool dynamic_leases,
                          struct trainer_report *report, struct error *error)
 {
+    const struct fault *const fault = trainer->fault;
     *report = (struct trainer_report){0};
     trainer->exact_seconds = 0;
+    fault_reach(fault, FAULT_POINT_STEP_BEGIN, step);
     TRY(slots_compute(trainer, step, dynamic_leases, report, error));
     heart_phase(trainer->heart, MESSAGE_PHASE_REDUCE, step, -1);
     TRY(accumulator_finish(trainer->accumulator, error));
+    fault_reach(fault, FAULT_POINT_SUMS_COMPLETE, step);
     const int64_t norms_ns = clock_now_ns();
-    optimizer_norms(trainer->optimizer, trainer->accumulator, trainer->node);
+    optimizer_norms(trainer->optimizer, trainer->node);
     trainer->exact_seconds += clock_seconds_since(norms_ns);
-    TRY(totals_unite(trainer, true, error));
+    fault_reach(fault, FAULT_POINT_NORMS_WRITTEN, step);
+    TRY(totals_unite(trainer, step, error));
     totals_read(trainer, report);
+    fault_reach(fault, FAULT_POINT_TOTALS_KNOWN, step);
     if (report->totals[NODE_TOTAL_BAD_SLOTS] > 0) {
         const int64_t bad = atomic_load(&trainer->node->header->first_bad_slot);
         FAIL(error, STATUS_NUMERIC,
@@ -286,22 +369,11 @@ enum status trainer_step(struct trainer *trainer, int64_t step, bool dynamic_lea
              step, bad - 1, report->totals[NODE_TOTAL_BAD_SLOTS], step - 1);
     }
     heart_phase(trainer->heart, MESSAGE_PHASE_UPDATE, step, -1);
-    struct optimizer_step update = {.step = step,
-                                    .loss_scale = trainer->loss_scale,
-                                    .targets = report->totals[NODE_TOTAL_TARGETS]};
-    optimizer_update(trainer->optimizer, trainer->accumulator, trainer->node, &update,
-                     trainer->fingerprints);
-    const int64_t clear_ns = clock_now_ns();
-    accumulator_clear(trainer->accumulator);
-    report->exact_seconds = trainer->exact_seconds + clock_seconds_since(clear_ns);
-    TRY(weights_gather(trainer, error));
-    TRY(node_barrier(trainer, "new weights", error));
-    if (trainer->fingerprints) {
-        TRY(digests_combine(trainer, step, &report->fingerprint, error));
-    }
-    report->rate = update.rate;
-    report->norm = update.norm;
+    TRY(step_update(trainer, step, report, error));
+    TRY(step_done(trainer, step, report, error));
+    report->exact_seconds = trainer->exact_seconds;
     counters_reset(trainer);
+    fault_reach(fault, FAULT_POINT_STEP_CLEARED, step);
     heart_phase(trainer->heart, MESSAGE_PHASE_IDLE, step, -1);
     return STATUS_OK;
 }
@@ -329,9 +401,13 @@ enum status trainer_evaluate(struct trainer *trainer, int64_t slots, struct trai
         TRY(model_evaluate(trainer->model, trainer->node->weights, batch, &result, error));
         totals_add(trainer->node, &result, batch->token_count);
     }
-    TRY(totals_unite(trainer, false, error));
+    TRY(totals_unite(trainer, 0, error));
     totals_read(trainer, report);
     TRY(node_barrier(trainer, "evaluation", error));
+    if (trainer->topology->local_index == 0) {
+        struct node_ledger *const ledger = trainer->node->ledger;
+        ledger->records[ledger->done_step & 1].held_out_loss = report->loss;
+    }
     counters_reset(trainer);
     return STATUS_OK;
 }

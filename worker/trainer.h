@@ -7,7 +7,7 @@
 #include "coordinator/lease_book.h"
 #include "data_pipeline/prefetch.h"
 #include "model/model.h"
-#include "shard/optimizer.h"
+#include "shard/commit.h"
 #include "worker/heart.h"
 
 /* Everything that a step needs; borrowed from worker.c, which opens and closes it. */
@@ -24,9 +24,10 @@ struct trainer {
     struct channel_client *channel;
     struct heart *heart;
     double loss_scale;
-    double limit_seconds;  /* of any wait */
-    double exact_seconds;  /* of the step in hand */
-    bool fingerprints;     /* compute the state's digest after every step */
+    double limit_seconds;           /* of any wait */
+    double exact_seconds;           /* of the step in hand */
+    const struct fault *fault;      /* where a test wants this process killed, or NULL */
+    struct optimizer_step recalled; /* of an update that a former job had begun: rate and norm */
     int64_t prepared_step; /* step whose first slot the prefetch thread already prepares; 0: none */
 };
 
@@ -39,18 +40,22 @@ struct trainer_report {
     double compute_seconds;    /* in forward and backward here */
     double exact_seconds;      /* of exact sums here: adding slots, norms of the sums, clearing */
     double flops;              /* useful, here */
-    struct digest fingerprint; /* worker 0 only, if asked for */
+    struct digest fingerprint; /* on the first worker of each node */
 };
 
+/* Nats per predicted token. */
+double trainer_mean_loss(const int64_t totals[NODE_TOTAL_COUNT]);
 /* One optimizer step. Collective over workers. */
 MUST_CHECK enum status trainer_step(struct trainer *trainer, int64_t step, bool dynamic_leases,
                                     struct trainer_report *report, struct error *error);
 /* Mean loss over the first `slots` held-out slots, shared out by index. Collective over workers. */
 MUST_CHECK enum status trainer_evaluate(struct trainer *trainer, int64_t slots,
                                         struct trainer_report *report, struct error *error);
-/* Digests of the state as it stands. Collective over workers. */
+/* Digests of the state as it stands; the fingerprint goes to the first worker of each node.
+ * Collective over workers. */
 MUST_CHECK enum status trainer_fingerprint(struct trainer *trainer, int64_t step,
-                                           struct digest *fingerprint /* worker 0 */,
-                                           struct error *error);
+                                           struct digest *fingerprint, struct error *error);
+/* Weights of other nodes' owners come in. Collective over the slice. */
+MUST_CHECK enum status trainer_gather(struct trainer *trainer, struct error *error);
 
 #endif

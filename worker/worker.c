@@ -45,6 +45,13 @@ static void report_put(const struct trainer_report *report, struct message *read
     ready->reals[MESSAGE_REAL_EXACT] = report->exact_seconds;
 }
 
+static void fingerprint_put(struct digest fingerprint, struct message *ready)
+{
+    char text[DIGEST_TEXT_BYTES];
+    digest_text(fingerprint, text);
+    (void)snprintf(ready->fingerprint, sizeof ready->fingerprint, "%s", text);
+}
+
 static enum status command_step(struct worker *worker, const struct message *command,
                                 struct error *error)
 {
@@ -55,12 +62,10 @@ static enum status command_step(struct worker *worker, const struct message *com
     worker->fingerprint = report.fingerprint;
     struct message ready = ready_message(worker);
     report_put(&report, &ready);
-    if (worker->setup->fingerprints && worker->topology.worker_index == 0) {
-        char text[DIGEST_TEXT_BYTES];
-        digest_text(report.fingerprint, text);
-        (void)snprintf(ready.fingerprint, sizeof ready.fingerprint, "%s", text);
-    }
-    return channel_client_send(worker->channel, &ready, error);
+    fingerprint_put(report.fingerprint, &ready);
+    TRY(channel_client_send(worker->channel, &ready, error));
+    fault_reach(worker->trainer.fault, FAULT_POINT_STEP_TOLD, worker->step);
+    return STATUS_OK;
 }
 
 static enum status command_evaluate(struct worker *worker, struct error *error)
@@ -91,9 +96,7 @@ static enum status command_save(struct worker *worker, struct error *error)
             writer_refuse(worker->writer, worker->step, refused.message);
         }
     }
-    if (!worker->setup->fingerprints) {
-        TRY(trainer_fingerprint(&worker->trainer, worker->step, &worker->fingerprint, error));
-    }
+    fault_reach(worker->trainer.fault, FAULT_POINT_SAVE_BEGIN, worker->step);
     TRY(fabric_broadcast(worker->workers, 0, partial, sizeof partial, error));
     if (partial[0] != '\0') {
         struct checkpoint_meta meta = {.step = worker->step,
@@ -103,8 +106,9 @@ static enum status command_save(struct worker *worker, struct error *error)
                                        .corpus = data_source_fingerprint(worker->source),
                                        .held_out_loss = worker->held_out_loss};
         memcpy(meta.profile, worker->profile, sizeof meta.profile);
-        TRY(snapshot_take(&worker->snapshot, &worker->node, &worker->optimizer,
-                          worker->setup->lease->wait_seconds, error));
+        TRY(snapshot_take(&worker->snapshot, &worker->node, worker->setup->lease->wait_seconds,
+                          error));
+        fault_reach(worker->trainer.fault, FAULT_POINT_SAVE_TAKEN, worker->step);
         writer_begin(worker->writer, partial, &meta);
     }
     const struct message ready = ready_message(worker);
@@ -182,6 +186,21 @@ static double matmul_peak(const struct kernels *kernels)
     return 2.0 * SIDE * SIDE * SIDE / ((double)best_ns * 1e-9);
 }
 
+/* The step in memory may be one that the journal has not got. */
+static void recall_put(const struct worker *worker, struct message *ready)
+{
+    if (worker->recalled && worker->topology.worker_index == 0) {
+        const struct node_record *const record = commit_record(&worker->node);
+        const struct trainer_report report = {
+            .loss = trainer_mean_loss(record->totals), .rate = record->rate, .norm = record->norm};
+        report_put(&report, ready);
+        ready->values[MESSAGE_VALUE_TARGETS] = record->totals[NODE_TOTAL_TARGETS];
+        ready->values[MESSAGE_VALUE_CORRECT] = record->totals[NODE_TOTAL_CORRECT];
+        ready->values[MESSAGE_VALUE_TOKENS] = record->totals[NODE_TOTAL_TOKENS];
+        fingerprint_put(record->fingerprint, ready);
+    }
+}
+
 static enum status commands_obey(struct worker *worker, struct error *error)
 {
     struct message hello =
@@ -191,7 +210,8 @@ static enum status commands_obey(struct worker *worker, struct error *error)
     hello.reals[0] = matmul_peak(&worker->kernels);
     (void)snprintf(hello.text, sizeof hello.text, "%s", fabric_host(worker->fabric));
     TRY(channel_client_send(worker->channel, &hello, error));
-    const struct message ready = ready_message(worker);
+    struct message ready = ready_message(worker);
+    recall_put(worker, &ready);
     TRY(channel_client_send(worker->channel, &ready, error));
     for (;;) {
         struct message command;

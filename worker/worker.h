@@ -7,6 +7,7 @@
 #ifndef SHARDLM_WORKER_WORKER_H
 #define SHARDLM_WORKER_WORKER_H
 
+#include "base/fault.h"
 #include "checkpoints/checkpoint_options.h"
 #include "coordinator/channel.h"
 #include "data_pipeline/data_options.h"
@@ -32,16 +33,28 @@ struct worker_setup {
     const char *checkpoint_root; /* RUN/checkpoints, or NULL: nothing is written */
     const char *resume_path;     /* checkpoint to begin from, or NULL */
     bool accept_profile_change;
-    bool fingerprints; /* of the state after every step */
+    const char *memory;        /* under which an earlier job may have left its state, or NULL */
+    const char *memory_new;    /* under which this one leaves its own, or NULL: it does not */
+    int64_t checkpoint_step;   /* of resume_path, 0 if NULL: older states in memory do not count */
+    const struct fault *fault; /* where a test wants a worker killed, or NULL */
 };
 
 struct worker; /* everything of one worker */
 
-/* Opens all and restores the state. Collective over `workers`; failures are agreed by all.
- * *first_step: updates done. */
+/* Where a worker begins. */
+struct worker_start {
+    int64_t step;  /* updates done */
+    bool recalled; /* found in memory, not read from a checkpoint */
+};
+
+/* Opens all and restores the state, from memory if it is there, else from the checkpoint.
+ * Collective over `workers`; failures are agreed by all. */
 MUST_CHECK enum status worker_open(struct worker **worker, const struct worker_setup *setup,
                                    struct fabric *fabric, struct fabric_group *workers,
-                                   int64_t *first_step, struct error *error);
+                                   struct worker_start *start, struct error *error);
+/* From here on the state survives this process, until worker_forget. Local. */
+MUST_CHECK enum status worker_keep(struct worker *worker, struct error *error);
+void worker_forget(struct worker *worker); /* The run is over, or stopped with a checkpoint. */
 /* Obeys commands until END. On failure the coordinator has been told. */
 MUST_CHECK enum status worker_run(struct worker *worker, const struct channel_address *address,
                                   struct error *error);

@@ -8,7 +8,7 @@
 
 #include "base/log.h"
 #include "base/memory.h"
-#include "worker/worker_state.h"
+#include "worker/recall.h"
 
 /* The best vector level that every worker has, or the one that the configuration names. Collective.
  */
@@ -90,6 +90,14 @@ static int64_t loss_units(const struct worker *worker)
     return limits.target_count * (spans ? 2 : 1) + (int64_t)ceil(labels);
 }
 
+/* A fresh window. Collective: one node may lack the memory. */
+static enum status memory_open(struct worker *worker, struct error *error)
+{
+    const enum status status =
+        node_state_open(&worker->node, &worker->partition, &worker->topology, error);
+    return fabric_agree(worker->workers, status, error);
+}
+
 static enum status state_open(struct worker *worker, struct error *error)
 {
     const struct worker_setup *const setup = worker->setup;
@@ -101,8 +109,13 @@ static enum status state_open(struct worker *worker, struct error *error)
     const struct parameter_table *const table = model_table(worker->model);
     TRY(topology_init(&worker->topology, worker->workers, setup->shard->simulate_nodes, error));
     partition_init(&worker->partition, table, &worker->topology, setup->shard->stage);
-    const enum status shared = node_state_open(&worker->node, table, worker->topology.node, error);
-    TRY(fabric_agree(worker->workers, shared, error)); /* one node may lack the memory */
+    worker->trainer.loss_scale = accumulator_loss_scale(loss_units(worker) * slots);
+    bool found;
+    TRY(recall_find(worker, &found, error));
+    if (!found) {
+        TRY(memory_open(worker, error));
+    }
+    worker->recalled = found;
     TRY(accumulator_init(&worker->accumulator, &worker->kernels, &worker->topology,
                          &worker->partition, &worker->node, slots, setup->lease->wait_seconds,
                          error));
@@ -116,9 +129,11 @@ static enum status state_open(struct worker *worker, struct error *error)
         .node = &worker->node,
         .accumulator = &worker->accumulator,
         .optimizer = &worker->optimizer,
-        .loss_scale = accumulator_loss_scale(loss_units(worker) * slots),
+        .loss_scale = worker->trainer.loss_scale,
         .limit_seconds = setup->lease->wait_seconds,
-        .fingerprints = setup->fingerprints,
+        .fault = setup->fault != NULL && setup->fault->worker == worker->topology.worker_index
+                     ? setup->fault
+                     : NULL,
     };
     const enum status prefetching = prefetch_open(&worker->prefetch, worker->source, error);
     TRY(fabric_agree(worker->workers, prefetching, error));
@@ -161,11 +176,10 @@ static enum status checkpoint_restore(struct worker *worker, struct checkpoint *
         TRY(checkpoint_read(checkpoint, partition->table, CHECKPOINT_ARRAY_WEIGHTS, slice.first,
                             slice.count, worker->node.weights + slice.first, error));
         const struct partition_range owned = partition->owned[group];
-        const int64_t offset = partition->owned_offset[group];
         TRY(checkpoint_read(checkpoint, partition->table, CHECKPOINT_ARRAY_FIRST, owned.first,
-                            owned.count, worker->optimizer.first + offset, error));
+                            owned.count, worker->node.first + owned.first, error));
         TRY(checkpoint_read(checkpoint, partition->table, CHECKPOINT_ARRAY_SECOND, owned.first,
-                            owned.count, worker->optimizer.second + offset, error));
+                            owned.count, worker->node.second + owned.first, error));
     }
     return STATUS_OK;
 }
@@ -200,9 +214,9 @@ static void state_initialise(struct worker *worker)
     }
 }
 
-/* The state to begin from; a restored one must have the fingerprint that its checkpoint names.
+/* The state of the checkpoint, which must have the fingerprint that it names, or a new one.
  * Collective. */
-static enum status state_begin(struct worker *worker, struct error *error)
+static enum status state_make(struct worker *worker, struct error *error)
 {
     struct digest expected = {0};
     enum status status = STATUS_OK;
@@ -219,7 +233,34 @@ static enum status state_begin(struct worker *worker, struct error *error)
                            "checkpoint \"%s\": the state read back does not have its fingerprint",
                            worker->setup->resume_path);
     }
-    return fabric_agree(worker->workers, status, error);
+    TRY(fabric_agree(worker->workers, status, error));
+    if (worker->topology.local_index == 0) {
+        const struct node_record record = {.step = worker->step,
+                                           .tokens = worker->tokens,
+                                           .held_out_loss = worker->held_out_loss,
+                                           .fingerprint = worker->fingerprint};
+        commit_begin(&worker->node, &worker->partition, recall_identity(worker), &record);
+    }
+    return STATUS_OK;
+}
+
+/* The state to begin from: the one in memory if it is whole. Collective. */
+static enum status state_begin(struct worker *worker, struct error *error)
+{
+    struct error reason = {0};
+    if (worker->recalled && recall_take(worker, &reason) == STATUS_OK) {
+        return STATUS_OK;
+    }
+    if (worker->recalled) {
+        if (worker->topology.worker_index == 0) {
+            log_line(LOG_LEVEL_WARN, "the state in memory is not used: %s", reason.message);
+        }
+        worker->recalled = false;
+        node_state_close(&worker->node);
+        (void)window_remove(worker->setup->memory);
+        TRY(memory_open(worker, error));
+    }
+    return state_make(worker, error);
 }
 
 static enum status writing_open(struct worker *worker, struct error *error)
@@ -237,14 +278,15 @@ static enum status writing_open(struct worker *worker, struct error *error)
         .config_text = worker->setup->config_text,
         .tokenizer_folder = data_source_tokenizer(worker->source),
         .retention = *worker->setup->checkpoint,
+        .fault = worker->trainer.fault,
     };
     const enum status status = writer_open(&worker->writer, &options, error);
     return fabric_agree(worker->workers, status, error);
 }
 
 enum status worker_open(struct worker **worker, const struct worker_setup *setup,
-                        struct fabric *fabric, struct fabric_group *workers, int64_t *first_step,
-                        struct error *error)
+                        struct fabric *fabric, struct fabric_group *workers,
+                        struct worker_start *start, struct error *error)
 {
     struct worker *const opened = memory_take(1, sizeof *opened, "worker");
     *worker = opened;
@@ -258,8 +300,18 @@ enum status worker_open(struct worker **worker, const struct worker_setup *setup
     TRY(state_open(opened, error));
     TRY(state_begin(opened, error));
     TRY(writing_open(opened, error));
-    *first_step = opened->step;
+    *start = (struct worker_start){.step = opened->step, .recalled = opened->recalled};
     return STATUS_OK;
+}
+
+enum status worker_keep(struct worker *worker, struct error *error)
+{
+    return recall_keep(worker, error);
+}
+
+void worker_forget(struct worker *worker)
+{
+    recall_forget(worker);
 }
 
 void worker_close(struct worker *worker)

@@ -27,8 +27,9 @@ struct worker {
     struct channel_client *channel;
     struct heart *heart;
     struct trainer trainer;
-    struct digest fingerprint; /* worker 0: of the state as it stands, when fingerprints are on */
+    struct digest fingerprint; /* of the state as it stands; on the first worker of each node */
     int64_t step;              /* updates done */
+    bool recalled;             /* the state was found in memory */
     bool profile_changed;      /* since the checkpoint, and accepted */
     int64_t tokens;            /* seen in training */
     double held_out_loss;      /* of the last evaluation; NaN: none */

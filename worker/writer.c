@@ -27,20 +27,27 @@ static enum status parts_write(struct writer *writer, struct error *error)
         if (!snapshot_writes(options->snapshot, group)) {
             continue;
         }
+        fault_reach(options->fault, FAULT_POINT_SAVE_PART, writer->meta.step);
         const float *arrays[CHECKPOINT_ARRAY_COUNT];
         snapshot_arrays(options->snapshot, group, arrays);
         TRY(checkpoint_part_write(writer->partial, options->table, group, arrays, error));
     }
+    fault_reach(options->fault, FAULT_POINT_SAVE_WRITTEN, writer->meta.step);
     return STATUS_OK;
 }
 
 static enum status publish(struct writer *writer, struct error *error)
 {
     const struct writer_options *const options = &writer->options;
+    const int64_t step = writer->meta.step;
     char published[PATH_BYTES];
+    fault_reach(options->fault, FAULT_POINT_PUBLISH_BEGIN, step);
     TRY(checkpoint_publish(writer->partial, options->root, options->table, &writer->meta,
                            options->config_text, options->tokenizer_folder, published, error));
-    return catalog_retain(options->root, &options->retention, writer->meta.step, -1, error);
+    fault_reach(options->fault, FAULT_POINT_PUBLISH_DONE, step);
+    TRY(catalog_retain(options->root, &options->retention, step, -1, error));
+    fault_reach(options->fault, FAULT_POINT_PUBLISH_CLEANED, step);
+    return STATUS_OK;
 }
 
 static void result_note(struct writer *writer, enum writer_task task, enum status status,

@@ -4,6 +4,7 @@
 #ifndef SHARDLM_WORKER_WRITER_H
 #define SHARDLM_WORKER_WRITER_H
 
+#include "base/fault.h"
 #include "checkpoints/catalog.h"
 #include "checkpoints/snapshot.h"
 
@@ -17,6 +18,7 @@ struct writer_options {
     const char *config_text;
     const char *tokenizer_folder; /* or NULL */
     struct checkpoint_options retention;
+    const struct fault *fault; /* or NULL */
 };
 
 struct writer_report {

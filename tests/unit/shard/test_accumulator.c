@@ -7,7 +7,7 @@
 #include <string.h>
 
 #include "base/memory.h"
-#include "shard/optimizer.h"
+#include "shard/commit.h"
 #include "tests/support/suite.h"
 
 enum { SLOTS = 8 };
@@ -55,9 +55,9 @@ static void bench_open(struct bench_node *bench, int64_t workers)
     CHECK_OK(kernels_open(&bench->kernels, KERNELS_LEVEL_REFERENCE, &error), error);
     CHECK_OK(parameter_table_init(&bench->table, &small_model, &error), error);
     struct node_state *const node = &bench->node;
-    node->window.size_bytes = (size_t)node_state_bytes(&bench->table);
+    node->window.size_bytes = (size_t)node_state_bytes(&bench->table, workers);
     node->window.data = memory_take(node->window.size_bytes, 1, "test");
-    node_state_place(node, &bench->table);
+    node_state_place(node, &bench->table, workers);
     for (int64_t i = 0; i < workers; i++) {
         bench->topologies[i] = (struct topology){.node_count = 1,
                                                  .worker_count = workers,
@@ -125,11 +125,12 @@ static struct digest step_fingerprint(const struct kernels *kernels, int64_t wor
     }
     for (int64_t w = 0; w < workers; w++) {
         CHECK_OK(accumulator_finish(&bench.accumulators[w], &error), error);
-        optimizer_norms(&bench.optimizers[w], &bench.accumulators[w], &bench.node);
+        optimizer_norms(&bench.optimizers[w], &bench.node);
     }
     struct optimizer_step step = {.step = 3, .loss_scale = 0.25, .targets = 17};
     for (int64_t w = 0; w < workers; w++) {
-        optimizer_update(&bench.optimizers[w], &bench.accumulators[w], &bench.node, &step, true);
+        optimizer_begin(&bench.optimizers[w], &bench.node, &step);
+        commit_update(&bench.optimizers[w], &bench.node, step.step, NULL);
         accumulator_clear(&bench.accumulators[w]);
     }
     for (int64_t i = 0; i < bench.node.element_count; i++) {
