@@ -11,7 +11,11 @@
 #include "coordinator/journal.h"
 #include "coordinator/member.h"
 
-enum { POLL_MS = 200, EVENT_BYTES = 1024 };
+enum {
+    POLL_MS = 200,
+    PAUSE_MS = 5 * POLL_MS, /* a poll that took so long did not run meanwhile */
+    EVENT_BYTES = 1024
+};
 
 struct coordinator {
     const struct coordinator_options *options;
@@ -174,13 +178,27 @@ static bool all_ready(const struct coordinator *coordinator)
     return true;
 }
 
+/* While we did not run ourselves (a suspended machine, a job stopped by a signal), nobody can have
+ * been heard: that time is no worker's silence. */
+static void pause_forgive(struct coordinator *coordinator, int64_t pause_ns)
+{
+    if (pause_ns < (int64_t)PAUSE_MS * 1000000) {
+        return;
+    }
+    for (int64_t i = 0; i < coordinator->options->worker_count; i++) {
+        coordinator->members[i].heard_ns += pause_ns;
+    }
+}
+
 static enum status ready_wait(struct coordinator *coordinator, struct error *error)
 {
     int64_t checked_ns = clock_now_ns();
     while (!all_ready(coordinator)) {
         struct message message;
         bool received;
+        const int64_t poll_ns = clock_now_ns();
         TRY(channel_server_receive(coordinator->server, POLL_MS, &message, &received, error));
+        pause_forgive(coordinator, clock_now_ns() - poll_ns);
         if (received) {
             TRY(message_take(coordinator, &message, error));
         }

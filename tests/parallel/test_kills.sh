@@ -7,9 +7,9 @@ steps=60
 train calm 2 $steps --set checkpoint.every_steps=5
 expected=$(fingerprint calm $steps)
 
-# start RUN WORKERS: a long run in the background; $job is the supervisor's process.
+# start RUN WORKERS [words…]: a long run in the background; $job is the supervisor's process.
 start() {
-    "$shardlm" train tiny.yaml --run "$1" --workers "$2" --set checkpoint.every_steps=5 >"$1.log" 2>&1 &
+    "$shardlm" train tiny.yaml --run "$1" --workers "$2" --set checkpoint.every_steps=5 "${@:3}" >"$1.log" 2>&1 &
     job=$!
 }
 
@@ -62,6 +62,16 @@ last=$(grep -o '"step":[0-9]*,"loss"' stopped/journal.jsonl | tail -n 1 | grep -
 [ -d "stopped/checkpoints/step-$(printf %08d "$last")" ] || fail "no checkpoint of step $last after SIGINT"
 resume stopped 1 $steps
 same stopped $steps "$expected" "stopped by SIGINT at step $last, resumed on 1 worker"
+
+# A suspended machine: all processes stand still for longer than a worker may be silent, and go on.
+start asleep 2 --steps $steps --set lease.silence_seconds=1 --set lease.heartbeat_seconds=0.2
+wait_for_step asleep 3
+mapfile -t processes < <(pgrep -f -- "--run asleep ")
+kill -STOP "${processes[@]}"
+sleep 2.5
+kill -CONT "${processes[@]}"
+ended asleep 0
+same asleep $steps "$expected" "suspended for longer than silence_seconds"
 
 # Two jobs on one run: the second is refused and leaves the first alone.
 start held 2
