@@ -57,7 +57,8 @@ static enum status build_read_documents(struct build *build, struct corpus_text 
         if (chunk == NULL) {
             return STATUS_OK;
         }
-        while (found && chunk->text_size < CORPUS_CHUNK_BYTES) {
+        while (found && chunk->text_size < CORPUS_CHUNK_BYTES &&
+               chunk->document_count < CORPUS_CHUNK_DOCUMENTS) {
             struct corpus_document document;
             TRY(corpus_text_next(reader, &document, &found, error));
             if (found) {
@@ -133,11 +134,16 @@ static void chunk_encode(struct corpus_chunk *chunk, const struct corpus_lines *
 static void *build_worker(void *context)
 {
     struct build *const build = context;
-    struct tokenizer_work *const work = tokenizer_work_open();
+    struct tokenizer_work *work = tokenizer_work_open();
     struct corpus_chunk *chunk;
     while ((chunk = corpus_queue_take(&build->queue)) != NULL) {
+        const bool long_text = chunk->text_size > CORPUS_CHUNK_KEPT_BYTES;
         chunk_encode(chunk, &build->lines, work);
         corpus_queue_put_encoded(&build->queue, chunk);
+        if (long_text) { /* its scratch has grown with it */
+            tokenizer_work_close(work);
+            work = tokenizer_work_open();
+        }
     }
     tokenizer_work_close(work);
     return NULL;

@@ -43,17 +43,23 @@ static struct corpus_chunk *queue_at(const struct corpus_queue *queue, int64_t n
     return &queue->chunks[number % queue->chunk_count];
 }
 
-static bool queue_has_room(const struct corpus_queue *queue)
+static bool queue_has_room(const struct corpus_queue *queue, size_t text_bytes)
 {
     return queue->filled == queue->merged ||
-           (queue->filled - queue->merged < queue->chunk_count &&
-            queue->text_bytes < CORPUS_QUEUE_TEXT_BYTES);
+           queue->text_bytes + text_bytes <= CORPUS_QUEUE_TEXT_BYTES;
+}
+
+/* Bytes that a chunk holds, full or empty. */
+static size_t chunk_kept_bytes(const struct corpus_chunk *chunk)
+{
+    return chunk->text_capacity + chunk->tokens.capacity * sizeof *chunk->tokens.ids +
+           chunk->lines.capacity * sizeof *chunk->lines.first_tokens;
 }
 
 struct corpus_chunk *corpus_queue_begin_fill(struct corpus_queue *queue)
 {
     (void)pthread_mutex_lock(&queue->mutex);
-    while (!queue->stopped && !queue_has_room(queue)) {
+    while (!queue->stopped && queue->filled - queue->merged == queue->chunk_count) {
         (void)pthread_cond_wait(&queue->changed, &queue->mutex);
     }
     struct corpus_chunk *const chunk = queue->stopped ? NULL : queue_at(queue, queue->filled);
@@ -65,6 +71,9 @@ void corpus_queue_end_fill(struct corpus_queue *queue, struct corpus_chunk *chun
 {
     (void)pthread_mutex_lock(&queue->mutex);
     INVARIANT(chunk->state == CORPUS_CHUNK_FREE && chunk == queue_at(queue, queue->filled));
+    while (!queue->stopped && !queue_has_room(queue, chunk->text_size)) {
+        (void)pthread_cond_wait(&queue->changed, &queue->mutex);
+    }
     chunk->state = CORPUS_CHUNK_FILLED;
     queue->filled++;
     queue->text_bytes += chunk->text_size;
@@ -118,7 +127,7 @@ void corpus_queue_end_merge(struct corpus_queue *queue, struct corpus_chunk *chu
     chunk->tokens.count = 0;
     chunk->lines.count = 0;
     chunk->document_count = 0;
-    if (chunk->text_capacity > 4 * (size_t)CORPUS_CHUNK_BYTES) {
+    if (chunk_kept_bytes(chunk) > CORPUS_CHUNK_KEPT_BYTES) {
         chunk_release(chunk); /* one long document must not hold memory for good */
     }
     (void)pthread_mutex_lock(&queue->mutex);

@@ -1,6 +1,7 @@
 /* The ordered queue of a corpus build: one reader fills chunks of documents, workers encode them in any order, one
  * merger takes them in the order they were filled. So the output does not depend on the number of workers.
- * At most CORPUS_QUEUE_TEXT_BYTES of text (and one more document) are under way. */
+ * Bounded memory: CORPUS_QUEUE_TEXT_BYTES of text are under way, beside one chunk that waits to be let in, and a
+ * chunk that grew keeps no more than CORPUS_CHUNK_KEPT_BYTES. */
 #ifndef SHARDLM_DATA_PIPELINE_CORPUS_QUEUE_H
 #define SHARDLM_DATA_PIPELINE_CORPUS_QUEUE_H
 
@@ -13,8 +14,10 @@
 #include "data_pipeline/tokenizer.h"
 
 enum {
-    CORPUS_CHUNK_BYTES = 256 << 10,        /* a chunk ends with the document that reaches this */
-    CORPUS_QUEUE_TEXT_BYTES = 32 << 20,
+    CORPUS_CHUNK_BYTES = 64 << 10,  /* a chunk ends with the document that reaches this, */
+    CORPUS_CHUNK_DOCUMENTS = 4096,  /* or is this many-th */
+    CORPUS_CHUNK_KEPT_BYTES = 8 * CORPUS_CHUNK_BYTES,
+    CORPUS_QUEUE_TEXT_BYTES = 4 << 20, /* or one longer chunk alone */
     CORPUS_QUEUE_CHUNKS_MAX = 128,
 };
 
@@ -65,6 +68,7 @@ void corpus_queue_deinit(struct corpus_queue *queue); /* no thread may be inside
 struct corpus_chunk *corpus_queue_begin_fill(struct corpus_queue *queue); /* an empty chunk */
 struct corpus_chunk *corpus_queue_take(struct corpus_queue *queue);
 struct corpus_chunk *corpus_queue_begin_merge(struct corpus_queue *queue);
+/* Waits until the text under way leaves room for the chunk's. */
 void corpus_queue_end_fill(struct corpus_queue *queue, struct corpus_chunk *chunk);
 void corpus_queue_put_encoded(struct corpus_queue *queue, struct corpus_chunk *chunk);
 void corpus_queue_end_merge(struct corpus_queue *queue, struct corpus_chunk *chunk);

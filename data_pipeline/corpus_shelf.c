@@ -77,6 +77,7 @@ enum status corpus_shelf_add(struct corpus_shelf *shelf,
     const int64_t count = document->count;
     INVARIANT(count >= 1);
     if (shelf->token_count + count > shelf->shard_tokens ||
+        shelf->line_count + document->line_count > CORPUS_SHARD_LINES_MAX ||
         shelf->document_count == CORPUS_SHARD_DOCUMENTS_MAX) {
         TRY(corpus_shelf_finish(shelf, error));
     }

@@ -38,7 +38,8 @@ struct corpus_text {
     char *document;
     size_t document_size;
     size_t document_capacity;
-    json_t *root; /* holds the text of a JSON document */
+    json_t *root;                /* holds the text of a JSON document */
+    struct corpus_document rest; /* of a document that was too long for one */
     struct corpus_text_counts counts;
 };
 
@@ -77,10 +78,10 @@ static enum status text_refill(struct corpus_text *reader, struct error *error)
         reader->begin = 0;
         reader->end = kept;
     }
-    if (kept > CORPUS_DOCUMENT_BYTES_MAX) {
+    if (kept > CORPUS_LINE_BYTES_MAX) {
         FAIL(error, STATUS_LIMIT,
              "could not read \"%s\": the line at byte %lld is longer than %d bytes", reader->path,
-             (long long)reader->begin_offset, CORPUS_DOCUMENT_BYTES_MAX);
+             (long long)reader->begin_offset, CORPUS_LINE_BYTES_MAX);
     }
     memory_reserve((void **)&reader->buffer, &reader->capacity, kept + TEXT_PIECE_BYTES, 1,
                    "corpus text");
@@ -184,10 +185,10 @@ static enum status text_next_line(struct corpus_text *reader, bool *found, struc
         line->size_bytes--;
     }
     TRY(text_check_line(reader, error));
-    if (line->size_bytes > CORPUS_DOCUMENT_BYTES_MAX) {
+    if (line->size_bytes > CORPUS_LINE_BYTES_MAX) {
         FAIL(error, STATUS_LIMIT,
              "could not read \"%s\": the line at byte %lld is longer than %d bytes", reader->path,
-             (long long)line->offset, CORPUS_DOCUMENT_BYTES_MAX);
+             (long long)line->offset, CORPUS_LINE_BYTES_MAX);
     }
     return STATUS_OK;
 }
@@ -326,12 +327,43 @@ void corpus_text_close(struct corpus_text *reader)
     memory_release(reader);
 }
 
+/* Keeps what is too much of `document` in reader->rest; both stay valid until new text is read. */
+static void text_cut_document(struct corpus_text *reader, struct corpus_document *document)
+{
+    reader->rest = (struct corpus_document){0};
+    if (document->size_bytes <= CORPUS_DOCUMENT_BYTES_MAX) {
+        return;
+    }
+    const char *const limit = document->text + CORPUS_DOCUMENT_BYTES_MAX;
+    const char *end = memrchr(document->text, '\n', CORPUS_DOCUMENT_BYTES_MAX);
+    if (end == NULL) {
+        end = memrchr(document->text, ' ', CORPUS_DOCUMENT_BYTES_MAX);
+    }
+    const char *begin = end == NULL ? NULL : end + 1; /* what ended the part is in neither */
+    if (end == NULL || end == document->text) {
+        end = limit;
+        while (((unsigned char)*end & 0xc0) == 0x80) { /* not inside a character */
+            end--;
+        }
+        begin = end;
+    }
+    const size_t taken = (size_t)(begin - document->text);
+    reader->rest = (struct corpus_document){begin, document->size_bytes - taken};
+    document->size_bytes = (size_t)(end - document->text);
+}
+
 enum status corpus_text_next(struct corpus_text *reader, struct corpus_document *document,
                              bool *found, struct error *error)
 {
-    TRY(reader->kind == TEXT_KIND_JSON ? text_next_object(reader, document, found, error)
-                                       : text_next_paragraphs(reader, document, found, error));
+    if (reader->rest.size_bytes > 0) {
+        *document = reader->rest;
+        *found = true;
+    } else {
+        TRY(reader->kind == TEXT_KIND_JSON ? text_next_object(reader, document, found, error)
+                                           : text_next_paragraphs(reader, document, found, error));
+    }
     if (*found) {
+        text_cut_document(reader, document);
         reader->counts.documents++;
     }
     return STATUS_OK;

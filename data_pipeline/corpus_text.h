@@ -2,9 +2,9 @@
  * document is its lines joined by U+000A) and .jsonl (one JSON object a line, its text under a
  * key), each plain, .gz or .zst. A line of spaces and tabs only is blank; CR before LF and a byte
  * order mark are dropped. Text is checked to be UTF-8; offsets in messages are those of the
- * decompressed text. Bounded memory: a .txt document longer than CORPUS_DOCUMENT_BYTES_MAX goes on
- * as a new document from the line that would not fit; a single longer line is STATUS_LIMIT. Not
- * thread-safe: one reader, one thread. */
+ * decompressed text. Bounded memory: a document longer than CORPUS_DOCUMENT_BYTES_MAX goes on as a new
+ * document, cut at the end of a line, or of a word, or of a character; a line longer than
+ * CORPUS_LINE_BYTES_MAX is STATUS_LIMIT. Not thread-safe: one reader, one thread. */
 #ifndef SHARDLM_DATA_PIPELINE_CORPUS_TEXT_H
 #define SHARDLM_DATA_PIPELINE_CORPUS_TEXT_H
 
@@ -14,7 +14,10 @@
 
 #include "base/error.h"
 
-enum { CORPUS_DOCUMENT_BYTES_MAX = 16 << 20 };
+enum {
+    CORPUS_LINE_BYTES_MAX = 8 << 20,
+    CORPUS_DOCUMENT_BYTES_MAX = 4 << 20,
+};
 
 enum corpus_utf8 {
     CORPUS_UTF8_REFUSE,  /* STATUS_FORMAT with file and byte offset */

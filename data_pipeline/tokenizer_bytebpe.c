@@ -11,7 +11,8 @@
 #include "data_pipeline/word_cache.h"
 
 enum {
-    SHORT_BYTES = 64, /* longest word merged by linear scans */
+    SHORT_BYTES = 64,       /* longest word merged by linear scans */
+    KEPT_SYMBOLS = 1 << 16, /* scratch for longer words is given back */
 };
 
 #define NO_RANK     UINT32_MAX
@@ -117,14 +118,23 @@ struct bytebpe_work *bytebpe_work_open(void)
     return work;
 }
 
+static void heap_release(struct bytebpe_work *work)
+{
+    memory_release(work->symbols);
+    memory_release(work->heap);
+    work->symbols = NULL;
+    work->heap = NULL;
+    work->symbol_capacity = 0;
+    work->heap_capacity = 0;
+}
+
 void bytebpe_work_close(struct bytebpe_work *work)
 {
     if (work == NULL) {
         return;
     }
     word_cache_deinit(&work->cache);
-    memory_release(work->symbols);
-    memory_release(work->heap);
+    heap_release(work);
     memory_release(work->text);
     memory_release(work);
 }
@@ -286,6 +296,9 @@ static size_t merge_long(const struct bytebpe *bpe, struct bytebpe_work *work, i
     size_t left_over = 0;
     for (uint32_t i = 0; i < count; i = symbols[i].next) {
         ids[left_over++] = symbols[i].id;
+    }
+    if (count > KEPT_SYMBOLS) {
+        heap_release(work);
     }
     return left_over;
 }

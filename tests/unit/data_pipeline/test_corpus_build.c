@@ -3,7 +3,6 @@
 #include "data_pipeline/corpus_build.h"
 
 #include <stdlib.h>
-#include <sys/resource.h>
 
 #include "data_pipeline/corpus_folder.h"
 #include "data_pipeline/tokenizer.h"
@@ -306,37 +305,6 @@ START_TEST(test_corpus_held_out_share_is_near_what_was_asked_and_counts_repeats)
 }
 END_TEST
 
-START_TEST(test_corpus_build_stays_within_its_memory)
-{
-    enum { MEGABYTES = 48 };
-    char path[PATH_BYTES];
-    char out[PATH_BYTES];
-    char *text;
-    size_t size;
-    struct error error;
-    (void)fixture_text(path, "memory-part.txt", 2500);
-    CHECK_OK(file_read(path, 1 << 24, &text, &size, &error), error);
-    const size_t repeats = ((size_t)MEGABYTES << 20) / size;
-    char *const whole = memory_take(repeats * size, 1, "test");
-    for (size_t i = 0; i < repeats; i++) {
-        memcpy(whole + i * size, text, size);
-    }
-    (void)fixture_write(path, "memory.txt", whole, repeats * size);
-    memory_release(whole);
-    memory_release(text);
-    struct rusage before;
-    struct rusage after;
-    struct corpus_build_result result;
-    ck_assert_int_eq(getrusage(RUSAGE_SELF, &before), 0);
-    CHECK_OK(fixture_build(out, "memory", path, 2, 1 << 20, &result, &error), error);
-    ck_assert_int_eq(getrusage(RUSAGE_SELF, &after), 0);
-    /* `before` holds the text once; queue, shard and caches come on top, whatever the text's size
-     */
-    ck_assert_int_lt(after.ru_maxrss - before.ru_maxrss, 200 << 10);
-    ck_assert_int_lt(after.ru_maxrss, 512 << 10);
-}
-END_TEST
-
 int main(void)
 {
     return suite_run(
@@ -350,5 +318,5 @@ int main(void)
                           test_corpus_open_leaves_out_a_bad_shard_on_request,
                           test_corpus_open_refuses_a_manifest_cut_at_any_place,
                           test_corpus_held_out_share_is_near_what_was_asked_and_counts_repeats,
-                          test_corpus_build_stays_within_its_memory, NULL});
+                          NULL});
 }

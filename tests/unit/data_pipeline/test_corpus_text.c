@@ -6,6 +6,7 @@
 #include <zlib.h>
 #include <zstd.h>
 
+#include "data_pipeline/utf8.h"
 #include "tests/unit/data_pipeline/corpus_fixture.h"
 
 enum { TEXT_BYTES = 8192 };
@@ -209,7 +210,7 @@ static int64_t count_documents(const char *path, struct error *error)
 
 START_TEST(test_corpus_text_splits_a_long_document_and_refuses_a_long_line)
 {
-    const size_t size = (size_t)CORPUS_DOCUMENT_BYTES_MAX + (1 << 20);
+    const size_t size = (size_t)CORPUS_LINE_BYTES_MAX + (1 << 20);
     char *const text = memory_take(size, 1, "test");
     char path[PATH_BYTES];
     struct error error;
@@ -218,11 +219,61 @@ START_TEST(test_corpus_text_splits_a_long_document_and_refuses_a_long_line)
         text[i] = '\n';
     }
     (void)fixture_write(path, "long.txt", text, size);
-    ck_assert_int_eq(count_documents(path, &error), 2);
+    ck_assert_int_eq(count_documents(path, &error), 3);
     memset(text, 'x', size);
     (void)fixture_write(path, "long-line.txt", text, size);
     ck_assert_int_eq(count_documents(path, &error), -(int64_t)STATUS_LIMIT);
     ck_assert(strstr(error.message, "the line at byte 0 is longer") != NULL);
+    memory_release(text);
+}
+END_TEST
+
+/* The parts of one document of `size` bytes, put together again with `joint` between them. */
+static void check_parts(const char *path, const char *text, size_t size, const char *joint)
+{
+    const struct corpus_text_options options = {0};
+    struct corpus_text *reader;
+    struct error error;
+    CHECK_OK(corpus_text_open(&reader, path, &options, &error), error);
+    size_t at = 0;
+    for (int part = 0; at < size; part++) {
+        struct corpus_document document;
+        bool found;
+        CHECK_OK(corpus_text_next(reader, &document, &found, &error), error);
+        ck_assert(found && document.size_bytes <= CORPUS_DOCUMENT_BYTES_MAX);
+        if (part > 0) {
+            ck_assert(size - at >= strlen(joint) && memcmp(text + at, joint, strlen(joint)) == 0);
+            at += strlen(joint);
+        }
+        ck_assert_uint_eq(utf8_valid_prefix(document.text, document.size_bytes),
+                          document.size_bytes);
+        ck_assert(size - at >= document.size_bytes &&
+                  memcmp(text + at, document.text, document.size_bytes) == 0);
+        at += document.size_bytes;
+    }
+    struct corpus_document document;
+    bool found;
+    CHECK_OK(corpus_text_next(reader, &document, &found, &error), error);
+    ck_assert(!found);
+    corpus_text_close(reader);
+}
+
+START_TEST(test_corpus_text_cuts_a_long_line_between_words_or_characters)
+{
+    enum { SIZE = CORPUS_DOCUMENT_BYTES_MAX + (1 << 20) };
+    char *const text = memory_take(SIZE, 1, "test");
+    char path[PATH_BYTES];
+    memset(text, 'x', SIZE);
+    for (size_t i = 6; i < SIZE; i += 7) {
+        text[i] = ' ';
+    }
+    check_parts(fixture_write(path, "words.txt", text, SIZE), text, SIZE, " ");
+    static const char star[] = "\xe2\x98\x85"; /* 4 Mi is no multiple of its three bytes */
+    const size_t stars_bytes = SIZE / 3 * 3;
+    for (size_t i = 0; i < stars_bytes; i++) {
+        text[i] = star[i % 3];
+    }
+    check_parts(fixture_write(path, "stars.txt", text, stars_bytes), text, stars_bytes, "");
     memory_release(text);
 }
 END_TEST
@@ -252,5 +303,6 @@ int main(void)
                           test_corpus_text_names_the_byte_of_invalid_utf8,
                           test_corpus_text_replaces_or_skips_invalid_utf8_by_choice,
                           test_corpus_text_splits_a_long_document_and_refuses_a_long_line,
+                          test_corpus_text_cuts_a_long_line_between_words_or_characters,
                           test_corpus_text_refuses_names_of_unknown_kind_and_absent_files, NULL});
 }
