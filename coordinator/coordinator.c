@@ -2,6 +2,7 @@
 #include "coordinator/coordinator.h"
 
 #include <inttypes.h>
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -343,6 +344,7 @@ static void step_account(struct coordinator *coordinator)
         .step = ++coordinator->step,
         .last_step = coordinator->options->last_step,
         .loss = first->reals[MESSAGE_REAL_LOSS],
+        .heads = heads_gather(first),
         .rate = first->reals[MESSAGE_REAL_RATE],
         .norm = first->reals[MESSAGE_REAL_NORM],
         .tokens = first->values[MESSAGE_VALUE_TOKENS],
@@ -352,7 +354,9 @@ static void step_account(struct coordinator *coordinator)
         .fingerprint = first->fingerprint,
     };
     step_gather(coordinator, &record);
-    journal_note(coordinator, step_line(&record, first->values[MESSAGE_VALUE_CORRECT]));
+    json_t *const line = step_line(&record, first->values[MESSAGE_VALUE_CORRECT]);
+    heads_note(line, &record.heads);
+    journal_note(coordinator, line);
     const struct coordinator_listener *const listener = &coordinator->options->listener;
     if (listener->step != NULL) {
         listener->step(listener->context, &record);
@@ -367,15 +371,16 @@ static void recalled_account(struct coordinator *coordinator)
         return;
     }
     const double targets = (double)first->values[MESSAGE_VALUE_TARGETS];
-    journal_note(
-        coordinator,
-        json_pack("{s:I, s:f, s:f, s:f, s:I, s:I, s:f, s:b, s:s}", "step",
-                  (json_int_t)coordinator->step, "loss", first->reals[MESSAGE_REAL_LOSS], "rate",
-                  first->reals[MESSAGE_REAL_RATE], "norm", first->reals[MESSAGE_REAL_NORM],
-                  "tokens", (json_int_t)first->values[MESSAGE_VALUE_TOKENS], "targets",
-                  (json_int_t)targets, "accuracy",
-                  (double)first->values[MESSAGE_VALUE_CORRECT] / (targets > 0 ? targets : 1.0),
-                  "recalled", 1, "fingerprint", first->fingerprint));
+    const struct head_records heads = heads_gather(first);
+    json_t *const line = json_pack(
+        "{s:I, s:f, s:f, s:f, s:I, s:I, s:f, s:b, s:s}", "step", (json_int_t)coordinator->step,
+        "loss", first->reals[MESSAGE_REAL_LOSS], "rate", first->reals[MESSAGE_REAL_RATE], "norm",
+        first->reals[MESSAGE_REAL_NORM], "tokens", (json_int_t)first->values[MESSAGE_VALUE_TOKENS],
+        "targets", (json_int_t)targets, "accuracy",
+        (double)first->values[MESSAGE_VALUE_CORRECT] / (targets > 0 ? targets : 1.0), "recalled", 1,
+        "fingerprint", first->fingerprint);
+    heads_note(line, &heads);
+    journal_note(coordinator, line);
 }
 
 static void evaluation_account(struct coordinator *coordinator)
@@ -388,12 +393,15 @@ static void evaluation_account(struct coordinator *coordinator)
         .accuracy =
             (double)first->values[MESSAGE_VALUE_CORRECT] / (targets > 0 ? (double)targets : 1.0),
         .targets = targets,
+        .heads = heads_gather(first),
     };
     coordinator->evaluated_step = coordinator->step;
-    journal_note(coordinator,
-                 json_pack("{s:s, s:I, s:f, s:f, s:I}", "event", "evaluation", "step",
-                           (json_int_t)record.step, "held_out_loss", record.loss, "accuracy",
-                           record.accuracy, "targets", (json_int_t)record.targets));
+    json_t *const line = json_pack("{s:s, s:I, s:f, s:f, s:f, s:I}", "event", "evaluation", "step",
+                                   (json_int_t)record.step, "held_out_loss", record.loss,
+                                   "perplexity", exp(record.loss), "accuracy", record.accuracy,
+                                   "targets", (json_int_t)record.targets);
+    heads_note(line, &record.heads);
+    journal_note(coordinator, line);
     const struct coordinator_listener *const listener = &coordinator->options->listener;
     if (listener->evaluation != NULL) {
         listener->evaluation(listener->context, &record);

@@ -12,7 +12,9 @@
  * Journal: one JSON object a line, appended.
  * {"event":"start"|"resume"|"checkpoint"|"evaluation"|"stop"|"warning"|"end", …} and for each step
  * {"step","loss","rate","norm","tokens","targets","accuracy","seconds","tokens_per_second",
- * "gflops","peak_share","wait_share","exact_share","memory_mb","leases","fingerprint"}. */
+ * "gflops","peak_share","wait_share","exact_share","memory_mb","leases","fingerprint"}. Steps and
+ * evaluations have "pair_loss","pair_accuracy","pairs" of families that label sequences, and
+ * "span_loss","span_accuracy","spans" of SpanBERT. */
 #ifndef SHARDLM_COORDINATOR_COORDINATOR_H
 #define SHARDLM_COORDINATOR_COORDINATOR_H
 
@@ -20,12 +22,14 @@
 
 #include "base/fault.h"
 #include "coordinator/channel.h"
+#include "coordinator/head_record.h"
 #include "coordinator/lease_book.h"
 
 struct step_record {
     int64_t step;
     int64_t last_step; /* where this start of the run ends */
     double loss;       /* nats per predicted token */
+    struct head_records heads;
     double rate, norm;
     int64_t tokens; /* of this step */
     int64_t targets;
@@ -45,6 +49,7 @@ struct evaluation_record {
     double loss;
     double accuracy;
     int64_t targets;
+    struct head_records heads;
 };
 
 /* What the caller wants to hear; each may be NULL. Called on the coordinator's thread. */

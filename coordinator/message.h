@@ -9,7 +9,7 @@
 #include <stdint.h>
 
 enum { MESSAGE_MAGIC = 0x314d4c53 /* "SLM1" */, MESSAGE_VERSION = 1, MESSAGE_TEXT_BYTES = 512 };
-enum { MESSAGE_VALUES = 10, MESSAGE_REALS = 8, MESSAGE_FINGERPRINT_BYTES = 40 };
+enum { MESSAGE_VALUES = 16, MESSAGE_REALS = 12, MESSAGE_FINGERPRINT_BYTES = 40 };
 
 enum message_kind {
     /* worker to coordinator */
@@ -55,18 +55,24 @@ enum message_value {
     MESSAGE_VALUE_TARGETS,      /* predicted tokens of the step or evaluation */
     MESSAGE_VALUE_CORRECT,
     MESSAGE_VALUE_TOKENS,
+    MESSAGE_VALUE_PAIRS, /* labelled sequences */
+    MESSAGE_VALUE_PAIRS_CORRECT,
+    MESSAGE_VALUE_SPANS, /* tokens predicted from the boundaries of their span */
+    MESSAGE_VALUE_SPANS_CORRECT,
     MESSAGE_VALUE_PRIVATE, /* bytes: peak resident memory of this worker without what is shared */
     MESSAGE_VALUE_SHARED,  /* bytes: shared memory of its node that it has touched */
 };
 enum message_real {
-    MESSAGE_REAL_LOSS,    /* mean, nats per predicted token */
-    MESSAGE_REAL_RATE,    /* learning rate */
-    MESSAGE_REAL_NORM,    /* gradient norm before clipping */
-    MESSAGE_REAL_COMPUTE, /* seconds in forward and backward here */
-    MESSAGE_REAL_WAIT,    /* seconds waiting for data, leases or others here */
-    MESSAGE_REAL_FLOPS,   /* useful floating-point operations done here */
-    MESSAGE_REAL_EXACT,   /* seconds in exact sums here: adding slots, norms of the sums, clearing
-                             them */
+    MESSAGE_REAL_LOSS,      /* mean, nats per predicted token */
+    MESSAGE_REAL_PAIR_LOSS, /* mean, nats per labelled sequence */
+    MESSAGE_REAL_SPAN_LOSS, /* mean, nats per token predicted so */
+    MESSAGE_REAL_RATE,      /* learning rate */
+    MESSAGE_REAL_NORM,      /* gradient norm before clipping */
+    MESSAGE_REAL_COMPUTE,   /* seconds in forward and backward here */
+    MESSAGE_REAL_WAIT,      /* seconds waiting for data, leases or others here */
+    MESSAGE_REAL_FLOPS,     /* useful floating-point operations done here */
+    MESSAGE_REAL_EXACT,     /* seconds in exact sums here: adding slots, norms of the sums, clearing
+                               them */
 };
 
 struct message {

@@ -85,6 +85,12 @@ static enum status evaluate_slots(struct evaluation *evaluation,
         evaluation->result.loss_sum += result.loss_sum;
         evaluation->result.target_count += result.target_count;
         evaluation->result.correct_count += result.correct_count;
+        evaluation->result.sequence_loss_sum += result.sequence_loss_sum;
+        evaluation->result.sequence_count += result.sequence_count;
+        evaluation->result.sequence_correct_count += result.sequence_correct_count;
+        evaluation->result.span_loss_sum += result.span_loss_sum;
+        evaluation->result.span_count += result.span_count;
+        evaluation->result.span_correct_count += result.span_correct_count;
         evaluation->token_count += batch.token_count;
         evaluation->sequence_count += batch.sequence_count;
         for (int64_t i = 0; i < batch.target_count; i++) {
@@ -95,6 +101,39 @@ static enum status evaluate_slots(struct evaluation *evaluation,
     progress_end(&progress, (double)slot, NULL);
     batch_deinit(&batch);
     return status;
+}
+
+/* A head beside that for tokens, as text or into `object`; nothing where there is none. */
+static void head_print(const char *name, const char *words, double loss_sum, int64_t count,
+                       int64_t correct_count, json_t *object)
+{
+    char key[32];
+    const double loss = loss_sum / (double)count;
+    const double accuracy = (double)correct_count / (double)count;
+    if (count == 0) {
+        return;
+    }
+    if (object == NULL) {
+        (void)printf("%-17s %.4f nats, accuracy %.2f %% of %lld\n", words, loss, accuracy * 100,
+                     (long long)count);
+        return;
+    }
+    (void)snprintf(key, sizeof key, "%s_loss", name);
+    (void)json_object_set_new(object, key, json_real(loss));
+    (void)snprintf(key, sizeof key, "%s_accuracy", name);
+    (void)json_object_set_new(object, key, json_real(accuracy));
+    (void)snprintf(key, sizeof key, "%ss", name);
+    (void)json_object_set_new(object, key, json_integer(count));
+}
+
+static void heads_print(const struct evaluation *evaluation, enum data_pairs pairs, json_t *object)
+{
+    const struct model_result *const result = &evaluation->result;
+    head_print("pair", pairs == DATA_PAIRS_SENTENCE_ORDER ? "sentence order" : "next sentence",
+               result->sequence_loss_sum, result->sequence_count, result->sequence_correct_count,
+               object);
+    head_print("span", "span boundaries", result->span_loss_sum, result->span_count,
+               result->span_correct_count, object);
 }
 
 static void evaluation_print(const struct evaluation *evaluation,
@@ -116,6 +155,7 @@ static void evaluation_print(const struct evaluation *evaluation,
                                   json_integer(evaluation->result.target_count));
         (void)json_object_set_new(object, "tokens", json_integer(evaluation->token_count));
         (void)json_object_set_new(object, "sequences", json_integer(evaluation->sequence_count));
+        heads_print(evaluation, pretrained->config.data.pairs, object);
         print_json(object);
         json_decref(object);
         return;
@@ -130,6 +170,7 @@ static void evaluation_print(const struct evaluation *evaluation,
     (void)printf("predictions       %lld in %lld tokens of %lld sequences\n",
                  (long long)evaluation->result.target_count, (long long)evaluation->token_count,
                  (long long)evaluation->sequence_count);
+    heads_print(evaluation, pretrained->config.data.pairs, NULL);
 }
 
 static enum status evaluate_source(const struct pretrained *pretrained,
@@ -210,13 +251,15 @@ const struct command command_evaluate = {
     .argument_min = 1,
     .argument_max = 1,
     .summary = "measure the loss on held-out documents",
-    .detail = "Prints loss in nats, the unigram entropy of the predicted tokens beside it, "
-              "perplexity, accuracy and "
-              "the number of predictions. Objective and held-out share are those that the model "
-              "was trained with. "
-              "CHECKPOINT may be a run (its newest good checkpoint is taken) or a Hugging Face "
-              "folder (then the "
-              "defaults of the configuration hold).",
+    .detail =
+        "Prints loss in nats, the unigram entropy of the predicted tokens beside it, "
+        "perplexity, accuracy and "
+        "the number of predictions, and the same of the heads for pairs of text and for "
+        "spans where the family has them. Objective and held-out share are those that the model "
+        "was trained with. "
+        "CHECKPOINT may be a run (its newest good checkpoint is taken) or a Hugging Face "
+        "folder (then the "
+        "defaults of the configuration hold).",
     .options = evaluate_options,
     .option_count = ARRAY_LENGTH(evaluate_options),
     .run = evaluate_run,

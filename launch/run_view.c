@@ -9,7 +9,7 @@
 
 #include "base/clock.h"
 
-enum { NOTE_BYTES = 256 };
+enum { NOTE_BYTES = 256, HEAD_BYTES = 64 };
 static const double line_interval_seconds = 1.0;
 
 /* Ranks write into mpirun's pipe; the supervisor has looked whether a terminal is behind it. */
@@ -24,6 +24,16 @@ void run_view_init(struct run_view *view)
     *view = (struct run_view){.terminal = terminal_behind()};
 }
 
+/* "  pairs 0.6712 (58 %)", or nothing where there is no such head. */
+static void head_text(const struct head_record *head, const char *name, char text[HEAD_BYTES])
+{
+    text[0] = '\0';
+    if (head->count > 0) {
+        (void)snprintf(text, HEAD_BYTES, "  %s %.4f (%.1f %%)", name, head->loss,
+                       100.0 * head->accuracy);
+    }
+}
+
 static void step_note(const struct step_record *record, char note[NOTE_BYTES])
 {
     const double flops = record->flops / record->seconds;
@@ -32,8 +42,12 @@ static void step_note(const struct step_record *record, char note[NOTE_BYTES])
         (void)snprintf(share, sizeof share, " (%.0f %% of peak)",
                        100.0 * flops / record->peak_flops);
     }
-    (void)snprintf(note, NOTE_BYTES, "loss %.4f  rate %.2e  norm %.2f  %.0f tok/s  %.1f GF/s%s",
-                   record->loss, record->rate, record->norm,
+    char pairs[HEAD_BYTES];
+    char spans[HEAD_BYTES];
+    head_text(&record->heads.pairs, "pairs", pairs);
+    head_text(&record->heads.spans, "spans", spans);
+    (void)snprintf(note, NOTE_BYTES, "loss %.4f%s%s  rate %.2e  norm %.2f  %.0f tok/s  %.1f GF/s%s",
+                   record->loss, pairs, spans, record->rate, record->norm,
                    (double)record->tokens / record->seconds, flops * 1e-9, share);
 }
 
@@ -74,10 +88,14 @@ static void line_show(struct run_view *view, const char *text)
 static void evaluation_show(void *context, const struct evaluation_record *record)
 {
     char text[NOTE_BYTES];
-    (void)snprintf(text, sizeof text,
-                   "step %" PRId64 ": held-out loss %.4f, accuracy %.1f %%, %" PRId64
-                   " predictions",
-                   record->step, record->loss, 100.0 * record->accuracy, record->targets);
+    char pairs[HEAD_BYTES];
+    char spans[HEAD_BYTES];
+    head_text(&record->heads.pairs, "pairs", pairs);
+    head_text(&record->heads.spans, "spans", spans);
+    (void)snprintf(
+        text, sizeof text,
+        "step %" PRId64 ": held-out loss %.4f, accuracy %.1f %%, %" PRId64 " predictions%s%s",
+        record->step, record->loss, 100.0 * record->accuracy, record->targets, pairs, spans);
     line_show(context, text);
 }
 

@@ -21,9 +21,15 @@ enum {
 
 /* Totals of a step, integers so that their sum has no order. */
 enum node_total {
-    NODE_TOTAL_LOSS,    /* in units of 2^-NODE_STATE_LOSS_BITS nats */
+    NODE_TOTAL_LOSS,    /* in units of 2^-NODE_STATE_LOSS_BITS nats, as the other losses */
     NODE_TOTAL_TARGETS, /* predicted tokens */
     NODE_TOTAL_CORRECT,
+    NODE_TOTAL_PAIR_LOSS,
+    NODE_TOTAL_PAIRS, /* labelled sequences */
+    NODE_TOTAL_PAIRS_CORRECT,
+    NODE_TOTAL_SPAN_LOSS,
+    NODE_TOTAL_SPANS, /* tokens predicted from the boundaries of their span */
+    NODE_TOTAL_SPANS_CORRECT,
     NODE_TOTAL_TOKENS,
     NODE_TOTAL_BAD_SLOTS, /* slots with a gradient or loss that is not finite or out of range */
     NODE_TOTAL_COUNT,

@@ -31,15 +31,29 @@ static enum status slot_take(void *context, int64_t group, const float *gradient
     return accumulator_poll(trainer->accumulator, error);
 }
 
+/* Adds one loss of a slot; false if it is not finite or out of range. */
+static bool loss_add(_Atomic int64_t *total, double loss_sum)
+{
+    const double units = loss_sum * ldexp(1.0, NODE_STATE_LOSS_BITS);
+    const bool sane = isfinite(units) && fabs(units) < ldexp(1.0, 62);
+    atomic_fetch_add(total, sane ? (int64_t)llrint(units) : 0);
+    return sane;
+}
+
 static void totals_add(struct node_state *node, const struct model_result *result, int64_t tokens)
 {
     _Atomic int64_t *const totals = node->header->totals;
-    const double units = result->loss_sum * ldexp(1.0, NODE_STATE_LOSS_BITS);
-    const bool sane = isfinite(units) && fabs(units) < ldexp(1.0, 62);
-    atomic_fetch_add(&totals[NODE_TOTAL_LOSS], sane ? (int64_t)llrint(units) : 0);
+    const bool sane_tokens = loss_add(&totals[NODE_TOTAL_LOSS], result->loss_sum);
+    const bool sane_pairs = loss_add(&totals[NODE_TOTAL_PAIR_LOSS], result->sequence_loss_sum);
+    const bool sane_spans = loss_add(&totals[NODE_TOTAL_SPAN_LOSS], result->span_loss_sum);
+    const bool sane = sane_tokens && sane_pairs && sane_spans;
     atomic_fetch_add(&totals[NODE_TOTAL_BAD_SLOTS], sane ? 0 : 1);
     atomic_fetch_add(&totals[NODE_TOTAL_TARGETS], result->target_count);
     atomic_fetch_add(&totals[NODE_TOTAL_CORRECT], result->correct_count);
+    atomic_fetch_add(&totals[NODE_TOTAL_PAIRS], result->sequence_count);
+    atomic_fetch_add(&totals[NODE_TOTAL_PAIRS_CORRECT], result->sequence_correct_count);
+    atomic_fetch_add(&totals[NODE_TOTAL_SPANS], result->span_count);
+    atomic_fetch_add(&totals[NODE_TOTAL_SPANS_CORRECT], result->span_correct_count);
     atomic_fetch_add(&totals[NODE_TOTAL_TOKENS], tokens);
 }
 
@@ -211,18 +225,20 @@ static enum status totals_unite(struct trainer *trainer, int64_t step, struct er
     return node_barrier(trainer, "totals", error);
 }
 
-double trainer_mean_loss(const int64_t totals[NODE_TOTAL_COUNT])
+static double loss_mean(const int64_t totals[NODE_TOTAL_COUNT], enum node_total loss,
+                        enum node_total count)
 {
-    const double targets = (double)totals[NODE_TOTAL_TARGETS];
-    return targets > 0
-               ? (double)totals[NODE_TOTAL_LOSS] * ldexp(1.0, -NODE_STATE_LOSS_BITS) / targets
+    return totals[count] > 0
+               ? (double)totals[loss] * ldexp(1.0, -NODE_STATE_LOSS_BITS) / (double)totals[count]
                : 0.0;
 }
 
-static void totals_read(const struct trainer *trainer, struct trainer_report *report)
+void trainer_report_totals(struct trainer_report *report, const int64_t totals[NODE_TOTAL_COUNT])
 {
-    memcpy(report->totals, trainer->node->header->job_totals, sizeof report->totals);
-    report->loss = trainer_mean_loss(report->totals);
+    memcpy(report->totals, totals, sizeof report->totals);
+    report->loss = loss_mean(totals, NODE_TOTAL_LOSS, NODE_TOTAL_TARGETS);
+    report->pair_loss = loss_mean(totals, NODE_TOTAL_PAIR_LOSS, NODE_TOTAL_PAIRS);
+    report->span_loss = loss_mean(totals, NODE_TOTAL_SPAN_LOSS, NODE_TOTAL_SPANS);
 }
 
 /* Ready for the next step. By the node's first worker, after the last barrier of this one. */
@@ -358,7 +374,7 @@ enum status trainer_step(struct trainer *trainer, int64_t step, bool dynamic_lea
     trainer->exact_seconds += clock_seconds_since(norms_ns);
     fault_reach(fault, FAULT_POINT_NORMS_WRITTEN, step);
     TRY(totals_unite(trainer, step, error));
-    totals_read(trainer, report);
+    trainer_report_totals(report, trainer->node->header->job_totals);
     fault_reach(fault, FAULT_POINT_TOTALS_KNOWN, step);
     if (report->totals[NODE_TOTAL_BAD_SLOTS] > 0) {
         const int64_t bad = atomic_load(&trainer->node->header->first_bad_slot);
@@ -402,7 +418,7 @@ enum status trainer_evaluate(struct trainer *trainer, int64_t slots, struct trai
         totals_add(trainer->node, &result, batch->token_count);
     }
     TRY(totals_unite(trainer, 0, error));
-    totals_read(trainer, report);
+    trainer_report_totals(report, trainer->node->header->job_totals);
     TRY(node_barrier(trainer, "evaluation", error));
     if (trainer->topology->local_index == 0) {
         struct node_ledger *const ledger = trainer->node->ledger;

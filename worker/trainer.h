@@ -35,6 +35,7 @@ struct trainer {
 struct trainer_report {
     int64_t totals[NODE_TOTAL_COUNT];
     double loss; /* mean, nats per predicted token */
+    double pair_loss, span_loss; /* mean over their own counts; 0 where the family has none */
     double rate, norm;
     int64_t slots;             /* computed here */
     double compute_seconds;    /* in forward and backward here */
@@ -43,12 +44,13 @@ struct trainer_report {
     struct digest fingerprint; /* on the first worker of each node */
 };
 
-/* Nats per predicted token. */
-double trainer_mean_loss(const int64_t totals[NODE_TOTAL_COUNT]);
+/* Fills in the totals and the mean losses that follow from them. */
+void trainer_report_totals(struct trainer_report *report, const int64_t totals[NODE_TOTAL_COUNT]);
 /* One optimizer step. Collective over workers. */
 MUST_CHECK enum status trainer_step(struct trainer *trainer, int64_t step, bool dynamic_leases,
                                     struct trainer_report *report, struct error *error);
-/* Mean loss over the first `slots` held-out slots, shared out by index. Collective over workers. */
+/* Mean losses over the first `slots` held-out slots, shared out by index. Collective over workers.
+ */
 MUST_CHECK enum status trainer_evaluate(struct trainer *trainer, int64_t slots,
                                         struct trainer_report *report, struct error *error);
 /* Digests of the state as it stands; the fingerprint goes to the first worker of each node.

@@ -37,7 +37,13 @@ static void report_put(const struct trainer_report *report, struct message *read
     ready->values[MESSAGE_VALUE_TARGETS] = report->totals[NODE_TOTAL_TARGETS];
     ready->values[MESSAGE_VALUE_CORRECT] = report->totals[NODE_TOTAL_CORRECT];
     ready->values[MESSAGE_VALUE_TOKENS] = report->totals[NODE_TOTAL_TOKENS];
+    ready->values[MESSAGE_VALUE_PAIRS] = report->totals[NODE_TOTAL_PAIRS];
+    ready->values[MESSAGE_VALUE_PAIRS_CORRECT] = report->totals[NODE_TOTAL_PAIRS_CORRECT];
+    ready->values[MESSAGE_VALUE_SPANS] = report->totals[NODE_TOTAL_SPANS];
+    ready->values[MESSAGE_VALUE_SPANS_CORRECT] = report->totals[NODE_TOTAL_SPANS_CORRECT];
     ready->reals[MESSAGE_REAL_LOSS] = report->loss;
+    ready->reals[MESSAGE_REAL_PAIR_LOSS] = report->pair_loss;
+    ready->reals[MESSAGE_REAL_SPAN_LOSS] = report->span_loss;
     ready->reals[MESSAGE_REAL_RATE] = report->rate;
     ready->reals[MESSAGE_REAL_NORM] = report->norm;
     ready->reals[MESSAGE_REAL_COMPUTE] = report->compute_seconds;
@@ -191,12 +197,9 @@ static void recall_put(const struct worker *worker, struct message *ready)
 {
     if (worker->recalled && worker->topology.worker_index == 0) {
         const struct node_record *const record = commit_record(&worker->node);
-        const struct trainer_report report = {
-            .loss = trainer_mean_loss(record->totals), .rate = record->rate, .norm = record->norm};
+        struct trainer_report report = {.rate = record->rate, .norm = record->norm};
+        trainer_report_totals(&report, record->totals);
         report_put(&report, ready);
-        ready->values[MESSAGE_VALUE_TARGETS] = record->totals[NODE_TOTAL_TARGETS];
-        ready->values[MESSAGE_VALUE_CORRECT] = record->totals[NODE_TOTAL_CORRECT];
-        ready->values[MESSAGE_VALUE_TOKENS] = record->totals[NODE_TOTAL_TOKENS];
         fingerprint_put(record->fingerprint, ready);
     }
 }
