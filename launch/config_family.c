@@ -30,6 +30,7 @@ static const struct config_preset presets[] = {
     {MODEL_FAMILY_ALBERT, "model.share", "all"},
     {MODEL_FAMILY_ALBERT, "data.objective", "ngram_mask"},
     {MODEL_FAMILY_ALBERT, "data.pairs", "sentence_order"},
+    {MODEL_FAMILY_ALBERT, "optimizer.name", "lamb"},
     {MODEL_FAMILY_ALBERT, "optimizer.betas", "[0.9, 0.999]"},
     {MODEL_FAMILY_ALBERT, "optimizer.bias_correction", "false"},
 

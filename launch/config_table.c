@@ -19,7 +19,7 @@ static const char *const objectives[] = {"dynamic_mask", "static_mask", "whole_w
                                          NULL};
 static const char *const pairs[] = {"none", "next_sentence", "sentence_order", NULL};
 static const char *const packings[] = {"full", "document", NULL};
-static const char *const optimizers[] = {"adamw", NULL};
+static const char *const optimizers[] = {"adamw", "lamb", NULL};
 static const char *const schedules[] = {"linear", "cosine", "inverse_square_root", "constant",
                                         NULL};
 static const char *const computes[] = {"fp32", NULL};
@@ -35,6 +35,7 @@ static_assert(MODEL_NORM_PRE == 1, "order of norms");
 static_assert(DATA_OBJECTIVE_CAUSAL == 5, "order of objectives");
 static_assert(DATA_PAIRS_SENTENCE_ORDER == 2, "order of pairs");
 static_assert(DATA_PACKING_DOCUMENT == 1, "order of packings");
+static_assert(OPTIMIZER_NAME_LAMB == 1, "order of optimizers");
 static_assert(SCHEDULE_NAME_CONSTANT == 3, "order of schedules");
 static_assert(NUMERICS_CORE_AVX512 == 2, "order of cores");
 static_assert(LEASE_MODE_DYNAMIC == 2, "order of lease modes");
@@ -153,7 +154,7 @@ const struct config_key config_keys[CONFIG_KEY_COUNT] = {
      "tokens of a slot, the unit of work of one worker; a multiple of data.sequence_tokens"},
 
     {"optimizer.name", CONFIG_TYPE_CHOICE, AT(optimizer.name), "adamw", {.low = 0}, optimizers,
-     "update rule"},
+     "update rule; lamb: each tensor's step in proportion to its norm, for large batches"},
     {"optimizer.schedule", CONFIG_TYPE_CHOICE, AT(optimizer.schedule), "linear",
      {.low = 0}, schedules,
      "course of the learning rate behind the warm-up"},

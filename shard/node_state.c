@@ -21,6 +21,7 @@ static size_t node_state_layout(struct node_state *state, const struct parameter
     size_t used = 0;
     state->element_count = table->element_count;
     state->block_count = table->element_count / PARAMETER_BLOCK;
+    state->piece_count = state->block_count + table->row_count;
     state->lock_count = (state->block_count + NODE_STATE_LOCK_BLOCKS - 1) / NODE_STATE_LOCK_BLOCKS;
     state->header = layout_take(base, &used, 1, sizeof *state->header);
     state->ledger = layout_take(base, &used, 1, sizeof *state->ledger);
@@ -29,6 +30,8 @@ static size_t node_state_layout(struct node_state *state, const struct parameter
     state->weights = layout_take(base, &used, state->element_count, sizeof *state->weights);
     state->sums = layout_take(base, &used, state->element_count, sizeof *state->sums);
     state->block_norms = layout_take(base, &used, state->block_count, sizeof *state->block_norms);
+    state->piece_norms =
+        layout_take(base, &used, 2 * state->piece_count, sizeof *state->piece_norms);
     state->digests =
         layout_take(base, &used, FINGERPRINT_ARRAYS * state->block_count, sizeof *state->digests);
     state->first = layout_take(base, &used, state->element_count, sizeof *state->first);
@@ -139,6 +142,7 @@ void node_state_reset(struct node_state *state, const struct partition *partitio
     }
     if (partition->node_count > 1 && partition->stage > 0) { /* united by adding */
         memset(state->block_norms, 0, (size_t)state->block_count * sizeof *state->block_norms);
+        memset(state->piece_norms, 0, (size_t)(2 * state->piece_count) * sizeof(double));
     }
 }
 

@@ -4,7 +4,7 @@
  * with it (shard/commit.h). Phases of a step, separated by node barriers (worker/trainer.c):
  *
  *     compute  weights are read; sums, slots_added and totals are added to
- *     norms    sums are read; each owner writes its block_norms
+ *     norms    sums are read; each owner writes its block_norms, and with LAMB its piece_norms
  *     update   each owner writes its weights, moments and digests and zeroes its sums
  *     reset    the node's first worker clears the counters */
 #ifndef SHARDLM_SHARD_NODE_STATE_H
@@ -89,11 +89,13 @@ struct node_state {
     float *weights;      /* (elements) */
     int64_t *sums;       /* (elements) exact gradient of the step, units of 2^-fraction_bits */
     double *block_norms; /* (blocks) Σ gradient², in those units */
+    double *piece_norms; /* (pieces, 2) LAMB: Σ weight² and Σ direction² of a tensor's part in a
+                            block; that of row r of the table in block b is piece b + r */
     struct digest *digests;    /* (FINGERPRINT_ARRAYS, blocks); only of blocks owned on this node */
     float *first;              /* (elements) first moments; memory only where owned on this node */
     float *second;             /* (elements) second moments, likewise */
     struct node_owner *owners; /* (owners) by driver */
-    int64_t element_count, block_count, lock_count;
+    int64_t element_count, block_count, piece_count, lock_count;
 };
 
 /* A new one, zeroed. Collective over the node. */

@@ -3,8 +3,9 @@
  * of the flat space or per element, so who owns what cannot change a bit.
  *
  * gradient = sums · 2^-54 / (loss_scale · targets): the mean over the step's predicted tokens.
- * Clipping as torch's clip_grad_norm_: factor min(1, clip_norm / (norm + 1e-6)). AdamW:
- * kernels/kernels.h. */
+ * Clipping as torch's clip_grad_norm_: factor min(1, clip_norm / (norm + 1e-6)). AdamW and LAMB:
+ * kernels/kernels.h. LAMB needs norms of whole tensors, whose parts may have several owners: each
+ * owner writes those of its parts to the node, and all sum them in index order. */
 #ifndef SHARDLM_SHARD_OPTIMIZER_H
 #define SHARDLM_SHARD_OPTIMIZER_H
 
@@ -17,6 +18,10 @@ struct optimizer {
     const struct partition *partition;
     struct kernels_adamw settings; /* of the update under way */
     float *gradient;               /* scratch: one block */
+    float *direction;              /* LAMB: one block */
+    float *moments;                /* LAMB: two blocks */
+    int64_t trust_row;             /* LAMB: the tensor that `trust` is of; -1: none */
+    double trust;
 };
 
 /* What one update was made with; for the journal. */
@@ -39,7 +44,12 @@ void optimizer_norms(struct optimizer *optimizer, struct node_state *node);
  * rate and norm. Local. */
 void optimizer_begin(struct optimizer *optimizer, const struct node_state *node,
                      struct optimizer_step *step);
-/* Updates weights and moments of `range`, whole blocks of one group. Local. */
+/* Whether the update needs norms of tensors; then, after optimizer_begin, this writes
+ * node->piece_norms of what is owned here, and changes nothing else. Local. */
+bool optimizer_adapts(const struct optimizer *optimizer);
+void optimizer_piece_norms(struct optimizer *optimizer, struct node_state *node);
+/* Updates weights and moments of `range`, whole blocks of one group; node->piece_norms must be
+ * complete if the optimizer adapts. Local. */
 void optimizer_update(struct optimizer *optimizer, struct node_state *node,
                       struct partition_range range);
 

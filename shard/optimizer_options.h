@@ -7,6 +7,8 @@
 
 enum optimizer_name {
     OPTIMIZER_NAME_ADAMW,
+    OPTIMIZER_NAME_LAMB, /* a tensor's step in proportion to its norm; biases and LayerNorm as AdamW
+                          */
 };
 
 enum schedule_name {

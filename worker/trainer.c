@@ -201,7 +201,7 @@ static enum status ready_mark(struct trainer *trainer, int64_t step, struct erro
 }
 
 /* Makes the totals those of the whole job; of a training step (`step` > 0) also the norms, and
- * marks the nodes ready. */
+ * marks the nodes ready unless the norms of tensors are to come. */
 static enum status totals_unite(struct trainer *trainer, int64_t step, struct error *error)
 {
     struct node_header *const header = trainer->node->header;
@@ -218,11 +218,27 @@ static enum status totals_unite(struct trainer *trainer, int64_t step, struct er
                                 error));
             }
         }
-        if (step > 0) {
+        if (step > 0 && !optimizer_adapts(trainer->optimizer)) {
             TRY(ready_mark(trainer, step, error));
         }
     }
     return node_barrier(trainer, "totals", error);
+}
+
+/* LAMB: the norms of tensors' parts, made those of the whole job; marks the nodes ready. */
+static enum status pieces_unite(struct trainer *trainer, int64_t step, struct error *error)
+{
+    const struct topology *const topology = trainer->topology;
+    const struct node_state *const node = trainer->node;
+    optimizer_piece_norms(trainer->optimizer, trainer->node);
+    TRY(node_barrier(trainer, "norms of tensors", error));
+    if (topology->local_index == 0) {
+        if (topology->node_count > 1 && trainer->partition->stage > 0) {
+            TRY(nodes_unite(trainer, node->piece_norms, 2 * node->piece_count, error));
+        }
+        TRY(ready_mark(trainer, step, error));
+    }
+    return node_barrier(trainer, "norms of all tensors", error);
 }
 
 static double loss_mean(const int64_t totals[NODE_TOTAL_COUNT], enum node_total loss,
@@ -347,6 +363,9 @@ static enum status step_update(struct trainer *trainer, int64_t step, struct tra
     optimizer_begin(trainer->optimizer, trainer->node, &update);
     report->rate = update.rate;
     report->norm = update.norm;
+    if (optimizer_adapts(trainer->optimizer)) {
+        TRY(pieces_unite(trainer, step, error));
+    }
     commit_update(trainer->optimizer, trainer->node, step, fault);
     fault_reach(fault, FAULT_POINT_UPDATE_COMPLETE, step);
     const int64_t clear_ns = clock_now_ns();

@@ -22,13 +22,27 @@ static const struct model_options small_model = {.layers = 2,
                                                  .position_offset = 2,
                                                  .norm_epsilon = 1e-5,
                                                  .init_range = 0.02};
-static const struct optimizer_options adamw = {.peak_rate = 1e-2,
-                                               .schedule = SCHEDULE_NAME_CONSTANT,
-                                               .total_steps = 10,
-                                               .betas = {0.9, 0.98},
-                                               .epsilon = 1e-6,
-                                               .weight_decay = 0.01,
-                                               .clip_norm = 1.0};
+static const struct optimizer_options rules[] = {
+    {.name = OPTIMIZER_NAME_ADAMW,
+     .peak_rate = 1e-2,
+     .schedule = SCHEDULE_NAME_CONSTANT,
+     .total_steps = 10,
+     .betas = {0.9, 0.98},
+     .epsilon = 1e-6,
+     .weight_decay = 0.01,
+     .bias_correction = true,
+     .clip_norm = 1.0},
+    {.name = OPTIMIZER_NAME_LAMB,
+     .peak_rate = 1e-2,
+     .schedule = SCHEDULE_NAME_CONSTANT,
+     .total_steps = 10,
+     .betas = {0.9, 0.999},
+     .epsilon = 1e-6,
+     .weight_decay = 0.01,
+     .clip_norm = 1.0},
+};
+
+static const struct optimizer_step scene_step = {.step = STEP, .loss_scale = 0.25, .targets = 17};
 
 /* One node in memory that a child process shares, ready to update at STEP. */
 struct scene {
@@ -39,7 +53,7 @@ struct scene {
     struct optimizer optimizers[OWNERS];
 };
 
-static void scene_open(struct scene *scene)
+static void scene_open(struct scene *scene, const struct optimizer_options *options)
 {
     struct error error;
     memset(scene, 0, sizeof *scene);
@@ -60,8 +74,13 @@ static void scene_open(struct scene *scene)
         const struct topology topology = {
             .node_count = 1, .driver_count = OWNERS, .local_index = i};
         partition_init(&scene->partitions[i], &scene->table, &topology, 1);
-        optimizer_init(&scene->optimizers[i], &scene->kernels, &adamw, &scene->partitions[i]);
+        optimizer_init(&scene->optimizers[i], &scene->kernels, options, &scene->partitions[i]);
         optimizer_norms(&scene->optimizers[i], node);
+    }
+    for (int64_t i = 0; i < OWNERS && optimizer_adapts(&scene->optimizers[i]); i++) {
+        struct optimizer_step step = scene_step;
+        optimizer_begin(&scene->optimizers[i], node, &step);
+        optimizer_piece_norms(&scene->optimizers[i], node);
     }
     node_state_digests(node, (struct partition_range){0, node->element_count});
 }
@@ -78,7 +97,7 @@ static void scene_close(struct scene *scene)
 
 static void owner_update(struct scene *scene, int64_t owner, const struct fault *fault)
 {
-    struct optimizer_step step = {.step = STEP, .loss_scale = 0.25, .targets = 17};
+    struct optimizer_step step = scene_step;
     optimizer_begin(&scene->optimizers[owner], &scene->node, &step);
     commit_update(&scene->optimizers[owner], &scene->node, STEP, fault);
 }
@@ -88,10 +107,10 @@ static struct digest scene_fingerprint(const struct scene *scene)
     return fingerprint_combine(scene->node.digests, scene->node.block_count, STEP);
 }
 
-static struct digest undisturbed(void)
+static struct digest undisturbed(const struct optimizer_options *options)
 {
     struct scene scene;
-    scene_open(&scene);
+    scene_open(&scene, options);
     for (int64_t i = 0; i < OWNERS; i++) {
         owner_update(&scene, i, NULL);
     }
@@ -125,13 +144,14 @@ static void owner_kill(struct scene *scene, enum fault_point point)
 
 START_TEST(test_commit_completes_an_update_killed_at_any_point_with_the_same_bits)
 {
-    const struct digest expected = undisturbed();
+    const struct optimizer_options *const options = &rules[_i];
+    const struct digest expected = undisturbed(options);
     static const enum fault_point points[] = {FAULT_POINT_UPDATE_SAVED, FAULT_POINT_UPDATE_TORN,
                                               FAULT_POINT_UPDATE_APPLIED,
                                               FAULT_POINT_UPDATE_COUNTED};
     for (int64_t i = 0; i < ARRAY_LENGTH(points); i++) {
         struct scene scene;
-        scene_open(&scene);
+        scene_open(&scene, options);
         owner_update(&scene, 0, NULL);
         owner_kill(&scene, points[i]);
         commit_mend(&scene.node, &scene.partitions[1], STEP);
@@ -150,7 +170,7 @@ END_TEST
 START_TEST(test_commit_check_finds_a_flipped_bit_in_each_array)
 {
     struct scene scene;
-    scene_open(&scene);
+    scene_open(&scene, &rules[_i]);
     float *const arrays[] = {scene.node.weights, scene.node.first, scene.node.second};
     for (int64_t i = 0; i < ARRAY_LENGTH(arrays); i++) {
         struct error error;
@@ -169,10 +189,12 @@ START_TEST(test_commit_check_finds_a_flipped_bit_in_each_array)
 }
 END_TEST
 
+/* Each test runs with each optimizer. */
 int main(void)
 {
-    return suite_run(
+    return suite_run_loop(
         "commit",
         (const TTest *[]){test_commit_completes_an_update_killed_at_any_point_with_the_same_bits,
-                          test_commit_check_finds_a_flipped_bit_in_each_array, NULL});
+                          test_commit_check_finds_a_flipped_bit_in_each_array, NULL},
+        ARRAY_LENGTH(rules));
 }
