@@ -241,10 +241,11 @@ enum status file_remove(const char *path, struct error *error)
     return STATUS_OK;
 }
 
-static enum status file_write_flushed(const char *path, const struct file_piece *pieces,
-                                      int64_t count, struct error *error)
+static enum status file_write_flushed(const char *path, mode_t mode,
+                                      const struct file_piece *pieces, int64_t count,
+                                      struct error *error)
 {
-    const int descriptor = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
+    const int descriptor = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, mode);
     if (descriptor < 0) {
         FAIL(error, STATUS_IO, "could not create \"%s\": %s", path, strerror(errno));
     }
@@ -261,8 +262,8 @@ static enum status file_write_flushed(const char *path, const struct file_piece 
     return status;
 }
 
-enum status file_write_durable_pieces(const char *path, const struct file_piece *pieces,
-                                      int64_t count, struct error *error)
+static enum status file_replace(const char *path, mode_t mode, const struct file_piece *pieces,
+                                int64_t count, struct error *error)
 {
     char temporary[PATH_BYTES];
     const int length = snprintf(temporary, sizeof temporary, "%s.tmp-%ld", path, (long)getpid());
@@ -270,7 +271,7 @@ enum status file_write_durable_pieces(const char *path, const struct file_piece 
         FAIL(error, STATUS_LIMIT, "path is longer than %d bytes: \"%.128s…\"", PATH_BYTES - 1,
              path);
     }
-    enum status status = file_write_flushed(temporary, pieces, count, error);
+    enum status status = file_write_flushed(temporary, mode, pieces, count, error);
     if (status == STATUS_OK) {
         status = file_rename(temporary, path, error);
     }
@@ -281,6 +282,18 @@ enum status file_write_durable_pieces(const char *path, const struct file_piece 
     char folder[PATH_BYTES];
     path_folder(path, folder);
     return folder_flush(folder, error);
+}
+
+enum status file_write_durable_pieces(const char *path, const struct file_piece *pieces,
+                                      int64_t count, struct error *error)
+{
+    return file_replace(path, 0644, pieces, count, error);
+}
+
+enum status file_write_private(const char *path, const void *data, size_t size_bytes,
+                               struct error *error)
+{
+    return file_replace(path, 0600, &(struct file_piece){data, size_bytes}, 1, error);
 }
 
 enum status file_write_durable(const char *path, const void *data, size_t size_bytes,

@@ -45,6 +45,9 @@ struct file_piece {
 };
 MUST_CHECK enum status file_write_durable_pieces(const char *path, const struct file_piece *pieces,
                                                  int64_t count, struct error *error);
+/* The same for a secret: nobody but the owner may read it, whatever the umask. */
+MUST_CHECK enum status file_write_private(const char *path, const void *data, size_t size_bytes,
+                                          struct error *error);
 MUST_CHECK enum status file_flush(const char *path,
                                   struct error *error); /* fsync of a closed file */
 MUST_CHECK enum status folder_flush(const char *path, struct error *error); /* fsync of a folder */

@@ -124,3 +124,16 @@ enum status json_member_real(const json_t *object, const char *key, const char *
     *value = json_number_value(member);
     return STATUS_OK;
 }
+
+char *json_line(json_t *value)
+{
+    INVARIANT(value != NULL);
+    char *const text = json_dumps(value, JSON_COMPACT | JSON_REAL_PRECISION(9));
+    json_decref(value);
+    INVARIANT(text != NULL);
+    char *const copy = memory_text(text);
+    json_free_t release;
+    json_get_alloc_funcs(NULL, &release);
+    release(text);
+    return copy;
+}

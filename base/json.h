@@ -16,6 +16,9 @@ MUST_CHECK enum status json_read_text(const char *what, const char *text, size_t
 /* Durable, indented by two, keys in insertion order. */
 MUST_CHECK enum status json_write_file(const char *path, const json_t *root, struct error *error);
 
+/* On one line, reals with nine digits; releases `value`. Caller frees with memory_release. */
+char *json_line(json_t *value);
+
 /* Members of an object, with a message that names `where` (a path, say) and the key. */
 MUST_CHECK enum status json_member_object(const json_t *object, const char *key, const char *where,
                                           json_t **value, struct error *error);

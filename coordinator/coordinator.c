@@ -9,6 +9,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/memory.h"
+#include "coordinator/control.h"
 #include "coordinator/journal.h"
 #include "coordinator/member.h"
 
@@ -17,6 +18,7 @@ enum {
     PAUSE_MS = 5 * POLL_MS, /* a poll that took so long did not run meanwhile */
     EVENT_BYTES = 1024
 };
+static const double pause_seconds = 1.0;
 
 struct coordinator {
     const struct coordinator_options *options;
@@ -24,7 +26,9 @@ struct coordinator {
     struct journal journal;
     struct lease_book leases;
     struct member *members;
+    struct control control;
     int64_t step;           /* updates done */
+    int64_t command_step;   /* that of the command in hand: what READY answers */
     int64_t evaluated_step; /* -1: none */
     int64_t saved_step;     /* a snapshot was taken; -1: none */
     int64_t asked_step;     /* publication was asked for; -1: none */
@@ -85,9 +89,13 @@ static enum status silence_check(const struct coordinator *coordinator, struct e
     return STATUS_OK;
 }
 
+/* A request of another step is an old one. */
 static enum status lease_answer(struct coordinator *coordinator, const struct message *ask,
                                 struct error *error)
 {
+    if (ask->step != coordinator->step + 1) {
+        return STATUS_OK;
+    }
     struct message answer = message_make(MESSAGE_KIND_LEASE, ask->worker, ask->step);
     answer.slot = lease_book_give(&coordinator->leases);
     return channel_server_send(coordinator->server, &answer, error);
@@ -122,9 +130,31 @@ static void ready_take(struct coordinator *coordinator, struct member *member,
     }
 }
 
+/* An operator's: noted for the next step boundary, and said in the journal if it asks for more than
+ * the status. */
+static void request_take(struct coordinator *coordinator, const struct message *request)
+{
+    static const char *const names[] = {"status", "checkpoint", "pause", "resume", "stop"};
+    const struct control_view view = {.step = coordinator->step,
+                                      .last_step = coordinator->options->last_step,
+                                      .saved_step = coordinator->saved_step,
+                                      .published_step = coordinator->published_step,
+                                      .write_failed = coordinator->write_failed,
+                                      .members = coordinator->members,
+                                      .worker_count = coordinator->options->worker_count};
+    control_take(&coordinator->control, &view, coordinator->server, request);
+    if (request->kind != MESSAGE_KIND_STATUS) {
+        journal_event(coordinator, "control", names[request->kind - MESSAGE_KIND_STATUS]);
+    }
+}
+
 static enum status message_take(struct coordinator *coordinator, const struct message *message,
                                 struct error *error)
 {
+    if (message_from_operator(message)) {
+        request_take(coordinator, message);
+        return STATUS_OK;
+    }
     struct member *const member = &coordinator->members[message->worker];
     member->heard_ns = clock_now_ns();
     switch ((enum message_kind)message->kind) {
@@ -149,7 +179,9 @@ static enum status message_take(struct coordinator *coordinator, const struct me
     case MESSAGE_KIND_ASK:
         return lease_answer(coordinator, message, error);
     case MESSAGE_KIND_READY:
-        ready_take(coordinator, member, message);
+        if (member->state == MEMBER_STATE_BUSY && message->step == coordinator->command_step) {
+            ready_take(coordinator, member, message);
+        } /* else an old one */
         return STATUS_OK;
     case MESSAGE_KIND_FAILED: {
         const int64_t status = message->values[0];
@@ -163,6 +195,12 @@ static enum status message_take(struct coordinator *coordinator, const struct me
     case MESSAGE_KIND_SAVE:
     case MESSAGE_KIND_DRAIN:
     case MESSAGE_KIND_END:
+    case MESSAGE_KIND_STATUS:
+    case MESSAGE_KIND_CHECKPOINT:
+    case MESSAGE_KIND_PAUSE:
+    case MESSAGE_KIND_RESUME:
+    case MESSAGE_KIND_STOP:
+    case MESSAGE_KIND_ANSWER:
     case MESSAGE_KIND_COUNT:
         break; /* not for us: dropped */
     }
@@ -191,23 +229,54 @@ static void pause_forgive(struct coordinator *coordinator, int64_t pause_ns)
     }
 }
 
+/* Takes a message, if one comes soon, and looks now and then who is silent. */
+static enum status moment_pass(struct coordinator *coordinator, int64_t *checked_ns,
+                               struct error *error)
+{
+    struct message message;
+    bool received;
+    const int64_t poll_ns = clock_now_ns();
+    TRY(channel_server_receive(coordinator->server, POLL_MS, &message, &received, error));
+    pause_forgive(coordinator, clock_now_ns() - poll_ns);
+    if (received) {
+        TRY(message_take(coordinator, &message, error));
+    }
+    /* By the clock, not when nothing comes: the others' heartbeats never pause. */
+    if (clock_now_ns() - *checked_ns > (int64_t)POLL_MS * 1000000) {
+        TRY(silence_check(coordinator, error));
+        *checked_ns = clock_now_ns();
+    }
+    return STATUS_OK;
+}
+
 static enum status ready_wait(struct coordinator *coordinator, struct error *error)
 {
     int64_t checked_ns = clock_now_ns();
     while (!all_ready(coordinator)) {
-        struct message message;
-        bool received;
-        const int64_t poll_ns = clock_now_ns();
-        TRY(channel_server_receive(coordinator->server, POLL_MS, &message, &received, error));
-        pause_forgive(coordinator, clock_now_ns() - poll_ns);
-        if (received) {
-            TRY(message_take(coordinator, &message, error));
-        }
-        /* By the clock, not when nothing comes: the others' heartbeats never pause. */
-        if (clock_now_ns() - checked_ns > (int64_t)POLL_MS * 1000000) {
-            TRY(silence_check(coordinator, error));
-            checked_ns = clock_now_ns();
-        }
+        TRY(moment_pass(coordinator, &checked_ns, error));
+    }
+    return STATUS_OK;
+}
+
+static bool stop_asked(const struct coordinator *coordinator)
+{
+    const volatile sig_atomic_t *const stop = coordinator->options->stop;
+    return coordinator->control.stopping || (stop != NULL && *stop != 0);
+}
+
+static bool pausing(const struct coordinator *coordinator)
+{
+    return coordinator->control.paused && !stop_asked(coordinator);
+}
+
+/* While an operator has paused the job, workers get a command every moment (DRAIN, which keeps
+ * checkpoints going too), so that none takes the pause for the coordinator's death. */
+static enum status pause_wait(struct coordinator *coordinator, struct error *error)
+{
+    const int64_t start_ns = clock_now_ns();
+    int64_t checked_ns = start_ns;
+    while (pausing(coordinator) && clock_seconds_since(start_ns) < pause_seconds) {
+        TRY(moment_pass(coordinator, &checked_ns, error));
     }
     return STATUS_OK;
 }
@@ -232,20 +301,20 @@ static enum message_kind command_decide(const struct coordinator *coordinator)
 {
     const struct coordinator_options *const options = coordinator->options;
     const int64_t step = coordinator->step;
-    const bool stopping =
-        step >= options->last_step || (options->stop != NULL && *options->stop != 0);
+    const bool stopping = step >= options->last_step || stop_asked(coordinator);
     const bool worked = step > options->first_step || options->recalled;
     if (worked && options->evaluate_every > 0 && coordinator->evaluated_step != step &&
         (step % options->evaluate_every == 0 || step >= options->last_step)) {
         return MESSAGE_KIND_EVALUATE;
     }
-    const bool due = options->checkpoint_every > 0 && step % options->checkpoint_every == 0;
+    const bool due = coordinator->control.checkpoint_asked ||
+                     (options->checkpoint_every > 0 && step % options->checkpoint_every == 0);
     if (worked && coordinator->saved_step != step &&
         (due || (stopping && options->checkpoint_at_end))) {
         return MESSAGE_KIND_SAVE;
     }
     if (!stopping) {
-        return MESSAGE_KIND_STEP;
+        return pausing(coordinator) ? MESSAGE_KIND_DRAIN : MESSAGE_KIND_STEP;
     }
     const bool pending = coordinator->saved_step > coordinator->published_step;
     return pending && !coordinator->write_failed ? MESSAGE_KIND_DRAIN : MESSAGE_KIND_END;
@@ -274,6 +343,7 @@ static enum status command_send(struct coordinator *coordinator, enum message_ki
     const int64_t publish_step = publish_due(coordinator);
     const int64_t step = kind == MESSAGE_KIND_STEP ? coordinator->step + 1 : coordinator->step;
     coordinator->command_ns = clock_now_ns();
+    coordinator->command_step = step;
     for (int64_t i = 0; i < coordinator->options->worker_count; i++) {
         struct message command = message_make(kind, i, step);
         command.publish_step = publish_step;
@@ -357,6 +427,7 @@ static void step_account(struct coordinator *coordinator)
     json_t *const line = step_line(&record, first->values[MESSAGE_VALUE_CORRECT]);
     heads_note(line, &record.heads);
     journal_note(coordinator, line);
+    control_step(&coordinator->control, &record);
     const struct coordinator_listener *const listener = &coordinator->options->listener;
     if (listener->step != NULL) {
         listener->step(listener->context, &record);
@@ -412,6 +483,7 @@ static void save_account(struct coordinator *coordinator)
 {
     coordinator->saved_step = coordinator->step;
     coordinator->write_failed = false;
+    coordinator->control.checkpoint_asked = false;
 }
 
 /* The loop of the drawing in coordinator.h. */
@@ -432,6 +504,7 @@ static enum status coordinator_lead(struct coordinator *coordinator, struct erro
     hosts_note(coordinator);
     recalled_account(coordinator);
     for (;;) {
+        TRY(pause_wait(coordinator, error));
         const enum message_kind kind = command_decide(coordinator);
         /* A snapshot overwrites the buffer of the one being written: that one is drained and
          * published first. */
@@ -466,6 +539,7 @@ enum status coordinator_run(struct channel_server *server,
     struct coordinator coordinator = {.options = options,
                                       .server = server,
                                       .step = options->first_step,
+                                      .command_step = options->first_step,
                                       .evaluated_step = -1,
                                       .saved_step = saved,
                                       .asked_step = saved,

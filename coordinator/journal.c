@@ -22,14 +22,8 @@ enum status journal_add(struct journal *journal, json_t *fields, struct error *e
     char time[CLOCK_TEXT_BYTES];
     clock_wall_text(time);
     INVARIANT(fields != NULL && json_object_set_new(fields, "time", json_string(time)) == 0);
-    char *const text = json_dumps(fields, JSON_COMPACT | JSON_REAL_PRECISION(9));
-    json_decref(fields);
-    INVARIANT(text != NULL);
     memory_release(journal->line);
-    journal->line = memory_text(text);
-    json_free_t release;
-    json_get_alloc_funcs(NULL, &release);
-    release(text);
+    journal->line = json_line(fields);
     return journal->file.descriptor < 0
                ? STATUS_OK
                : line_file_append(&journal->file, journal->line, false, error);

@@ -16,6 +16,16 @@ const char *message_phase_name(int32_t phase)
     return phase >= 0 && phase < MESSAGE_PHASE_COUNT ? names[phase] : "unknown";
 }
 
+bool message_from_worker(const struct message *message)
+{
+    return message->kind >= MESSAGE_KIND_HELLO && message->kind <= MESSAGE_KIND_FAILED;
+}
+
+bool message_from_operator(const struct message *message)
+{
+    return message->kind >= MESSAGE_KIND_STATUS && message->kind <= MESSAGE_KIND_STOP;
+}
+
 struct message message_make(enum message_kind kind, int64_t worker, int64_t step)
 {
     struct message message = {.magic = MESSAGE_MAGIC,

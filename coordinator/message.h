@@ -8,7 +8,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum { MESSAGE_MAGIC = 0x314d4c53 /* "SLM1" */, MESSAGE_VERSION = 1, MESSAGE_TEXT_BYTES = 512 };
+enum { MESSAGE_MAGIC = 0x314d4c53 /* "SLM1" */, MESSAGE_VERSION = 2, MESSAGE_TEXT_BYTES = 512 };
 enum { MESSAGE_VALUES = 16, MESSAGE_REALS = 12, MESSAGE_FINGERPRINT_BYTES = 40 };
 
 enum message_kind {
@@ -26,6 +26,14 @@ enum message_kind {
     MESSAGE_KIND_SAVE,     /* take a snapshot and write it in the background */
     MESSAGE_KIND_DRAIN,    /* wait until nothing is being written */
     MESSAGE_KIND_END,      /* leave */
+    /* operator to coordinator; `step` numbers the request, and the answer repeats it */
+    MESSAGE_KIND_STATUS,     /* how does it go? */
+    MESSAGE_KIND_CHECKPOINT, /* write one at the next step boundary */
+    MESSAGE_KIND_PAUSE,      /* stand still at the next step boundary */
+    MESSAGE_KIND_RESUME,     /* go on */
+    MESSAGE_KIND_STOP,       /* write a checkpoint at the next step boundary and end */
+    /* coordinator to operator; JSON follows as a frame of its own */
+    MESSAGE_KIND_ANSWER,
     MESSAGE_KIND_COUNT,
 };
 
@@ -90,6 +98,10 @@ struct message {
                                                     worker 0 */
     char text[MESSAGE_TEXT_BYTES];               /* zero-terminated */
 };
+
+/* Who may say this: a worker of the job, or a person at another shell? Neither: the coordinator. */
+bool message_from_worker(const struct message *message);
+bool message_from_operator(const struct message *message);
 
 struct message message_make(enum message_kind kind, int64_t worker, int64_t step);
 /* Is this record one that may be read? `worker_count` bounds the index. */

@@ -329,6 +329,22 @@ double data_source_epochs(const struct data_source *source, int64_t step)
     return source->corpus == NULL ? 0.0 : plan_epochs(&source->plan, step);
 }
 
+int64_t data_source_slot_rows(const struct data_source *source)
+{
+    return source->plan.rows_per_slot;
+}
+
+struct plan_row data_source_row(const struct data_source *source, int64_t step, int64_t slot,
+                                int64_t place)
+{
+    return plan_at(&source->plan, step, slot, place);
+}
+
+const struct corpus_index *data_source_index(const struct data_source *source)
+{
+    return source->corpus == NULL ? NULL : &source->train;
+}
+
 static void work_init(struct fill_work *work, const struct data_source *source)
 {
     const size_t tokens = (size_t)source->options.sequence_tokens;
@@ -472,7 +488,7 @@ enum status data_source_fill(const struct data_source *source, int64_t step, int
     struct fill_work work;
     work_init(&work, source);
     for (int64_t i = 0; i < source->plan.rows_per_slot; i++) {
-        const struct plan_row row = plan_at(&source->plan, step, slot, i);
+        const struct plan_row row = data_source_row(source, step, slot, i);
         if (source->corpus == NULL) {
             synthetic_read(source, row.row, &work.row);
         } else {

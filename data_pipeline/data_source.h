@@ -9,6 +9,7 @@
 #include "base/hash.h"
 #include "data_pipeline/batch.h"
 #include "data_pipeline/data_options.h"
+#include "data_pipeline/plan.h"
 
 struct data_source;
 
@@ -35,6 +36,14 @@ double data_source_label_weight(const struct data_source *source);
 /* Passes over the training documents that are complete before `step` begins, as a fraction: 2.25
  * epochs. */
 double data_source_epochs(const struct data_source *source, int64_t step);
+
+/* What provenance.c needs to know: rows in a slot, the row at a place of one, and the index of the
+ * training side (NULL: synthetic data). */
+struct corpus_index;
+int64_t data_source_slot_rows(const struct data_source *source);
+struct plan_row data_source_row(const struct data_source *source, int64_t step, int64_t slot,
+                                int64_t place);
+const struct corpus_index *data_source_index(const struct data_source *source);
 
 /* Fills `batch` (made with data_source_limits) with slot `slot` of step `step`, steps counted
  * from 1. */

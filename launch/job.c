@@ -9,6 +9,7 @@
 #include "base/log.h"
 #include "base/memory.h"
 #include "launch/address.h"
+#include "launch/control_file.h"
 #include "worker/worker.h"
 
 enum { JOB_TEXT_BYTES = 1 << 16 };
@@ -219,6 +220,11 @@ static enum status job_lead(struct job *job, struct error *error)
     if (job->options.run != NULL) {
         TRY(path_join(journal, job->options.run, "journal.jsonl", error));
     }
+    if (job->options.run != NULL) {
+        struct channel_address operators;
+        channel_server_operators(job->server, &operators);
+        TRY(control_file_write(job->options.run, &operators, error));
+    }
     const struct coordinator_options options = {
         .worker_count = fabric_count(job->world) - 1,
         .slots = config->step.tokens / config->step.slot_tokens,
@@ -241,6 +247,7 @@ static enum status job_lead(struct job *job, struct error *error)
         .listener = job->options.listener,
     };
     const enum status status = coordinator_run(job->server, &options, job->result, error);
+    control_file_remove(job->options.run);
     if (status != STATUS_OK) {
         /* Workers may be anywhere: nothing collective can be relied on any more. */
         (void)fprintf(stderr, "shardlm: %s\n", error->message);

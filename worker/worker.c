@@ -152,6 +152,12 @@ static enum status command_obey(struct worker *worker, const struct message *com
     case MESSAGE_KIND_ASK:
     case MESSAGE_KIND_READY:
     case MESSAGE_KIND_FAILED:
+    case MESSAGE_KIND_STATUS:
+    case MESSAGE_KIND_CHECKPOINT:
+    case MESSAGE_KIND_PAUSE:
+    case MESSAGE_KIND_RESUME:
+    case MESSAGE_KIND_STOP:
+    case MESSAGE_KIND_ANSWER:
     case MESSAGE_KIND_COUNT:
         break;
     }

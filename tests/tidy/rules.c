@@ -39,7 +39,7 @@ static const struct {
     const char *allowed;
 } foreign_rules[] = {
     {"mpi.h", "shard/fabric_mpi.c shard/window.c launch/shardlm.c"},
-    {"zmq.h", "coordinator/channel_zmq.c"},
+    {"zmq.h", "coordinator/channel_*.c"},
     {"hdf5.h", "data_pipeline/corpus_shard.c data_pipeline/corpus_hdf5.[ch] checkpoints/*"},
     {"yaml.h", "launch/config_yaml.c"},
     {"jansson.h", "base/json.[ch]"},

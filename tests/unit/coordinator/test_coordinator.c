@@ -19,8 +19,9 @@ struct play {
     int64_t workers;
     int64_t fail_at_step; /* worker 0 reports a failure in it; 0: never */
     bool write_fails;
-    bool mute; /* say hello and ready once, then nothing */
-    int beats; /* worker 0 sends so many heartbeats, 10 ms apart, while the others are silent */
+    bool replays; /* every answer is followed by that of the step before and a request of it */
+    bool mute;    /* say hello and ready once, then nothing */
+    int beats;    /* worker 0 sends so many heartbeats, 10 ms apart, while the others are silent */
     char commands[COMMANDS_MAX]; /* one letter each, as worker 0 got them */
     volatile sig_atomic_t stop;
     int64_t stop_at_step; /* worker 0 sets `stop` when it gets this step; 0: never */
@@ -40,6 +41,12 @@ static void ready_send(struct play *play, struct channel_client *client, int64_t
     ready.reals[MESSAGE_REAL_LOSS] = 2.5;
     (void)snprintf(ready.fingerprint, sizeof ready.fingerprint, "print-%lld", (long long)step);
     CHECK_OK(channel_client_send(client, &ready, &error), error);
+    if (play->replays && step > 0) {
+        ready.step = step - 1;
+        CHECK_OK(channel_client_send(client, &ready, &error), error);
+        const struct message ask = message_make(MESSAGE_KIND_ASK, worker, step - 1);
+        CHECK_OK(channel_client_send(client, &ask, &error), error);
+    }
 }
 
 /* Worker 0 talks without a pause for up to `count` beats. */
@@ -242,6 +249,80 @@ START_TEST(test_coordinator_goes_on_and_fails_at_the_end_when_checkpoints_cannot
 }
 END_TEST
 
+START_TEST(test_coordinator_is_not_moved_by_old_records)
+{
+    struct error error;
+    struct play play = {.replays = true};
+    struct coordinator_options options = options_make(2, 3);
+    struct coordinator_result result;
+    CHECK_OK(play_run(&play, &options, &result, &error), error);
+    ck_assert_str_eq(play.commands, "sssSPE");
+}
+END_TEST
+
+/* A person at another shell. */
+struct person {
+    struct channel_address address;
+    struct channel_client *client;
+};
+
+static int64_t asked(struct person *person, enum message_kind kind, const char *key)
+{
+    struct error error;
+    char *text;
+    json_t *answer;
+    int64_t value;
+    CHECK_OK(channel_operator_ask(person->client, kind, 20000, &text, &error), error);
+    CHECK_OK(json_read_text("answer", text, strlen(text), &answer, &error), error);
+    CHECK_OK(json_member_integer(answer, key, "answer", &value, &error), error);
+    json_decref(answer);
+    memory_release(text);
+    return value;
+}
+
+static void *person_main(void *context)
+{
+    struct person *const person = context;
+    struct error error;
+    CHECK_OK(channel_operator_open(&person->client, &person->address, &error), error);
+    const int64_t paused = asked(person, MESSAGE_KIND_PAUSE, "step");
+    for (int i = 0; i < 50; i++) { /* the step in hand is finished, no other is begun */
+        ck_assert_int_le(asked(person, MESSAGE_KIND_STATUS, "step"), paused + 1);
+    }
+    int64_t step = asked(person, MESSAGE_KIND_RESUME, "step");
+    while (asked(person, MESSAGE_KIND_STATUS, "step") < step + 10) {
+    }
+    step = asked(person, MESSAGE_KIND_CHECKPOINT, "step");
+    while (asked(person, MESSAGE_KIND_STATUS, "published_step") < step) {
+    }
+    (void)asked(person, MESSAGE_KIND_STOP, "step");
+    channel_client_close(person->client);
+    return NULL;
+}
+
+START_TEST(test_coordinator_obeys_an_operator)
+{
+    struct error error;
+    struct play play = {.workers = 2};
+    struct person person = {0};
+    struct channel_server *server;
+    CHECK_OK(channel_server_open(&server, "127.0.0.1", 2, &play.address, &error), error);
+    channel_server_operators(server, &person.address);
+    struct coordinator_options options = options_make(2, INT64_MAX / 2);
+    struct coordinator_result result;
+    pthread_t workers;
+    pthread_t shell;
+    ck_assert_int_eq(pthread_create(&workers, NULL, play_main, &play), 0);
+    ck_assert_int_eq(pthread_create(&shell, NULL, person_main, &person), 0);
+    CHECK_OK(coordinator_run(server, &options, &result, &error), error);
+    ck_assert_int_eq(pthread_join(shell, NULL), 0);
+    ck_assert_int_eq(pthread_join(workers, NULL), 0);
+    channel_server_close(server);
+    ck_assert(result.stopped);
+    ck_assert_int_eq(result.published_step, result.step);
+}
+END_TEST
+
 START_TEST(test_coordinator_journal_has_a_line_a_step)
 {
     struct error error;
@@ -290,5 +371,6 @@ int main(void)
             test_coordinator_names_a_silent_worker_within_the_limit,
             test_coordinator_notices_a_silent_worker_among_talking_ones,
             test_coordinator_goes_on_and_fails_at_the_end_when_checkpoints_cannot_be_written,
+            test_coordinator_is_not_moved_by_old_records, test_coordinator_obeys_an_operator,
             test_coordinator_journal_has_a_line_a_step, NULL});
 }

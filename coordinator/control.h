@@ -1,0 +1,37 @@
+/* What an operator has asked of a running job, and the answers: JSON objects. Requests change
+ * nothing at once: the coordinator looks here at the next step boundary, so no bit depends on them.
+ *
+ * Every answer: {"state": "running"|"paused"|"stopping", "step", "last_step", "published_step",
+ * "writing_step" (-1: none), "write_failed", "loss", "rate", "norm", "tokens_per_second",
+ * "step_seconds", "seconds_left", "dropped", "workers": [{"host", "process", "phase", "step",
+ * "slot", "slots", "slot_seconds", "wait_share", "silent_seconds"}]}; figures of a step are those
+ * of the last one, means over some twenty where that steadies them. */
+#ifndef SHARDLM_COORDINATOR_CONTROL_H
+#define SHARDLM_COORDINATOR_CONTROL_H
+
+#include "coordinator/coordinator.h"
+#include "coordinator/member.h"
+
+struct control {
+    bool paused;
+    bool stopping;
+    bool checkpoint_asked;   /* until one is begun, or the state is on disk as it stands */
+    struct step_record last; /* step 0: none yet */
+    double step_seconds;     /* mean */
+};
+
+/* The rest of what an answer tells. */
+struct control_view {
+    int64_t step, last_step;
+    int64_t saved_step, published_step;
+    bool write_failed;
+    const struct member *members;
+    int64_t worker_count;
+};
+
+/* Takes an operator's request and answers it. */
+void control_take(struct control *control, const struct control_view *view,
+                  struct channel_server *server, const struct message *request);
+void control_step(struct control *control, const struct step_record *record);
+
+#endif
