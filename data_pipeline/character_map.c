@@ -2,6 +2,8 @@
  * and whether a rule ends there; then its first child, by byte zero, is the place of the text. */
 #include "data_pipeline/character_map.h"
 
+#include <stdbool.h>
+
 #include "base/memory.h"
 
 enum { HEAD_BYTES = 4, UNIT_BYTES = 4 };
@@ -54,8 +56,8 @@ void character_map_deinit(struct character_map *map)
     *map = (struct character_map){0};
 }
 
-size_t character_map_find(const struct character_map *map, const char *text, size_t size_bytes,
-                          const char **replacement)
+static size_t find(const struct character_map *map, const char *text, size_t size_bytes,
+                   bool shortest, const char **replacement)
 {
     if (map->unit_count == 0) {
         return 0;
@@ -75,8 +77,23 @@ size_t character_map_find(const struct character_map *map, const char *text, siz
             if (place < map->text_bytes) {
                 longest = i + 1;
                 *replacement = map->texts + place;
+                if (shortest) {
+                    break;
+                }
             }
         }
     }
     return longest;
+}
+
+size_t character_map_find(const struct character_map *map, const char *text, size_t size_bytes,
+                          const char **replacement)
+{
+    return find(map, text, size_bytes, false, replacement);
+}
+
+size_t character_map_find_first(const struct character_map *map, const char *text,
+                                size_t size_bytes, const char **replacement)
+{
+    return find(map, text, size_bytes, true, replacement);
 }

@@ -25,5 +25,8 @@ void character_map_deinit(struct character_map *map); /* accepts a zeroed struct
 /* Bytes that the longest rule at `text` takes, and what replaces them (borrowed); 0: no rule. */
 size_t character_map_find(const struct character_map *map, const char *text, size_t size_bytes,
                           const char **replacement);
+/* The same for the shortest rule. */
+size_t character_map_find_first(const struct character_map *map, const char *text,
+                                size_t size_bytes, const char **replacement);
 
 #endif

@@ -41,6 +41,9 @@ void tokenizer_close(struct tokenizer *tokenizer)
         return;
     }
     json_decref(tokenizer->post_processor);
+    json_decref(tokenizer->normalizer);
+    json_decref(tokenizer->pre_tokenizer);
+    json_decref(tokenizer->decoder);
     added_tokens_deinit(&tokenizer->added);
     bytebpe_deinit(&tokenizer->bpe);
     wordpiece_deinit(&tokenizer->wordpiece);
@@ -135,11 +138,12 @@ static void seal_added(struct tokenizer *tokenizer)
     }
     struct added_tokens sealed = {0};
     struct normal_text normal = {0};
+    struct text_normalizer_work work = {0};
     for (size_t i = 0; i < tokenizer->added.count; i++) {
         struct added_token token = tokenizer->added.items[i];
         if (token.normalized) {
             normal.size_bytes = 0;
-            tokenizer_normalize(tokenizer, token.text, token.size_bytes, 0, &normal);
+            tokenizer_normalize(tokenizer, &work, token.text, token.size_bytes, 0, &normal);
             token.size_bytes = normal.size_bytes;
             token.text = normal.size_bytes == 0
                              ? "" /* nothing left: it is never found */
@@ -147,6 +151,7 @@ static void seal_added(struct tokenizer *tokenizer)
         }
         added_tokens_add(&sealed, &token);
     }
+    text_normalizer_work_deinit(&work);
     normal_text_deinit(&normal);
     added_tokens_deinit(&tokenizer->added);
     tokenizer->added = sealed;
@@ -174,86 +179,6 @@ static struct tokenizer_specials specials_of(const struct token_table *vocabular
         .unk = first_known(vocabulary, (const char *[]){"<unk>", "[UNK]", NULL}),
         .mask = first_known(vocabulary, (const char *[]){"<mask>", "[MASK]", NULL}),
     };
-}
-
-static void digest_number(struct digest_stream *stream, int64_t number)
-{
-    unsigned char bytes[sizeof number]; /* little-endian: the digest is the same on every machine */
-    for (size_t i = 0; i < sizeof bytes; i++) {
-        bytes[i] = (unsigned char)((uint64_t)number >> (8 * i));
-    }
-    digest_stream_add(stream, bytes, sizeof bytes);
-}
-
-static void digest_row(struct digest_stream *stream, const struct template_row *row)
-{
-    digest_number(stream, (int64_t)row->count);
-    for (size_t i = 0; i < row->count; i++) {
-        digest_number(stream, (int64_t)row->pieces[i].source);
-        digest_number(stream, row->pieces[i].id);
-        digest_number(stream, row->pieces[i].type);
-    }
-}
-
-static void digest_bytebpe(struct digest_stream *stream, const struct bytebpe *bpe)
-{
-    digest_number(stream, (int64_t)bpe->merge_count);
-    for (size_t i = 0; i < bpe->merge_count; i++) {
-        digest_number(stream, bpe->merges[i].left);
-        digest_number(stream, bpe->merges[i].right);
-    }
-    digest_number(stream, bpe->unknown);
-    digest_number(stream, bpe->fuse_unknown | bpe->ignore_merges << 1 | bpe->add_prefix_space << 2 |
-                              bpe->use_pattern << 3);
-}
-
-static void digest_wordpiece(struct digest_stream *stream, const struct wordpiece *model)
-{
-    const struct bert_normalizer *const normalizer = &model->normalizer;
-    digest_stream_add(stream, "WordPiece", 9);
-    digest_number(stream, (int64_t)model->prefix_bytes);
-    digest_stream_add(stream, model->prefix, model->prefix_bytes);
-    digest_number(stream, model->characters_max);
-    digest_number(stream, model->unknown);
-    digest_number(stream, normalizer->clean_text | normalizer->chinese_apart << 1 |
-                              normalizer->strip_accents << 2 | normalizer->lowercase << 3 |
-                              model->cleanup << 4 | model->has_decoder << 5);
-}
-
-static struct digest fingerprint_of(const struct tokenizer *tokenizer)
-{
-    struct digest_stream stream;
-    digest_stream_init(&stream);
-    digest_number(&stream, tokenizer->vocabulary.count);
-    for (int64_t id = 0; id < tokenizer->vocabulary.count; id++) {
-        const struct token_text text = tokenizer->vocabulary.texts[id];
-        digest_number(&stream, (int64_t)text.size_bytes);
-        digest_stream_add(&stream, text.bytes, text.size_bytes);
-        digest_number(&stream, tokenizer->flags[id]);
-    }
-    switch (tokenizer->kind) {
-    case TOKENIZER_KIND_BYTEBPE:
-        digest_bytebpe(&stream, &tokenizer->bpe);
-        break;
-    case TOKENIZER_KIND_WORDPIECE:
-        digest_wordpiece(&stream, &tokenizer->wordpiece);
-        break;
-    case TOKENIZER_KIND_UNIGRAM:
-        digest_stream_add(&stream, "Unigram", 7);
-        digest_stream_add(&stream, tokenizer->unigram.file, tokenizer->unigram.file_bytes);
-        break;
-    }
-    for (size_t i = 0; i < tokenizer->added.count; i++) {
-        const struct added_token *const token = &tokenizer->added.items[i];
-        digest_number(&stream, token->id);
-        digest_number(&stream, token->special | token->strip_left << 1 | token->strip_right << 2 |
-                                   token->single_word << 3 | token->normalized << 4);
-    }
-    digest_row(&stream, &tokenizer->template.single);
-    digest_row(&stream, &tokenizer->template.pair);
-    const struct digest digest = digest_stream_value(&stream);
-    digest_stream_deinit(&stream);
-    return digest;
 }
 
 static enum status seal_model(struct tokenizer *tokenizer, const char *where, struct error *error)
@@ -289,7 +214,7 @@ enum status tokenizer_seal(struct tokenizer *tokenizer, const char *where, struc
     seal_added(tokenizer);
     seal_bytes(tokenizer);
     tokenizer->specials = specials_of(&tokenizer->vocabulary);
-    tokenizer->fingerprint = fingerprint_of(tokenizer);
+    tokenizer->fingerprint = tokenizer_digest(tokenizer);
     return STATUS_OK;
 }
 
@@ -346,6 +271,7 @@ void tokenizer_work_close(struct tokenizer_work *work)
         wordpiece_work_close(work->wordpiece);
         unigram_work_close(work->unigram);
         normal_text_deinit(&work->normal);
+        text_normalizer_work_deinit(&work->normalizer);
         memory_release(work);
     }
 }
@@ -365,26 +291,30 @@ void tokenizer_work_ready(const struct tokenizer *tokenizer, struct tokenizer_wo
         work->wordpiece = work->wordpiece == NULL ? wordpiece_work_open() : work->wordpiece;
         wordpiece_work_reset(work->wordpiece);
         break;
-    case TOKENIZER_KIND_UNIGRAM: /* keeps no words */
+    case TOKENIZER_KIND_UNIGRAM:
         work->unigram = work->unigram == NULL ? unigram_work_open() : work->unigram;
+        unigram_work_reset(work->unigram);
         break;
     }
 }
 
 bool tokenizer_normalizes(const struct tokenizer *tokenizer)
 {
-    return tokenizer->kind == TOKENIZER_KIND_WORDPIECE;
+    return tokenizer->kind == TOKENIZER_KIND_WORDPIECE ||
+           (tokenizer->kind == TOKENIZER_KIND_UNIGRAM && tokenizer->unigram.by_words);
 }
 
-void tokenizer_normalize(const struct tokenizer *tokenizer, const char *text, size_t size_bytes,
-                         size_t base, struct normal_text *out)
+void tokenizer_normalize(const struct tokenizer *tokenizer, struct text_normalizer_work *work,
+                         const char *text, size_t size_bytes, size_t base, struct normal_text *out)
 {
     switch (tokenizer->kind) {
     case TOKENIZER_KIND_WORDPIECE:
         bert_normalize(&tokenizer->wordpiece.normalizer, text, size_bytes, base, out);
         break;
-    case TOKENIZER_KIND_BYTEBPE:
     case TOKENIZER_KIND_UNIGRAM:
+        text_normalize(&tokenizer->unigram.words.normalizer, work, text, size_bytes, base, out);
+        break;
+    case TOKENIZER_KIND_BYTEBPE:
         normal_text_add(out, text, size_bytes, base, base + size_bytes);
         break;
     }
@@ -403,34 +333,53 @@ static void encode_unigram(const struct tokenizer *tokenizer, struct tokenizer_w
     out->count += count;
 }
 
-/* Ids of text without added tokens; it is normalised here unless it is so already. */
+/* Ids of bytes [begin, end) of a normalised text, which begins the whole one if it `opens`. */
+static void encode_normal(const struct tokenizer *tokenizer, struct tokenizer_work *work,
+                          const struct normal_text *text, size_t begin, size_t end, bool opens,
+                          struct token_list *out)
+{
+    if (tokenizer->kind == TOKENIZER_KIND_UNIGRAM) {
+        unigram_encode_ids(&tokenizer->unigram, work->unigram, text, begin, end, opens, out);
+    } else {
+        wordpiece_encode_normal(&tokenizer->wordpiece, work->wordpiece, text->bytes + begin,
+                                end - begin, out);
+    }
+}
+
+/* Ids of text without added tokens that is not normalised. */
 static void encode_plain(const struct tokenizer *tokenizer, struct tokenizer_work *work,
-                         const char *text, size_t size_bytes, bool normal, struct token_list *out)
+                         const char *text, size_t size_bytes, bool opens, struct token_list *out)
 {
     switch (tokenizer->kind) {
     case TOKENIZER_KIND_BYTEBPE:
         bytebpe_encode(&tokenizer->bpe, work->bpe, text, size_bytes, out);
         break;
     case TOKENIZER_KIND_WORDPIECE:
-        (normal ? wordpiece_encode_normal
-                : wordpiece_encode)(&tokenizer->wordpiece, work->wordpiece, text, size_bytes, out);
+        wordpiece_encode(&tokenizer->wordpiece, work->wordpiece, text, size_bytes, out);
         break;
     case TOKENIZER_KIND_UNIGRAM:
-        encode_unigram(tokenizer, work, text, size_bytes, out);
+        if (tokenizer->unigram.by_words) {
+            work->normal.size_bytes = 0;
+            work->normal.with_origins = false;
+            tokenizer_normalize(tokenizer, &work->normalizer, text, size_bytes, 0, &work->normal);
+            encode_normal(tokenizer, work, &work->normal, 0, work->normal.size_bytes, opens, out);
+        } else {
+            encode_unigram(tokenizer, work, text, size_bytes, out);
+        }
         break;
     }
 }
 
 /* Ids of a text that holds no tokens but those that are normalized. */
 static void encode_rest(const struct tokenizer *tokenizer, struct tokenizer_work *work,
-                        const char *text, size_t size_bytes, bool parse_specials,
+                        const char *text, size_t size_bytes, bool opens, bool parse_specials,
                         struct token_list *out)
 {
     const bool normal = tokenizer_normalizes(tokenizer);
     if (normal) {
         work->normal.size_bytes = 0;
         work->normal.with_origins = false;
-        tokenizer_normalize(tokenizer, text, size_bytes, 0, &work->normal);
+        tokenizer_normalize(tokenizer, &work->normalizer, text, size_bytes, 0, &work->normal);
         text = work->normal.bytes;
         size_bytes = work->normal.size_bytes;
     }
@@ -441,10 +390,14 @@ static void encode_rest(const struct tokenizer *tokenizer, struct tokenizer_work
                               .skip_specials = !parse_specials};
     struct text_part part;
     while (added_scan_next(&scan, &part)) {
+        const bool part_opens = opens && part.begin == 0;
         if (part.token != NULL) {
             token_list_add(out, part.token->id);
+        } else if (normal) {
+            encode_normal(tokenizer, work, &work->normal, part.begin, part.end, part_opens, out);
         } else {
-            encode_plain(tokenizer, work, text + part.begin, part.end - part.begin, normal, out);
+            encode_plain(tokenizer, work, text + part.begin, part.end - part.begin, part_opens,
+                         out);
         }
     }
 }
@@ -461,12 +414,13 @@ void tokenizer_encode(const struct tokenizer *tokenizer, struct tokenizer_work *
     struct text_part part;
     while (added_scan_next(&scan, &part)) {
         const size_t part_bytes = part.end - part.begin;
+        const bool opens = part.begin == 0;
         if (part.token != NULL) {
             token_list_add(out, part.token->id);
         } else if (tokenizer->added.has_normalized) {
-            encode_rest(tokenizer, work, text + part.begin, part_bytes, parse_specials, out);
+            encode_rest(tokenizer, work, text + part.begin, part_bytes, opens, parse_specials, out);
         } else {
-            encode_plain(tokenizer, work, text + part.begin, part_bytes, false, out);
+            encode_plain(tokenizer, work, text + part.begin, part_bytes, opens, out);
         }
     }
 }

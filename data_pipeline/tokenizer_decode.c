@@ -143,6 +143,31 @@ static void add_unigram(const struct tokenizer *tokenizer, struct unigram_decode
     add_piece_text(text, name);
 }
 
+/* As Metaspace does: the U+2581 of the first piece go, all others are blanks. Without decoder
+ * pieces are joined by blanks. */
+static void add_metaspace(const struct tokenizer *tokenizer, struct decoded *text, int32_t id,
+                          bool first)
+{
+    const struct unigram_words *const words = &tokenizer->unigram.words;
+    const struct token_text name = tokenizer->vocabulary.texts[id];
+    if (!words->has_decoder) {
+        add_bytes(text, " ", first ? 0 : 1);
+        add_bytes(text, name.bytes, name.size_bytes);
+        return;
+    }
+    const size_t begin = text->size_bytes;
+    add_piece_text(text, name);
+    if (first && words->decoder_strips) {
+        text->size_bytes = begin;
+        for (size_t at = 0; at < name.size_bytes;) {
+            const struct token_text rest = {name.bytes + at, name.size_bytes - at};
+            const bool blank = unigram_piece_begins_word(rest);
+            add_bytes(text, rest.bytes, blank ? 0 : 1);
+            at += blank ? UNIGRAM_SPACE_BYTES : 1;
+        }
+    }
+}
+
 enum status tokenizer_decode(const struct tokenizer *tokenizer, const int32_t *ids, size_t count,
                              bool skip_specials, char **text, size_t *size_bytes,
                              struct error *error)
@@ -170,7 +195,11 @@ enum status tokenizer_decode(const struct tokenizer *tokenizer, const int32_t *i
             add_wordpiece(tokenizer, &raw, ids[i], first);
             break;
         case TOKENIZER_KIND_UNIGRAM:
-            add_unigram(tokenizer, &unigram, &raw, ids[i]);
+            if (tokenizer->unigram.by_words) {
+                add_metaspace(tokenizer, &raw, ids[i], first);
+            } else {
+                add_unigram(tokenizer, &unigram, &raw, ids[i]);
+            }
             break;
         }
         first = false;

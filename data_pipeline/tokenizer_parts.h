@@ -28,6 +28,9 @@ struct tokenizer {
     struct unigram unigram;
     struct added_tokens added; /* their texts are the vocabulary's */
     json_t *post_processor;    /* as in the file; NULL: none */
+    json_t *normalizer;        /* the same, of a unigram model by words */
+    json_t *pre_tokenizer;
+    json_t *decoder;
     struct tokenizer_template template;
     /* What follows is made by tokenizer_seal. */
     struct arena arena;
@@ -42,6 +45,7 @@ struct tokenizer_work {
     struct wordpiece_work *wordpiece;
     struct unigram_work *unigram;
     struct normal_text normal;
+    struct text_normalizer_work normalizer;
 };
 
 /* An empty one, to be filled and sealed. */
@@ -54,14 +58,17 @@ void tokenizer_add_token(struct tokenizer *tokenizer, const struct added_token *
 /* Checks what was filled in and builds the tables. `where` names the file in messages. */
 MUST_CHECK enum status tokenizer_seal(struct tokenizer *tokenizer, const char *where,
                                       struct error *error);
+/* Digest of all that was filled in; called by tokenizer_seal. */
+struct digest tokenizer_digest(const struct tokenizer *tokenizer);
 /* Makes the work ready for this tokenizer: its kind's part is there, and empty if another tokenizer
  * used it last. */
 void tokenizer_work_ready(const struct tokenizer *tokenizer, struct tokenizer_work *work);
-/* Does text become another before it is cut into words? (Unigram models do that by themselves.) */
+/* Does text become another before it is cut into words? (Unigram models of a model file do that by
+ * themselves.) */
 bool tokenizer_normalizes(const struct tokenizer *tokenizer);
 /* Appends the normal form of a text that stands at `base` of the original. */
-void tokenizer_normalize(const struct tokenizer *tokenizer, const char *text, size_t size_bytes,
-                         size_t base, struct normal_text *out);
+void tokenizer_normalize(const struct tokenizer *tokenizer, struct text_normalizer_work *work,
+                         const char *text, size_t size_bytes, size_t base, struct normal_text *out);
 /* {"type": "RobertaProcessing", …} with <s> and </s>; NULL where the vocabulary lacks them. */
 json_t *tokenizer_roberta_processor(const struct token_table *vocabulary);
 /* {"type": "TemplateProcessing", …}: [CLS] A [SEP] and [CLS] A [SEP] B [SEP]; or NULL. */

@@ -132,6 +132,21 @@ static void add_normal_words(struct places_pass *pass, const struct normal_text 
     }
 }
 
+/* The same for a unigram model by words; `opens`: the whole text begins here. */
+static void add_unigram_words(struct places_pass *pass, const struct normal_text *normal,
+                              size_t begin, size_t end, bool opens)
+{
+    size_t count = 0;
+    int64_t words = 0;
+    const struct unigram_piece *const pieces = unigram_encode_words(
+        &pass->tokenizer->unigram, pass->work->unigram, normal, begin, end, opens, &count, &words);
+    for (size_t i = 0; i < count; i++) {
+        token_list_add(pass->out, pieces[i].id);
+        places_add(pass->places, pieces[i].begin, pieces[i].end, pass->word_count + pieces[i].word);
+    }
+    pass->word_count += words;
+}
+
 /* Text of a kind that normalises, which stands at `base` of the whole. */
 static void add_normal(struct places_pass *pass, const char *text, size_t size_bytes,
                        bool parse_specials, size_t base)
@@ -139,7 +154,7 @@ static void add_normal(struct places_pass *pass, const char *text, size_t size_b
     struct normal_text *const normal = &pass->work->normal;
     normal->size_bytes = 0;
     normal->with_origins = true;
-    tokenizer_normalize(pass->tokenizer, text, size_bytes, base, normal);
+    tokenizer_normalize(pass->tokenizer, &pass->work->normalizer, text, size_bytes, base, normal);
     struct added_scan scan = {.tokens = &pass->tokenizer->added,
                               .text = normal->bytes,
                               .size_bytes = normal->size_bytes,
@@ -148,7 +163,11 @@ static void add_normal(struct places_pass *pass, const char *text, size_t size_b
     struct text_part part;
     while (added_scan_next(&scan, &part)) {
         if (part.token == NULL) {
-            add_normal_words(pass, normal, part.begin, part.end);
+            if (pass->tokenizer->kind == TOKENIZER_KIND_UNIGRAM) {
+                add_unigram_words(pass, normal, part.begin, part.end, base + part.begin == 0);
+            } else {
+                add_normal_words(pass, normal, part.begin, part.end);
+            }
             continue;
         }
         token_list_add(pass->out, part.token->id);
@@ -184,7 +203,8 @@ static void add_part(struct places_pass *pass, const char *text, size_t size_byt
     while (added_scan_next(&scan, &part)) {
         if (part.token != NULL) {
             add_token(pass, &part, base);
-        } else if (pass->tokenizer->kind == TOKENIZER_KIND_UNIGRAM) {
+        } else if (pass->tokenizer->kind == TOKENIZER_KIND_UNIGRAM &&
+                   !pass->tokenizer->unigram.by_words) {
             add_unigram(pass, text + part.begin, part.end - part.begin, base + part.begin);
         } else if (tokenizer_normalizes(pass->tokenizer)) {
             add_normal(pass, text + part.begin, part.end - part.begin, parse_specials,

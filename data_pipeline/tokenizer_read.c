@@ -300,9 +300,12 @@ static enum status read_kind(const json_t *model, const char *where, enum tokeni
         *kind = TOKENIZER_KIND_WORDPIECE;
         return STATUS_OK;
     }
+    if (strcmp(type, "Unigram") == 0) {
+        *kind = TOKENIZER_KIND_UNIGRAM;
+        return STATUS_OK;
+    }
     FAIL(error, STATUS_FORMAT,
-         "\"%s\": tokenizer kind \"%s\" is not supported: expected byte-level BPE or WordPiece (a "
-         "unigram model is read from its spiece.model)",
+         "\"%s\": tokenizer kind \"%s\" is not supported: expected BPE, WordPiece or Unigram",
          where, type);
 }
 
@@ -316,7 +319,8 @@ static enum status read_root(struct tokenizer *tokenizer, const json_t *root, co
     case TOKENIZER_KIND_WORDPIECE:
         TRY(tokenizer_read_wordpiece(tokenizer, root, model, where, error));
         break;
-    case TOKENIZER_KIND_UNIGRAM: /* not from this file: read_kind refuses it */
+    case TOKENIZER_KIND_UNIGRAM:
+        TRY(tokenizer_read_metaspace(tokenizer, root, model, where, error));
         break;
     }
     json_t *const processor = json_object_get(root, "post_processor");

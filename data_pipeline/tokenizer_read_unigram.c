@@ -135,7 +135,7 @@ static enum status add_piece(struct tokenizer *tokenizer, const struct wire_fiel
                    sizeof *model->scores, "scores of pieces");
     memory_reserve((void **)&model->types, &model->type_capacity, (size_t)id + 1, 1,
                    "types of pieces");
-    model->scores[id] = score;
+    model->scores[id] = (double)score;
     model->types[id] = (uint8_t)type;
     if (type == PIECE_TYPE_CONTROL) { /* found in text only if the caller asks for it */
         const bool mask = text->size_bytes == 6 && (memcmp(text->bytes, "[MASK]", 6) == 0 ||

@@ -26,6 +26,9 @@ void tokenizer_add_known(struct tokenizer *tokenizer, const char *const *names);
 MUST_CHECK enum status tokenizer_read_wordpiece(struct tokenizer *tokenizer, const json_t *root,
                                                 const json_t *model, const char *where,
                                                 struct error *error);
+MUST_CHECK enum status tokenizer_read_metaspace(struct tokenizer *tokenizer, const json_t *root,
+                                                const json_t *model, const char *where,
+                                                struct error *error);
 /* From vocab.txt: a token a line, by id. Settings are those of tokenizer_config.json beside it
  * (do_lower_case, strip_accents, tokenize_chinese_chars), else BERT's own, uncased. Not sealed. */
 MUST_CHECK enum status tokenizer_read_vocabulary_lines(struct tokenizer *tokenizer,

@@ -6,42 +6,34 @@
 #include <string.h>
 
 #include "base/memory.h"
+#include "data_pipeline/unigram_search.h"
 #include "data_pipeline/utf8.h"
 
 enum { BYTE_NAME_BYTES = 8 };
 
 static const char space_symbol[] = "\xe2\x96\x81"; /* U+2581 */
 static const char replacement_symbol[] = "\xef\xbf\xbd";
-static const float unknown_penalty = 10.0F;
+static const double unknown_penalty = 10;
 static const double user_bonus = -0.1;
-
-/* The best row of pieces that ends at a byte. */
-struct best_row {
-    float score;
-    int32_t id;     /* its last piece */
-    uint32_t begin; /* of that piece; NO_ROW: none ends here */
-};
-
-#define NO_ROW UINT32_MAX
-
-struct unigram_work {
-    struct normal_text normal;
-    struct best_row *rows;
-    size_t row_capacity;
-    struct unigram_piece *pieces;
-    size_t piece_count;
-    size_t piece_capacity;
-};
 
 struct unigram_work *unigram_work_open(void)
 {
-    return memory_take(1, sizeof(struct unigram_work), "scratch of a tokenizer");
+    struct unigram_work *const work =
+        memory_take(1, sizeof(struct unigram_work), "scratch of a tokenizer");
+    word_cache_init(&work->cache);
+    return work;
+}
+
+void unigram_work_reset(struct unigram_work *work)
+{
+    word_cache_reset(&work->cache);
 }
 
 void unigram_work_close(struct unigram_work *work)
 {
     if (work != NULL) {
         normal_text_deinit(&work->normal);
+        word_cache_deinit(&work->cache);
         memory_release(work->rows);
         memory_release(work->pieces);
         memory_release(work);
@@ -50,6 +42,7 @@ void unigram_work_close(struct unigram_work *work)
 
 void unigram_deinit(struct unigram *model)
 {
+    text_normalizer_deinit(&model->words.normalizer);
     memory_release(model->file);
     memory_release(model->scores);
     memory_release(model->types);
@@ -103,19 +96,21 @@ enum status unigram_seal(struct unigram *model, const struct token_text *texts, 
                          const char *where, struct error *error)
 {
     model->unknown = -1;
-    model->lowest_score = FLT_MAX;
-    model->highest_score = FLT_MIN; /* as in the reference: above every logarithm */
+    model->lowest_score = DBL_MAX;
+    model->highest_score = (double)FLT_MIN; /* as in the reference: above every logarithm */
     enum { MATCHED = 1, USER = 2 };
     uint8_t *const flags = memory_take(count, 1, "pieces of a tokenizer");
     for (size_t id = 0; id < count; id++) {
-        const float score = model->scores[id];
-        if (model->types[id] == PIECE_TYPE_NORMAL) {
+        const double score = model->scores[id];
+        if (model->types[id] == PIECE_TYPE_NORMAL ||
+            (model->by_words && model->types[id] != PIECE_TYPE_CONTROL)) {
             model->lowest_score = score < model->lowest_score ? score : model->lowest_score;
             model->highest_score = score > model->highest_score ? score : model->highest_score;
             flags[id] = MATCHED;
         } else if (model->types[id] == PIECE_TYPE_USER) {
             flags[id] = MATCHED | USER;
-        } else if (model->types[id] == PIECE_TYPE_UNKNOWN) {
+        }
+        if (model->types[id] == PIECE_TYPE_UNKNOWN) {
             model->unknown = (int32_t)id;
         }
     }
@@ -245,30 +240,43 @@ static size_t character_bytes(unsigned char first)
 }
 
 /* Offers a row that ends in piece `id`; of equals the first stays. */
-static inline void offer(struct best_row *row, float score, int32_t id, size_t begin)
+static inline void offer(struct best_row *row, double score, int32_t id, size_t begin)
 {
     if (row->begin == NO_ROW || score > row->score) {
         *row = (struct best_row){score, id, (uint32_t)begin};
     }
 }
 
-/* Best rows that end at each byte of the normalised text, from left to right. */
-static void search(const struct unigram *model, struct unigram_work *work)
+/* A sum as the model's kind has it. Of two floats, rounded once more, it is the sum of floats. */
+static inline double sum_of(const struct unigram *model, double a, double b)
 {
-    const char *const text = work->normal.bytes;
-    const size_t size_bytes = work->normal.size_bytes;
+    return model->by_words ? a + b : (double)(float)(a + b);
+}
+
+static double score_of(const struct unigram *model, int32_t id, size_t size_bytes)
+{
+    return !model->by_words && model->types[id] == PIECE_TYPE_USER
+               ? (double)(float)((double)((float)size_bytes * (float)model->highest_score) +
+                                 user_bonus)
+               : model->scores[id];
+}
+
+/* Best rows that end at each byte of the normalised text, from left to right. */
+static void search(const struct unigram *model, struct unigram_work *work, const char *text,
+                   size_t size_bytes)
+{
     memory_reserve((void **)&work->rows, &work->row_capacity, size_bytes + 1, sizeof *work->rows,
                    "best rows of pieces");
     struct best_row *const rows = work->rows;
     for (size_t i = 0; i <= size_bytes; i++) {
         rows[i] = (struct best_row){0, -1, NO_ROW};
     }
-    const float unknown_score = model->lowest_score - unknown_penalty;
+    const double unknown_score = sum_of(model, model->lowest_score, -unknown_penalty);
     for (size_t begin = 0; begin < size_bytes;) {
         const size_t left = size_bytes - begin;
         const size_t expected = character_bytes((unsigned char)text[begin]);
         const size_t single = expected < left ? expected : left;
-        const float so_far = rows[begin].score;
+        const double so_far = rows[begin].score;
         bool has_single = false;
         uint32_t node = TRIE_ROOT;
         for (size_t i = 0; i < left;) {
@@ -277,18 +285,14 @@ static void search(const struct unigram *model, struct unigram_work *work)
                 break;
             }
             const int32_t id = model->pieces.cells[node].id;
-            if (id < 0) {
-                continue;
+            if (id >= 0) {
+                offer(&rows[begin + i], sum_of(model, score_of(model, id, i), so_far), id, begin);
+                has_single = has_single || i == single;
             }
-            const float score =
-                model->types[id] == PIECE_TYPE_USER
-                    ? (float)((double)((float)i * model->highest_score) + user_bonus)
-                    : model->scores[id];
-            offer(&rows[begin + i], score + so_far, id, begin);
-            has_single = has_single || i == single;
         }
         if (!has_single) {
-            offer(&rows[begin + single], unknown_score + so_far, model->unknown, begin);
+            offer(&rows[begin + single], sum_of(model, unknown_score, so_far), model->unknown,
+                  begin);
         }
         begin += single;
     }
@@ -298,33 +302,34 @@ static void add_piece(struct unigram_work *work, int32_t id, size_t begin, size_
 {
     memory_reserve((void **)&work->pieces, &work->piece_capacity, work->piece_count + 1,
                    sizeof *work->pieces, "pieces of a text");
-    work->pieces[work->piece_count++] = (struct unigram_piece){id, begin, end};
+    work->pieces[work->piece_count++] = (struct unigram_piece){id, begin, end, 0};
 }
 
-/* The best row of all, from its end; begin and end count normalised bytes. */
-static void trace(struct unigram_work *work)
+/* Appends the best row of all of a text; begin and end count its bytes. */
+static void trace(struct unigram_work *work, size_t size_bytes)
 {
-    work->piece_count = 0;
-    for (size_t end = work->normal.size_bytes; end > 0;) {
+    const size_t first = work->piece_count;
+    for (size_t end = size_bytes; end > 0;) {
         const struct best_row row = work->rows[end];
         INVARIANT(row.begin < end); /* each character is at least unknown */
         add_piece(work, row.id, row.begin, end);
         end = row.begin;
     }
-    for (size_t i = 0, k = work->piece_count; i + 1 < k; i++) {
+    for (size_t i = first, k = work->piece_count; i + 1 < k; i++) {
         const struct unigram_piece piece = work->pieces[i];
         work->pieces[i] = work->pieces[--k];
         work->pieces[k] = piece;
     }
 }
 
-/* Neighbouring unknown pieces become one. */
-static void fuse_unknown(const struct unigram *model, struct unigram_work *work)
+/* Neighbouring unknown pieces from `first` on become one. */
+static void fuse_unknown(const struct unigram *model, struct unigram_work *work, size_t first)
 {
-    size_t kept = 0;
-    for (size_t i = 0; i < work->piece_count; i++) {
+    size_t kept = first;
+    for (size_t i = first; i < work->piece_count; i++) {
         const struct unigram_piece piece = work->pieces[i];
-        if (kept > 0 && piece.id == model->unknown && work->pieces[kept - 1].id == model->unknown) {
+        if (kept > first && piece.id == model->unknown &&
+            work->pieces[kept - 1].id == model->unknown) {
             work->pieces[kept - 1].end = piece.end;
         } else {
             work->pieces[kept++] = piece;
@@ -333,23 +338,45 @@ static void fuse_unknown(const struct unigram *model, struct unigram_work *work)
     work->piece_count = kept;
 }
 
-/* Unknown pieces become those of their bytes, put behind the others and then in their place. */
-static void spell_unknown(const struct unigram *model, struct unigram_work *work)
+/* Unknown pieces of `text` from `first` on become those of their bytes, put behind the others and
+ * then in their place. By words, each byte stands for all that is unknown together, else the last.
+ */
+static void spell_unknown(const struct unigram *model, struct unigram_work *work, const char *text,
+                          size_t first)
 {
     const size_t count = work->piece_count;
-    for (size_t i = 0; i < count; i++) {
+    for (size_t i = first; i < count; i++) {
         const struct unigram_piece piece = work->pieces[i];
         if (piece.id != model->unknown) {
             add_piece(work, piece.id, piece.begin, piece.end);
             continue;
         }
         for (size_t at = piece.begin; at < piece.end; at++) {
-            add_piece(work, model->byte_ids[(unsigned char)work->normal.bytes[at]], piece.begin,
-                      at + 1 == piece.end ? piece.end : piece.begin); /* the last stands for all */
+            const bool whole = model->by_words || at + 1 == piece.end;
+            add_piece(work, model->byte_ids[(unsigned char)text[at]], piece.begin,
+                      whole ? piece.end : piece.begin);
         }
     }
-    work->piece_count -= count;
-    memmove(work->pieces, work->pieces + count, work->piece_count * sizeof *work->pieces);
+    memmove(work->pieces + first, work->pieces + count,
+            (work->piece_count - count) * sizeof *work->pieces);
+    work->piece_count -= count - first;
+}
+
+size_t unigram_cover(const struct unigram *model, struct unigram_work *work, const char *text,
+                     size_t size_bytes)
+{
+    const size_t first = work->piece_count;
+    if (size_bytes > 0) {
+        search(model, work, text, size_bytes);
+        trace(work, size_bytes);
+        if (model->by_words || !model->byte_fallback) {
+            fuse_unknown(model, work, first);
+        }
+        if (model->byte_fallback) {
+            spell_unknown(model, work, text, first);
+        }
+    }
+    return first;
 }
 
 const struct unigram_piece *unigram_encode(const struct unigram *model, struct unigram_work *work,
@@ -360,15 +387,7 @@ const struct unigram_piece *unigram_encode(const struct unigram *model, struct u
     work->normal.with_origins = with_places;
     work->piece_count = 0;
     const size_t end = normalize(model, text, size_bytes, base, &work->normal);
-    if (work->normal.size_bytes > 0) {
-        search(model, work);
-        trace(work);
-        if (model->byte_fallback) {
-            spell_unknown(model, work);
-        } else {
-            fuse_unknown(model, work);
-        }
-    }
+    (void)unigram_cover(model, work, work->normal.bytes, work->normal.size_bytes);
     const size_t normal_bytes = work->normal.size_bytes;
     for (size_t i = 0; i < work->piece_count && with_places; i++) {
         struct unigram_piece *const piece = &work->pieces[i];

@@ -1,7 +1,8 @@
 /* The unigram model of SentencePiece (ALBERT, XLNet): of all ways to write the normalised text as a
  * row of pieces, the one with the highest sum of scores. Pieces may hold blanks, written U+2581;
- * characters without piece are unknown, or, with byte fallback, the pieces of their bytes. The same
- * order of float additions as in sentencepiece 0.2: from left to right. */
+ * characters without piece are unknown, or, with byte fallback, the pieces of their bytes. Sums go
+ * from left to right; a model file means sentencepiece 0.2, which adds floats and normalises by
+ * itself, a tokenizer.json means Hugging Face's Unigram, which adds doubles and takes words. */
 #ifndef SHARDLM_DATA_PIPELINE_TOKENIZER_UNIGRAM_H
 #define SHARDLM_DATA_PIPELINE_TOKENIZER_UNIGRAM_H
 
@@ -10,6 +11,7 @@
 #include "data_pipeline/character_map.h"
 #include "data_pipeline/normal_text.h"
 #include "data_pipeline/piece_trie.h"
+#include "data_pipeline/text_normalizer.h"
 #include "data_pipeline/tokenizer.h"
 
 enum { UNIGRAM_SPACE_BYTES = 3 }; /* of U+2581, which stands for a blank */
@@ -23,10 +25,29 @@ enum piece_type { /* numbers of the file format */
                   PIECE_TYPE_BYTE = 6,
 };
 
+/* When a word gets a U+2581 in front. */
+enum word_prefix {
+    WORD_PREFIX_NEVER,
+    WORD_PREFIX_FIRST, /* of a text */
+    WORD_PREFIX_ALWAYS,
+};
+
+/* What a tokenizer.json says of text and words. */
+struct unigram_words {
+    struct text_normalizer normalizer;
+    bool split_at_spaces;    /* WhitespaceSplit: white space of all kinds goes */
+    bool split_at_symbols;   /* Metaspace: a U+2581 begins a word */
+    enum word_prefix prefix; /* of each part between spaces or added tokens */
+    bool has_decoder;        /* Metaspace; else pieces are joined by blanks */
+    bool decoder_strips;     /* U+2581 of the first piece go */
+};
+
 struct unigram {
-    char *file; /* the model file's bytes, written again by save */
+    bool by_words; /* from a tokenizer.json */
+    struct unigram_words words;
+    char *file; /* the model file's bytes, written again by save; NULL by_words */
     size_t file_bytes;
-    float *scores;  /* by id */
+    double *scores; /* by id; floats unless by_words */
     uint8_t *types; /* by id: enum piece_type */
     size_t piece_capacity;
     size_t type_capacity;
@@ -45,8 +66,8 @@ struct unigram {
     struct piece_trie user_pieces; /* at which the character map stops */
     int32_t unknown;
     int32_t byte_ids[256];
-    float lowest_score; /* of normal pieces */
-    float highest_score;
+    double lowest_score; /* of normal pieces; by_words of all */
+    double highest_score;
 };
 
 /* Checks and builds the tables; texts by id. `where` names the file in messages. */
@@ -54,8 +75,9 @@ MUST_CHECK enum status unigram_seal(struct unigram *model, const struct token_te
                                     size_t count, const char *where, struct error *error);
 void unigram_deinit(struct unigram *model); /* accepts a zeroed struct */
 
-struct unigram_work; /* one thread's scratch */
+struct unigram_work; /* one thread's scratch and word cache */
 struct unigram_work *unigram_work_open(void);
+void unigram_work_reset(struct unigram_work *work); /* before use with another model */
 void unigram_work_close(struct unigram_work *work); /* accepts NULL */
 
 bool unigram_piece_begins_word(struct token_text text); /* it starts with U+2581 */
@@ -65,11 +87,23 @@ struct unigram_piece {
     int32_t id;
     size_t begin;
     size_t end;
+    int64_t word; /* its number in this text; set by unigram_encode_words only */
 };
-/* The pieces of a text that stands at `base` of the original; in the work until the next call. With
- * places, or begin and end are not set. */
+/* Not by_words. The pieces of a text that stands at `base` of the original; in the work until the
+ * next call. With places, or begin and end are not set. */
 const struct unigram_piece *unigram_encode(const struct unigram *model, struct unigram_work *work,
                                            const char *text, size_t size_bytes, size_t base,
                                            bool with_places, size_t *count);
+/* By words. Appends the ids of bytes [begin, end) of a normalised text; `opens`: the whole text
+ * begins here. */
+void unigram_encode_ids(const struct unigram *model, struct unigram_work *work,
+                        const struct normal_text *text, size_t begin, size_t end, bool opens,
+                        struct token_list *out);
+/* The same as pieces with places in the original and `words` of them; the text has origins. */
+const struct unigram_piece *unigram_encode_words(const struct unigram *model,
+                                                 struct unigram_work *work,
+                                                 const struct normal_text *text, size_t begin,
+                                                 size_t end, bool opens, size_t *count,
+                                                 int64_t *words);
 
 #endif

@@ -217,10 +217,31 @@ static json_t *wordpiece_decoder(const struct wordpiece *wordpiece)
     return part;
 }
 
-static json_t *processor_value(const struct tokenizer *tokenizer)
+/* Pieces with their scores, which come back as the same doubles. */
+static json_t *unigram_model(const struct tokenizer *tokenizer)
 {
-    return tokenizer->post_processor == NULL ? json_null()
-                                             : json_deep_copy(tokenizer->post_processor);
+    const struct unigram *const unigram = &tokenizer->unigram;
+    json_t *const rows = json_array();
+    for (int32_t id = 0; id < tokenizer->vocabulary.count; id++) {
+        if ((tokenizer->flags[id] & TOKEN_FLAG_IN_MODEL) != 0) {
+            json_t *const row = json_array();
+            push(row, text_value(tokenizer->vocabulary.texts[id]));
+            push(row, json_real(unigram->scores[id]));
+            push(rows, row);
+        }
+    }
+    json_t *const model = json_object();
+    put(model, "type", json_string("Unigram"));
+    put(model, "unk_id", json_integer(unigram->unknown));
+    put(model, "vocab", rows);
+    put(model, "byte_fallback", json_boolean(unigram->byte_fallback));
+    return model;
+}
+
+/* A part as it was read. */
+static json_t *part_value(const json_t *part)
+{
+    return part == NULL ? json_null() : json_deep_copy(part);
 }
 
 static json_t *root_value(const struct tokenizer *tokenizer)
@@ -235,16 +256,21 @@ static json_t *root_value(const struct tokenizer *tokenizer)
         put(root, "normalizer", json_null());
         put(root, "pre_tokenizer",
             byte_level(tokenizer->bpe.add_prefix_space, tokenizer->bpe.use_pattern));
-        put(root, "post_processor", processor_value(tokenizer));
+        put(root, "post_processor", part_value(tokenizer->post_processor));
         put(root, "decoder", byte_level(true, true));
         put(root, "model", bytebpe_model(tokenizer));
         break;
-    case TOKENIZER_KIND_UNIGRAM: /* has no such file */
+    case TOKENIZER_KIND_UNIGRAM:
+        put(root, "normalizer", part_value(tokenizer->normalizer));
+        put(root, "pre_tokenizer", part_value(tokenizer->pre_tokenizer));
+        put(root, "post_processor", part_value(tokenizer->post_processor));
+        put(root, "decoder", part_value(tokenizer->decoder));
+        put(root, "model", unigram_model(tokenizer));
         break;
     case TOKENIZER_KIND_WORDPIECE:
         put(root, "normalizer", bert_normalizer_value(&tokenizer->wordpiece));
         put(root, "pre_tokenizer", json_pack("{ss}", "type", "BertPreTokenizer"));
-        put(root, "post_processor", processor_value(tokenizer));
+        put(root, "post_processor", part_value(tokenizer->post_processor));
         put(root, "decoder", wordpiece_decoder(&tokenizer->wordpiece));
         put(root, "model", wordpiece_model(tokenizer));
         break;
@@ -328,6 +354,9 @@ enum status tokenizer_save(const struct tokenizer *tokenizer, const char *folder
         TRY(write_merges(tokenizer, path, error));
         break;
     case TOKENIZER_KIND_UNIGRAM:
+        if (tokenizer->unigram.by_words) {
+            break;
+        }
         TRY(path_join(path, folder, "spiece.model", error));
         return file_write_durable(path, tokenizer->unigram.file, tokenizer->unigram.file_bytes,
                                   error);

@@ -32,12 +32,33 @@ static void ids_print(const struct token_list *ids, const struct tokenizer_speci
     (void)fputs("]\n", stdout);
 }
 
+/* {"ids": [713, 16], "offsets": [[0, 4], [5, 7]], "words": [0, 1]} */
+static void places_print(const struct token_list *ids, const struct token_places *places)
+{
+    (void)fputs("{\"ids\": [", stdout);
+    for (size_t i = 0; i < ids->count; i++) {
+        (void)printf("%s%d", i == 0 ? "" : ", ", ids->ids[i]);
+    }
+    (void)fputs("], \"offsets\": [", stdout);
+    for (size_t i = 0; i < places->count; i++) {
+        (void)printf("%s[%zu, %zu]", i == 0 ? "" : ", ", places->items[i].character_begin,
+                     places->items[i].character_end);
+    }
+    (void)fputs("], \"words\": [", stdout);
+    for (size_t i = 0; i < places->count; i++) {
+        (void)printf("%s%lld", i == 0 ? "" : ", ", (long long)places->items[i].word);
+    }
+    (void)fputs("]}\n", stdout);
+}
+
 static enum status encode_lines(const struct tokenizer *tokenizer, struct line_input *input,
-                                bool special, struct error *error)
+                                const struct command_line *command, struct error *error)
 {
     const struct tokenizer_specials specials = tokenizer_specials(tokenizer);
+    const bool offsets = command_line_has(command, "offsets");
     struct tokenizer_work *const work = tokenizer_work_open();
     struct token_list ids = {0};
+    struct token_places places = {0};
     enum status status;
     for (;;) {
         const char *line;
@@ -47,9 +68,15 @@ static enum status encode_lines(const struct tokenizer *tokenizer, struct line_i
             break;
         }
         ids.count = 0;
-        tokenizer_encode(tokenizer, work, line, size_bytes, true, &ids);
-        ids_print(&ids, &specials, special);
+        if (offsets) {
+            tokenizer_encode_places(tokenizer, work, line, size_bytes, true, &ids, &places);
+            places_print(&ids, &places);
+        } else {
+            tokenizer_encode(tokenizer, work, line, size_bytes, true, &ids);
+            ids_print(&ids, &specials, command_line_has(command, "special"));
+        }
     }
+    token_places_deinit(&places);
     token_list_deinit(&ids);
     tokenizer_work_close(work);
     return status;
@@ -59,11 +86,14 @@ static enum status encode_run(const struct command_line *line, struct error *err
 {
     struct tokenizer *tokenizer = NULL;
     struct line_input input = {0};
+    if (command_line_has(line, "offsets") && command_line_has(line, "special")) {
+        FAIL(error, STATUS_INPUT, "--offsets and --special do not go together");
+    }
     TRY(tokenizer_open(&tokenizer, command_line_text(line, "tokenizer"), error));
     enum status status =
         line_input_open(&input, line->argument_count == 0 ? NULL : line->arguments[0], error);
     if (status == STATUS_OK) {
-        status = encode_lines(tokenizer, &input, command_line_has(line, "special"), error);
+        status = encode_lines(tokenizer, &input, line, error);
     }
     line_input_close(&input);
     tokenizer_close(tokenizer);
@@ -151,6 +181,9 @@ static const struct command_option encode_options[] = {
      .help = "folder, or a tokenizer.json",
      .required = true},
     {.name = "special", .help = "begin and end each line with <s> and </s>"},
+    {.name = "offsets",
+     .help = "print an object with ids, their places in the line (in characters) and the numbers "
+             "of their words"},
 };
 
 const struct command command_tokenizer_encode = {

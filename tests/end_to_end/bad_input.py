@@ -198,6 +198,31 @@ def configuration_cases():
 MPIRUN = ["mpirun", "--quiet", "--oversubscribe", "--allow-run-as-root", "--mca", "btl_vader_single_copy_mechanism", "none", "-n", "3"]
 
 
+def unigram_cases(encode):
+    def unigram(name, *words, **changes):
+        model = {"type": "Unigram", "unk_id": 0, "vocab": [["<unk>", 0], ["\u2581a", -1.5], ["b", -2]], **changes.pop("model", {})}
+        value = {"normalizer": {"type": "NFKC"}, "pre_tokenizer": {"type": "Metaspace", "replacement": "\u2581"}, "model": model, **changes}
+        path = put(f"tok/unigram {name}/tokenizer.json", json.dumps(value))
+        return Case(f"tokenizer.json: unigram {name}", encode + [path], "tokenizer.json", *words)
+
+    yield unigram("of no vocabulary", model={"vocab": None})
+    yield unigram("piece without score", "piece 1", model={"vocab": [["<unk>", 0], ["a"]]})
+    yield unigram("piece twice", "twice", model={"vocab": [["<unk>", 0], ["a", -1], ["a", -2]]})
+    yield unigram("unknown id outside", "unk_id", model={"unk_id": 3})
+    yield unigram("unknown id missing", "unk_id", model={"unk_id": None})
+    yield unigram("byte fallback without bytes", "<0x00>", model={"byte_fallback": True})
+    yield unigram("normalizer of another kind", "Nmt", normalizer={"type": "Nmt"})
+    yield unigram("expression", r"\\d+", normalizer={"type": "Replace", "pattern": {"Regex": r"\\d+"}, "content": ""})
+    yield unigram("map that is no base64", "base64", normalizer={"type": "Precompiled", "precompiled_charsmap": "?"})
+    yield unigram("map cut off", "map", normalizer={"type": "Precompiled", "precompiled_charsmap": "ABAAAAAA"})
+    yield unigram("pre-tokenizer of another kind", "Punctuation", pre_tokenizer={"type": "Punctuation"})
+    yield unigram("decoder of another kind", "Fuse", decoder={"type": "Fuse"})
+    nested = {"type": "NFKC"}
+    for _ in range(50):
+        nested = {"type": "Sequence", "normalizers": [nested]}
+    yield unigram("normalizers too deep", "deep", normalizer=nested)
+
+
 def tokenizer_cases():
     encode = ["tokenizer", "encode", "lines.txt", "--tokenizer"]
     good = (HERE / "tokenizer/tokenizer.json").read_bytes()
@@ -241,6 +266,7 @@ def tokenizer_cases():
     yield changed("added token with huge id", lambda value: value["added_tokens"].append(dict(value["added_tokens"][0], content="<x>", id=2**33)))
     yield changed("added token without content", lambda value: value["added_tokens"].append(dict(value["added_tokens"][0], content="")))
 
+    yield from unigram_cases(encode)
     vocab, merges = (HERE / "tokenizer/vocab.json").read_bytes(), (HERE / "tokenizer/merges.txt").read_bytes()
     for name, content in kinds(vocab).items():
         folder = put(f"pair/vocab {name}/vocab.json", content).parent

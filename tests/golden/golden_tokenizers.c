@@ -133,6 +133,17 @@ static bool check_sentencepiece(struct check *check, const json_t *row)
            decodes_to(check, &check->ids, false, json_object_get(row, "decoded"));
 }
 
+/* The tokenizer.json of a SentencePiece folder, as transformers uses it. */
+static bool check_hf_ids(struct check *check, const json_t *row)
+{
+    const json_t *const text = json_object_get(row, "text");
+    const json_t *const ids = json_object_get(row, "hf_ids");
+    encode_value(check, text, &check->ids);
+    tokenizer_encode_places(check->tokenizer, check->work, json_string_value(text),
+                            json_string_length(text), true, &check->first, &check->places);
+    return same_ids(ids, &check->ids) && same_ids(ids, &check->first);
+}
+
 static bool check_decode(struct check *check, const json_t *row)
 {
     const json_t *const ids = json_object_get(row, "ids");
@@ -342,6 +353,7 @@ static void check_folder_tables(struct check *check, const char *folder)
     if (path_join(model_path, folder, "spiece.model", &error) == STATUS_OK &&
         file_exists(model_path)) {
         check_file(check, folder, "spiece.model", check_sentencepiece);
+        check_file(check, folder, "tokenizer.json", check_hf_ids);
         return;
     }
     if (tokenizer_open(&tokenizer, folder, &error) != STATUS_OK) {

@@ -236,8 +236,8 @@ END_TEST
 START_TEST(test_tokenizer_refuses_other_kinds_by_name)
 {
     static const char *const texts[] = {"{\"model\": {\"type\": \"WordLevel\", \"vocab\": {}}}",
-                                        "{\"model\": {\"type\": \"Unigram\", \"vocab\": []}}"};
-    static const char *const names[] = {"WordLevel", "Unigram"};
+                                        "{\"model\": {\"type\": \"CharBPE\", \"vocab\": []}}"};
+    static const char *const names[] = {"WordLevel", "CharBPE"};
     for (int i = 0; i < 2; i++) {
         struct error error = {0};
         struct tokenizer *tokenizer = NULL;
