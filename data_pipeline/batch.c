@@ -13,7 +13,8 @@ void batch_init(struct batch *batch, const struct batch_limits *limits)
     /* `starts` comes first: it is the block that batch_deinit releases. */
     const size_t always = starts + 3 * tokens + 2 * targets;
     const size_t optional = starts + 3 * targets;
-    int32_t *const block = memory_take(always + optional, sizeof *block, "batch");
+    const size_t relative = 2 * tokens + 2 * starts;
+    int32_t *const block = memory_take(always + optional + relative, sizeof *block, "batch");
     for (size_t i = 0; i < optional; i++) {
         block[always + i] = -1;
     }
@@ -28,6 +29,10 @@ void batch_init(struct batch *batch, const struct batch_limits *limits)
         .left_rows = block + always + starts,
         .right_rows = block + always + starts + targets,
         .span_places = block + always + starts + 2 * targets,
+        .orders = block + always + optional,
+        .horizons = block + always + optional + tokens,
+        .continues = block + always + optional + 2 * tokens,
+        .reversed = block + always + optional + 2 * tokens + starts,
     };
 }
 

@@ -4,6 +4,7 @@
 #ifndef SHARDLM_DATA_PIPELINE_BATCH_H
 #define SHARDLM_DATA_PIPELINE_BATCH_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "base/random.h"
@@ -28,6 +29,18 @@ struct batch {
     int32_t *visible_lists;     /* (N, 2) or NULL: every token sees as its family does. Of each row the first interval
                                    that it sees and the one behind the last; at least one */
     int32_t *visible_intervals; /* (any, 2): rows [from, to), offsets in the sequence; ascending, apart */
+    bool permuted;      /* XLNet: rows see each other as permutation.h says, and the targets are
+                           predicted by a second stream of rows, the query stream */
+    int32_t *orders;    /* (N) if permuted: */
+    int32_t *horizons;  /* (N) i sees j, if not itself, where horizons[i] > orders[j] */
+    bool chained;       /* XLNet: sequences remember others */
+    int32_t *continues; /* (B) if chained. 1: it remembers the one before it, and what that
+                           remembers; 0: it begins anew */
+    int32_t *reversed;  /* (B) if chained. 1: its tokens stand from the last to the first, and so do
+                           the sequences that it remembers */
+    /* NULL, or (B): of a sequence that is only there to be remembered (no targets) the states (L, T, C) that enter its
+     * layers, whatever would; else NULL. */
+    const float *const *recalled;
     struct random_key dropout_key; /* for this step and slot; counters name layer, place and element */
 };
 

@@ -3,6 +3,7 @@
 
 #include "base/error.h"
 #include "base/memory.h"
+#include "model/family.h"
 
 enum { PAIR_LABELS = 2 };
 
@@ -196,12 +197,72 @@ static void layout_gradients(struct layout *layout, struct activations *activati
     }
 }
 
+static int32_t *layout_integers(struct layout *layout, int64_t count)
+{
+    return layout_take(layout, count, sizeof(int32_t));
+}
+
+static struct streams layout_streams(struct layout *layout, int64_t rows, int64_t keys,
+                                     const struct batch_limits *limits)
+{
+    struct streams streams = {0};
+    streams.key_starts = layout_integers(layout, limits->sequence_count + 1);
+    streams.memory_counts = layout_integers(layout, limits->sequence_count);
+    streams.key_rows = layout_integers(layout, keys);
+    streams.key_orders = layout_integers(layout, keys);
+    streams.key_segments = layout_integers(layout, keys);
+    streams.places = layout_integers(layout, rows);
+    streams.query_orders = layout_integers(layout, rows);
+    streams.query_segments = layout_integers(layout, rows);
+    streams.query_starts = layout_integers(layout, limits->sequence_count + 1);
+    streams.query_rows = layout_integers(layout, limits->target_count);
+    return streams;
+}
+
+static struct relative_activations layout_relative(struct layout *layout,
+                                                   const struct kernels *kernels,
+                                                   const struct model_options *options,
+                                                   int64_t rows, const struct batch_limits *limits,
+                                                   bool trains)
+{
+    const int64_t c = options->hidden;
+    const int64_t keys = streams_keys_max(options, limits);
+    const int64_t longest = streams_keys_longest(options, limits);
+    const int64_t distances = 2 * longest - 1; /* either way */
+    struct relative_activations relative = {.distance_most = longest - 1, .c = c};
+    relative.streams = layout_streams(layout, rows, keys, limits);
+    relative.distances = layout_floats(layout, distances * c);
+    relative.r = layout_floats(layout, distances * c);
+    relative.k = layout_floats(layout, keys * c);
+    relative.v = layout_floats(layout, keys * c);
+    if (trains) {
+        relative.d_r = layout_floats(layout, distances * c);
+        relative.d_k = layout_floats(layout, keys * c);
+        relative.d_v = layout_floats(layout, keys * c);
+    }
+    relative.scratch =
+        layout_floats(layout, kernels->relative_scratch(longest, c / options->heads));
+    if (relative.distances != NULL) {
+        kernels_sinusoids(relative.distances, relative.distance_most, options->distance_max,
+                          distances, c);
+    }
+    return relative;
+}
+
+const float *relative_distances(const struct relative_activations *relative, int64_t first)
+{
+    INVARIANT(first <= relative->distance_most);
+    return relative->distances + (relative->distance_most - first) * relative->c;
+}
+
 static void layout_all(struct layout *layout, struct activations *activations,
                        const struct kernels *kernels, const struct model_options *options,
                        const struct parameter_table *table, const struct batch_limits *limits,
                        bool trains)
 {
-    const int64_t n = limits->token_count;
+    const struct family *const family = family_find(options);
+    INVARIANT(family != NULL);
+    const int64_t n = limits->token_count + (family->relative ? limits->target_count : 0);
     const int64_t c = options->hidden;
     activations->embedding = layout_embedding(layout, options, table, n);
 
@@ -228,8 +289,12 @@ static void layout_all(struct layout *layout, struct activations *activations,
     const int64_t wide = options->feed_forward > 3 * c ? options->feed_forward : 3 * c;
     activations->wide = layout_floats(layout, n * wide);
     const int64_t longest = options->positions < n ? options->positions : n;
-    activations->attention_scratch =
-        layout_floats(layout, kernels->attention_scratch(longest, c / options->heads));
+    if (family->relative) {
+        activations->relative = layout_relative(layout, kernels, options, n, limits, trains);
+    } else {
+        activations->attention_scratch =
+            layout_floats(layout, kernels->attention_scratch(longest, c / options->heads));
+    }
     if (trains) {
         layout_gradients(layout, activations, table);
     }

@@ -1,9 +1,11 @@
-/* The memory plan of one step: what each layer keeps for backward, what is scratch, and where gradients are formed.
- * One block, taken once; the same code that hands it out measures it, so model_work_bytes() is right to the byte.
+/* The memory plan of one step: what each layer keeps for backward, what is scratch, and where
+ * gradients are formed. One block, taken once; the same code that hands it out measures it, so
+ * model_work_bytes() is right to the byte.
  *
- * Kept per layer and token: 6C + F + H + 4 floats and a few bits of dropout (C width, F inner width, H heads).
- * Normalised values and activations are computed again in backward: they cost little beside the matrix products. A
- * model that does not train has one set for all layers. */
+ * Kept per layer and token: 6C + F + H + 4 floats and a few bits of dropout (C width, F inner
+ * width, H heads). Normalised values and activations are computed again in backward: they cost
+ * little beside the matrix products. A model that does not train has one set for all layers. N
+ * counts the query stream's rows too, where there is one. */
 #ifndef SHARDLM_MODEL_ACTIVATIONS_H
 #define SHARDLM_MODEL_ACTIVATIONS_H
 
@@ -15,6 +17,7 @@
 #include "kernels/kernels.h"
 #include "model/model_options.h"
 #include "model/parameters.h"
+#include "model/streams.h"
 
 /* Mean and reciprocal standard deviation of each row that a LayerNorm read. */
 struct norm_statistics {
@@ -86,6 +89,24 @@ struct span_activations {
     struct transform_activations outer;
 };
 
+/* Attention by distance. */
+struct relative_activations {
+    struct streams streams; /* arrays for a batch's plan */
+    float *distances;       /* (.., C) the sinusoids of distances, from distance_most down */
+    int64_t distance_most;
+    int64_t c;
+    float *r;   /* (distance_count, C) projected */
+    float *k;   /* (keys, C) where there is memory: in the order of the keys */
+    float *v;   /* (keys, C) */
+    float *d_r; /* training only, as all below */
+    float *d_k;
+    float *d_v;
+    float *scratch; /* the kernel's */
+};
+
+/* The sinusoids from distance `first` down. */
+const float *relative_distances(const struct relative_activations *relative, int64_t first);
+
 enum { ACTIVATIONS_NARROW = 4 };
 
 struct activations {
@@ -98,6 +119,7 @@ struct activations {
     float *narrow[ACTIVATIONS_NARROW]; /* (N, C) scratch; encoder.c says who uses which */
     float *wide;                       /* (N, max(F, 3C)) scratch */
     float *attention_scratch;
+    struct relative_activations relative; /* families that have it; instead of attention_scratch */
     float **gradients; /* training only: one (group.count) for each group; layers that never are in work together have
                           the same */
     void *block;       /* everything above */

@@ -1,7 +1,7 @@
 /* See embedding.h. */
 #include "model/embedding.h"
 
-#include <stddef.h>
+#include <string.h>
 
 #include "model/norm.h"
 
@@ -22,27 +22,41 @@ static bool embedding_is_mapped(const struct pass *pass)
     return pass_has(pass, parameter_embedding_group(pass->table), PARAMETER_MAPPING_WEIGHT);
 }
 
+/* Rows [N, R): the query stream's start. */
+static void queries_start(const struct pass *pass, float *rows /* (Q, C) */)
+{
+    const int64_t c = pass->options->hidden;
+    for (int64_t k = 0; k < pass->row_count - pass->batch->token_count; k++) {
+        memcpy(rows + k * c,
+               pass_weight(pass, parameter_embedding_group(pass->table), PARAMETER_QUERY_START),
+               (size_t)c * sizeof *rows);
+    }
+}
+
 void embedding_forward(const struct pass *pass, const struct embedding_activations *kept)
 {
     const struct batch *const batch = pass->batch;
     const struct model_options *const options = pass->options;
     const int64_t n = batch->token_count;
+    const int64_t rows = pass->row_count;
     const int64_t c = options->hidden;
     const int64_t width = model_embedding_width(options);
     const struct norm_place place = embedding_norm_place(pass);
     pass->kernels->embedding_forward(kept->sum, pass_weight(pass, place.group, PARAMETER_WORD),
-                                     pass_weight(pass, place.group, PARAMETER_POSITION),
+                                     pass_weight_maybe(pass, place.group, PARAMETER_POSITION),
                                      pass_weight_maybe(pass, place.group, PARAMETER_SEGMENT),
                                      batch->ids, batch->positions, batch->segments,
                                      options->position_offset, n, width);
+    queries_start(pass, kept->sum + n * width);
     if (embedding_has_norm(pass)) {
         norm_forward(pass, kept->leaving, &kept->norm, kept->sum, &place, n);
     }
     const struct kernels_dropout dropout =
         pass_dropout(pass, options->dropout, 0, PASS_PLACE_EMBEDDINGS);
-    const uint32_t *const bits = pass_dropout_bits(pass, &dropout, kept->bits, n * width);
+    const uint32_t *const bits = pass_dropout_bits(pass, &dropout, kept->bits, rows * width);
     if (bits != NULL) {
-        pass->kernels->dropout_apply(kept->leaving, kept->leaving, bits, dropout.scale, n * width);
+        pass->kernels->dropout_apply(kept->leaving, kept->leaving, bits, dropout.scale,
+                                     rows * width);
     }
     if (embedding_is_mapped(pass)) {
         pass_linear(pass, kept->embedded, kept->leaving, place.group, PARAMETER_MAPPING_WEIGHT, n,
@@ -84,15 +98,21 @@ void embedding_backward(const struct pass *pass, const struct embedding_activati
         pass_dropout(pass, options->dropout, 0, PASS_PLACE_EMBEDDINGS);
     float *d_sum = mapping_backward(pass, kept, d_embedded, scratch, gradient);
     if (dropout.threshold != 0) {
-        pass->kernels->dropout_apply(d_sum, d_sum, kept->bits, dropout.scale, n * width);
+        pass->kernels->dropout_apply(d_sum, d_sum, kept->bits, dropout.scale,
+                                     pass->row_count * width);
     }
     if (embedding_has_norm(pass)) {
         norm_backward(pass, d_sum, gradient, NULL, d_sum, kept->sum, &kept->norm, &place, n);
     }
+    if (pass_has(pass, place.group, PARAMETER_QUERY_START)) {
+        pass->kernels->bias_backward(pass_gradient(pass, gradient, PARAMETER_QUERY_START),
+                                     d_sum + n * width, pass->row_count - n, width);
+    }
+    const bool positions = pass_has(pass, place.group, PARAMETER_POSITION);
     const bool segments = pass_has(pass, place.group, PARAMETER_SEGMENT);
     pass->kernels->embedding_backward(
         pass_gradient(pass, gradient, PARAMETER_WORD),
-        pass_gradient(pass, gradient, PARAMETER_POSITION),
+        positions ? pass_gradient(pass, gradient, PARAMETER_POSITION) : NULL,
         segments ? pass_gradient(pass, gradient, PARAMETER_SEGMENT) : NULL, d_sum, batch->ids,
         batch->positions, batch->segments, options->position_offset, options->pad_id, n, width);
 }

@@ -1,5 +1,6 @@
-/* From token ids to what enters the first layer: word + position + segment, LayerNorm, dropout, mapping from E to C.
- * A family may lack segments, LayerNorm and mapping. */
+/* From token ids to what enters the first layer: word + position + segment, LayerNorm, dropout,
+ * mapping from E to C. A family may lack positions, segments, LayerNorm and mapping. Rows of a
+ * query stream begin as one learnt vector. */
 #ifndef SHARDLM_MODEL_EMBEDDING_H
 #define SHARDLM_MODEL_EMBEDDING_H
 

@@ -2,12 +2,13 @@
  * gradient of the stream, a second gradient, values computed again, the gradient of a branch. */
 #include "model/encoder.h"
 
-#include <stddef.h>
+#include <string.h>
 
 #include "model/attention.h"
 #include "model/embedding.h"
 #include "model/feed_forward.h"
 #include "model/norm.h"
+#include "model/two_stream.h"
 
 enum { HIDDEN = 0, NORMED = 1, BRANCH = 2 };
 enum { D_STREAM = 0, D_SECOND = 1, AGAIN = 2, D_BRANCH = 3 };
@@ -46,7 +47,7 @@ static struct join branch_join(const struct pass *pass, int64_t layer, enum pass
                                uint32_t *bits)
 {
     const struct kernels_dropout dropout = pass_dropout(pass, pass->options->dropout, layer, place);
-    const int64_t count = pass->batch->token_count * pass->options->hidden;
+    const int64_t count = pass->row_count * pass->options->hidden;
     return (struct join){
         .residual = residual,
         .branch = branch,
@@ -61,7 +62,7 @@ static struct join attention_join(const struct pass *pass, int64_t layer, const 
 {
     const int64_t group = parameter_layer_group(pass->table, layer, PARAMETER_HALF_ATTENTION);
     return branch_join(pass, layer, PASS_PLACE_ATTENTION,
-                       pass_weight(pass, group, PARAMETER_ATTENTION_BIAS), residual, branch,
+                       pass_weight_maybe(pass, group, PARAMETER_ATTENTION_BIAS), residual, branch,
                        kept->attention_bits);
 }
 
@@ -83,22 +84,76 @@ static const float *branch_gradient(const struct pass *pass, int64_t layer, enum
         return d_sum;
     }
     pass->kernels->dropout_apply(scratch, d_sum, bits, dropout.scale,
-                                 pass->batch->token_count * pass->options->hidden);
+                                 pass->row_count * pass->options->hidden);
     return scratch;
 }
 
-static float *layer_forward_post(const struct pass *pass, const struct activations *activations,
-                                 int64_t layer, const float *in)
+/* Attention of either kind (attention.h, two_stream.h), forward and the halves of backward. */
+static void heads_forward(const struct pass *pass, const struct activations *activations,
+                          int64_t layer, float *branch, const float *in)
 {
     const struct layer_activations *const kept = &activations->layers[layer];
-    const int64_t n = pass->batch->token_count;
+    if (pass_is_relative(pass)) {
+        two_stream_forward(pass, layer, branch, in, kept, &activations->relative);
+    } else {
+        attention_forward(pass, layer, branch, in, kept, activations->attention_scratch);
+    }
+}
+
+static void heads_backward(const struct pass *pass, const struct activations *activations,
+                           int64_t layer, const float *d_branch,
+                           const struct group_gradient *gradient)
+{
+    const struct layer_activations *const kept = &activations->layers[layer];
+    float *const d_heads = activations->narrow[AGAIN];
+    if (pass_is_relative(pass)) {
+        two_stream_backward_heads(pass, layer, activations->wide, d_heads, d_branch, kept,
+                                  &activations->relative, gradient);
+    } else {
+        attention_backward_heads(pass, layer, activations->wide, d_heads, d_branch, kept,
+                                 activations->attention_scratch, gradient);
+    }
+}
+
+static void heads_backward_input(const struct pass *pass, const struct activations *activations,
+                                 float *d_in, bool add, const float *in,
+                                 const struct group_gradient *gradient)
+{
+    if (pass_is_relative(pass)) {
+        two_stream_backward_input(pass, d_in, add, activations->wide, in, &activations->relative,
+                                  gradient);
+    } else {
+        attention_backward_input(pass, d_in, add, activations->wide, in, gradient);
+    }
+}
+
+/* Puts the states that the batch brings along in the place of what would enter `layer`. */
+static void rows_recall(const struct pass *pass, int64_t layer, float *in)
+{
+    const struct batch *const batch = pass->batch;
+    const int64_t c = pass->options->hidden;
+    for (int64_t b = 0; b < batch->sequence_count && batch->recalled != NULL; b++) {
+        const int64_t first = batch->starts[b];
+        const int64_t count = (batch->starts[b + 1] - first) * c;
+        if (batch->recalled[b] != NULL) {
+            memcpy(in + first * c, batch->recalled[b] + layer * count, (size_t)count * sizeof *in);
+        }
+    }
+}
+
+static float *layer_forward_post(const struct pass *pass, const struct activations *activations,
+                                 int64_t layer, float *in)
+{
+    const struct layer_activations *const kept = &activations->layers[layer];
+    const int64_t n = pass->row_count;
     float *const mid = activations->narrow[NORMED];
     float *const branch = activations->narrow[BRANCH];
     float *const out = activations->narrow[HIDDEN];
     const struct norm_place attention_norm = attention_norm_place(pass, layer);
     const struct norm_place feed_forward_norm = feed_forward_norm_place(pass, layer);
 
-    attention_forward(pass, layer, branch, in, kept, activations->attention_scratch);
+    rows_recall(pass, layer, in);
+    heads_forward(pass, activations, layer, branch, in);
     const struct join attention = attention_join(pass, layer, in, branch, kept);
     norm_join(pass, kept->attention_sum, mid, &kept->attention_norm, &attention, &attention_norm,
               n);
@@ -113,14 +168,14 @@ static float *layer_forward_pre(const struct pass *pass, const struct activation
                                 int64_t layer, float *in)
 {
     const struct layer_activations *const kept = &activations->layers[layer];
-    const int64_t n = pass->batch->token_count;
+    const int64_t n = pass->row_count;
     float *const normed = activations->narrow[NORMED];
     float *const branch = activations->narrow[BRANCH];
     const struct norm_place attention_norm = attention_norm_place(pass, layer);
     const struct norm_place feed_forward_norm = feed_forward_norm_place(pass, layer);
 
     norm_forward(pass, normed, &kept->attention_norm, in, &attention_norm, n);
-    attention_forward(pass, layer, branch, normed, kept, activations->attention_scratch);
+    heads_forward(pass, activations, layer, branch, normed);
     const struct join attention = attention_join(pass, layer, in, branch, kept);
     norm_join(pass, kept->attention_sum, normed, &kept->feed_forward_norm, &attention,
               &feed_forward_norm, n);
@@ -146,7 +201,7 @@ const float *encoder_forward(const struct pass *pass, const struct activations *
     }
     const struct norm_place place = final_norm_place(pass);
     norm_forward(pass, activations->narrow[HIDDEN], &activations->final_norm, stream, &place,
-                 pass->batch->token_count);
+                 pass->row_count);
     return activations->narrow[HIDDEN];
 }
 
@@ -170,7 +225,7 @@ void encoder_backward_final(const struct pass *pass, const struct activations *a
     const struct norm_place place = final_norm_place(pass);
     norm_backward(pass, activations->narrow[D_STREAM], head, NULL, activations->narrow[D_SECOND],
                   layer_stream(activations, pass->options->layers), &activations->final_norm,
-                  &place, pass->batch->token_count);
+                  &place, pass->row_count);
 }
 
 /* d_in (added to if `add`) of a layer's feed-forward branch that read `in`, from the gradient of its residual sum. */
@@ -195,8 +250,7 @@ static void attention_branch_backward(const struct pass *pass,
     const float *const d_branch =
         branch_gradient(pass, layer, PASS_PLACE_ATTENTION, d_sum, kept->attention_bits,
                         activations->narrow[D_BRANCH]);
-    attention_backward_heads(pass, layer, activations->wide, activations->narrow[AGAIN], d_branch,
-                             kept, activations->attention_scratch, gradient);
+    heads_backward(pass, activations, layer, d_branch, gradient);
 }
 
 static void layer_backward_post(const struct pass *pass, const struct activations *activations,
@@ -206,7 +260,7 @@ static void layer_backward_post(const struct pass *pass, const struct activation
     const struct group_gradient *const d_attention = &gradient->halves[PARAMETER_HALF_ATTENTION];
     const struct group_gradient *const d_feed_forward =
         &gradient->halves[PARAMETER_HALF_FEED_FORWARD];
-    const int64_t n = pass->batch->token_count;
+    const int64_t n = pass->row_count;
     float *const d_stream = activations->narrow[D_STREAM];
     float *const d_mid = activations->narrow[D_SECOND];
     float *const again = activations->narrow[AGAIN];
@@ -226,9 +280,10 @@ static void layer_backward_post(const struct pass *pass, const struct activation
         const struct layer_activations *const below = &activations->layers[layer - 1];
         const struct norm_place place = feed_forward_norm_place(pass, layer - 1);
         norm_forward(pass, again, &below->feed_forward_norm, below->output_sum, &place, n);
+        rows_recall(pass, layer, again);
         in = again;
     }
-    attention_backward_input(pass, d_stream, true, activations->wide, in, d_attention);
+    heads_backward_input(pass, activations, d_stream, true, in, d_attention);
 }
 
 static void layer_backward_pre(const struct pass *pass, const struct activations *activations,
@@ -238,7 +293,7 @@ static void layer_backward_pre(const struct pass *pass, const struct activations
     const struct group_gradient *const d_attention = &gradient->halves[PARAMETER_HALF_ATTENTION];
     const struct group_gradient *const d_feed_forward =
         &gradient->halves[PARAMETER_HALF_FEED_FORWARD];
-    const int64_t n = pass->batch->token_count;
+    const int64_t n = pass->row_count;
     float *const in = layer_stream(activations, layer);
     float *const d_stream = activations->narrow[D_STREAM];
     float *const d_normed = activations->narrow[D_SECOND];
@@ -253,7 +308,7 @@ static void layer_backward_pre(const struct pass *pass, const struct activations
                   &kept->feed_forward_norm, &feed_forward_norm, n);
     attention_branch_backward(pass, activations, layer, d_stream, d_attention);
     norm_forward(pass, again, &kept->attention_norm, in, &attention_norm, n);
-    attention_backward_input(pass, d_normed, false, activations->wide, again, d_attention);
+    heads_backward_input(pass, activations, d_normed, false, again, d_attention);
     norm_backward(pass, d_stream, d_attention, d_stream, d_normed, in, &kept->attention_norm,
                   &attention_norm, n);
 }

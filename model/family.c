@@ -191,6 +191,48 @@ static const struct family_row gpt_head[] = {
     PRE(FINAL_NORM_SHIFT, "$.ln_f.bias"),
 };
 
+/* XLNet: XLNetLMHeadModel. No position table and no biases at query, key, value and output; what is
+ * called bias of the queries begins at random like a matrix. */
+
+#define LAYER "$.layer.#."
+#define PROJECTION(role, name)                                                                     \
+    ROW(role, HIDDEN, HIDDEN, ALWAYS, INPUT_HEADS, LAYER "rel_attn." name)
+#define QUERY(role, name) ROW(role, HIDDEN, NONE, ALWAYS, HEADS, LAYER "rel_attn." name)
+
+static const struct family_row xlnet_embeddings[] = {
+    ROW(QUERY_START, HIDDEN, NONE, ALWAYS, SINGLE, "$.mask_emb"),
+    PLAIN(WORD, VOCABULARY, HIDDEN, "$.word_embedding.weight"),
+};
+
+static const struct family_row xlnet_attention[] = {
+    PROJECTION(QUERY_WEIGHT, "q"),
+    PROJECTION(KEY_WEIGHT, "k"),
+    PROJECTION(VALUE_WEIGHT, "v"),
+    ROW(ATTENTION_WEIGHT, HIDDEN, HIDDEN, ALWAYS, HEADS, LAYER "rel_attn.o"),
+    PROJECTION(DISTANCE_WEIGHT, "r"),
+    QUERY(DISTANCE_BIAS, "r_r_bias"),
+    QUERY(SAME_SEGMENT_BIAS, "r_s_bias"),
+    QUERY(CONTENT_BIAS, "r_w_bias"),
+    ROW(SAME_SEGMENT, SAME_OR_NOT, HIDDEN, ALWAYS, HEADS, LAYER "rel_attn.seg_embed"),
+    POST(ATTENTION_NORM_GAIN, LAYER "rel_attn.layer_norm.weight"),
+    POST(ATTENTION_NORM_SHIFT, LAYER "rel_attn.layer_norm.bias"),
+};
+
+static const struct family_row xlnet_feed_forward[] = {
+    POST(FEED_FORWARD_NORM_GAIN, LAYER "ff.layer_norm.weight"),
+    POST(FEED_FORWARD_NORM_SHIFT, LAYER "ff.layer_norm.bias"),
+    PLAIN(INNER_WEIGHT, INNER, HIDDEN, LAYER "ff.layer_1.weight"),
+    VECTOR(INNER_BIAS, INNER, LAYER "ff.layer_1.bias"),
+    PLAIN(OUTER_WEIGHT, HIDDEN, INNER, LAYER "ff.layer_2.weight"),
+    VECTOR(OUTER_BIAS, HIDDEN, LAYER "ff.layer_2.bias"),
+};
+
+#undef LAYER
+
+static const struct family_row xlnet_head[] = {
+    VECTOR(DECODER_BIAS, VOCABULARY, "lm_loss.bias"),
+};
+
 static const struct family families[] = {
     {.name = MODEL_FAMILY_ROBERTA,
      .norm = MODEL_NORM_POST,
@@ -238,6 +280,14 @@ static const struct family families[] = {
      .feed_forward = ROWS(gpt_feed_forward),
      .head = ROWS(gpt_head),
      .causal = true},
+    {.name = MODEL_FAMILY_XLNET,
+     .norm = MODEL_NORM_POST,
+     .prefix = "transformer",
+     .embeddings = ROWS(xlnet_embeddings),
+     .attention = ROWS(xlnet_attention),
+     .feed_forward = ROWS(xlnet_feed_forward),
+     .head = ROWS(xlnet_head),
+     .relative = true},
 };
 
 const struct family *family_find(const struct model_options *options)

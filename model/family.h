@@ -19,6 +19,7 @@ enum family_axis {
     FAMILY_AXIS_POSITIONS,
     FAMILY_AXIS_SEGMENTS,
     FAMILY_AXIS_PAIR_LABELS,
+    FAMILY_AXIS_SAME_OR_NOT, /* 2 */
     FAMILY_AXIS_SPAN_POSITIONS,
     FAMILY_AXIS_SPAN_POSITION_WIDTH,
     FAMILY_AXIS_SPAN_INPUT, /* 2C + span position width */
@@ -31,9 +32,12 @@ enum family_when {
 };
 enum family_form {
     FAMILY_FORM_PLAIN,
-    FAMILY_FORM_JOINED,             /* right behind the row before */
-    FAMILY_FORM_INPUT_MAJOR,        /* (in, out): GPT-2's Conv1D */
+    FAMILY_FORM_JOINED,               /* right behind the row before */
+    FAMILY_FORM_INPUT_MAJOR,          /* (in, out): GPT-2's Conv1D */
     FAMILY_FORM_INPUT_MAJOR_RESIDUAL, /* and begins smaller, as it ends in the residual stream */
+    FAMILY_FORM_INPUT_HEADS,          /* (in, H, D), input-major */
+    FAMILY_FORM_HEADS,                /* (.., H, D): the last axis of the shape is C */
+    FAMILY_FORM_SINGLE,               /* (1, 1, C) */
 };
 
 /* A tensor. In names, $ stands for the family's prefix, # for the layer's number, @ for its number within a block. */
@@ -60,6 +64,7 @@ struct family {
     struct family_rows feed_forward; /* of a layer */
     struct family_rows head;
     bool causal;       /* a token sees itself and what stands before it */
+    bool relative;     /* attention by distance, over memory, in up to two streams (streams.h) */
     bool shares;       /* its layers may share tensors */
     bool head_is_gelu; /* the MLM head's activation is GELU whatever the layers' */
 };

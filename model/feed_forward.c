@@ -6,7 +6,7 @@
 void feed_forward_forward(const struct pass *pass, int64_t layer, float *branch, const float *in,
                           const struct layer_activations *kept, float *wide)
 {
-    const int64_t n = pass->batch->token_count;
+    const int64_t n = pass->row_count;
     const int64_t c = pass->options->hidden;
     const int64_t f = pass->options->feed_forward;
     const int64_t group = parameter_layer_group(pass->table, layer, PARAMETER_HALF_FEED_FORWARD);
@@ -21,7 +21,7 @@ void feed_forward_backward(const struct pass *pass, float *d_in, bool add, const
                            const float *in, const struct layer_activations *kept, float *wide,
                            const struct group_gradient *gradient)
 {
-    const int64_t n = pass->batch->token_count;
+    const int64_t n = pass->row_count;
     const int64_t c = pass->options->hidden;
     const int64_t f = pass->options->feed_forward;
     const enum kernels_activation kind = pass_activation(pass);

@@ -34,8 +34,7 @@ void head_mlm_forward(const struct pass *pass, const struct head_activations *ke
     if (k == 0) {
         return;
     }
-    pass->kernels->rows_gather(kept->rows, hidden, pass->batch->target_rows, k,
-                               pass->options->hidden);
+    pass->kernels->rows_gather(kept->rows, hidden, pass->target_rows, k, pass->options->hidden);
     if (head_has_transform(pass)) {
         transform_forward(pass, &place, &kept->transform, kept->rows, k);
     }
@@ -71,6 +70,6 @@ void head_mlm_backward(const struct pass *pass, const struct head_activations *k
     } else {
         decoder_backward(pass, &decoder, kept->d_rows, loss_scale, head, embeddings, score);
     }
-    pass->kernels->rows_scatter_add(d_hidden, kept->d_rows, pass->batch->target_rows, k,
+    pass->kernels->rows_scatter_add(d_hidden, kept->d_rows, pass->target_rows, k,
                                     pass->options->hidden);
 }

@@ -7,6 +7,7 @@
 #include "base/memory.h"
 #include "model/activations.h"
 #include "model/encoder.h"
+#include "model/family.h"
 #include "model/head_pair.h"
 #include "model/objective.h"
 #include "model/pass.h"
@@ -16,6 +17,7 @@ struct model {
     struct model_options options;
     struct batch_limits limits;
     bool trains;
+    bool relative; /* attention by distance */
     struct parameter_table table;
     struct activations activations;
 };
@@ -40,6 +42,7 @@ enum status model_open(struct model **model, const struct kernels *kernels,
     opened->options = *options;
     opened->limits = *limits;
     opened->trains = trains;
+    opened->relative = family_find(options)->relative;
     opened->table = table;
     activations_open(&opened->activations, kernels, options, &opened->table, limits, trains);
     *model = opened;
@@ -78,13 +81,18 @@ double model_train_flops(const struct model_options *options, const struct batch
     const double e = (double)model_embedding_width(options);
     const double layers = (double)options->layers;
     const double matrices = layers * (4.0 * c * c + 2.0 * c * (double)options->feed_forward);
-    const double head = options->family == MODEL_FAMILY_GPT ? 0.0 : c * e;
+    const struct family *const family = family_find(options);
+    INVARIANT(family != NULL);
+    const bool transforms = !family->relative && options->family != MODEL_FAMILY_GPT;
+    const double head = transforms ? c * e : 0.0;
+    const double queries = batch->permuted ? (double)batch->target_count : 0.0;
     double squares = 0.0;
     for (int64_t b = 0; b < batch->sequence_count; b++) {
         const double length = (double)(batch->starts[b + 1] - batch->starts[b]);
         squares += length * length;
     }
-    return 6.0 * (double)batch->token_count * matrices + 12.0 * layers * c * squares +
+    return 6.0 * (double)batch->token_count * matrices +
+           6.0 * queries * (matrices - layers * 2.0 * c * c) + 12.0 * layers * c * squares +
            6.0 * (double)batch->target_count * (head + e * (double)options->vocabulary);
 }
 
@@ -155,12 +163,22 @@ static void batch_check_heads(const struct model *model, const struct batch *bat
     }
 }
 
+/* What attention by distance reads: orders that are all there, chains that keep their direction. */
+static void batch_check_streams(const struct model *model, const struct batch *batch)
+{
+    INVARIANT(model->relative || !(batch->permuted || batch->chained || batch->recalled != NULL));
+    for (int64_t b = 1; b < batch->sequence_count && batch->chained; b++) {
+        INVARIANT(batch->continues[b] == 0 || batch->reversed[b] == batch->reversed[b - 1]);
+    }
+}
+
 /* Table indexes come from data: another tokenizer or longer sequences than the model's must not read wild memory. */
 static enum status batch_check(const struct model *model, const struct batch *batch,
                                struct error *error)
 {
     batch_check_shape(model, batch);
     batch_check_visible(batch);
+    batch_check_streams(model, batch);
     const struct model_options *const options = &model->options;
     for (int64_t i = 0; i < batch->token_count; i++) {
         TRY(index_check("token id", batch->ids[i], options->vocabulary, i, error));
@@ -188,13 +206,22 @@ static enum status batch_check(const struct model *model, const struct batch *ba
 static struct pass pass_make(const struct model *model, const float *weights,
                              const struct batch *batch, bool trains)
 {
-    return (struct pass){.kernels = model->kernels,
-                         .options = &model->options,
-                         .table = &model->table,
-                         .batch = batch,
-                         .weights = weights,
-                         .visibility = {batch->visible_lists, batch->visible_intervals},
-                         .trains = trains};
+    struct pass pass = {.kernels = model->kernels,
+                        .options = &model->options,
+                        .table = &model->table,
+                        .batch = batch,
+                        .weights = weights,
+                        .row_count = batch->token_count,
+                        .target_rows = batch->target_rows,
+                        .visibility = {batch->visible_lists, batch->visible_intervals},
+                        .trains = trains};
+    if (model->relative) {
+        pass.streams = model->activations.relative.streams;
+        streams_plan(&pass.streams, &model->options, batch);
+        pass.row_count += pass.streams.query_count;
+        pass.target_rows = batch->permuted ? pass.streams.query_rows : pass.target_rows;
+    }
+    return pass;
 }
 
 static enum status sink_take(const struct gradient_sink *sink,
@@ -310,6 +337,6 @@ enum status model_hidden(struct model *model, const float *weights, const struct
     TRY(batch_check(model, batch, error));
     const struct pass pass = pass_make(model, weights, batch, false);
     const float *const state = encoder_forward(&pass, &model->activations, layer);
-    memcpy(hidden, state, (size_t)(batch->token_count * model->options.hidden) * sizeof *hidden);
+    memcpy(hidden, state, (size_t)(pass.row_count * model->options.hidden) * sizeof *hidden);
     return STATUS_OK;
 }

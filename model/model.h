@@ -30,8 +30,10 @@ MUST_CHECK enum status model_work_bytes(const struct kernels *kernels,
                                         const struct batch_limits *limits, bool trains,
                                         int64_t *bytes, struct error *error);
 /* Useful floating-point operations of forward and backward over one batch:
- * 6·N·(matrix parameters of the layers) + 12·L·C·Σ(T_b²) + 6·K·(head matrix + E·V). Small heads (pooler, span
- * boundaries) and the mapping from E to C are not counted, nor that causal attention skips half. */
+ * 6·N·(matrix parameters of the layers) + 12·L·C·Σ(T_b²) + 6·K·(head matrix + E·V). Small heads
+ * (pooler, span boundaries) and the mapping from E to C are not counted, nor that causal attention
+ * skips half. XLNet: rows of the query stream count, without key and value; distances, memory and
+ * the attention of the query stream do not. */
 double model_train_flops(const struct model_options *options, const struct batch *batch);
 
 /* Sums over a batch; sums of several batches add up. */
@@ -75,8 +77,9 @@ MUST_CHECK enum status model_logits(struct model *model, const float *weights,
 MUST_CHECK enum status model_sequence_logits(struct model *model, const float *weights,
                                              const struct batch *batch, float *logits,
                                              struct error *error);
-/* Hidden states, no dropout: `hidden` (N, C) of `layer` 0 (what enters the first layer) to L (what leaves the last,
- * after the final LayerNorm if there is one), as Hugging Face's hidden_states counts them. */
+/* Hidden states, no dropout: `hidden` (N, C) of `layer` 0 (what enters the first layer) to L (what
+ * leaves the last, after the final LayerNorm if there is one), as Hugging Face's hidden_states
+ * counts them. A permuted batch has K rows more, behind the tokens': the query stream. */
 MUST_CHECK enum status model_hidden(struct model *model, const float *weights,
                                     const struct batch *batch, int64_t layer, float *hidden,
                                     struct error *error);

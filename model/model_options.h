@@ -12,6 +12,7 @@ enum model_family {
     MODEL_FAMILY_ALBERT,
     MODEL_FAMILY_SPANBERT,
     MODEL_FAMILY_GPT,
+    MODEL_FAMILY_XLNET,
 };
 
 enum model_activation {
@@ -58,6 +59,12 @@ struct model_options {
     int64_t inner_layers;    /* ALBERT: layers of a group's repeated block; 0: 1 */
 
     bool without_pairs; /* BERT, ALBERT: no pooler and no head for sequence labels */
+
+    int64_t memory_tokens; /* XLNet: tokens of earlier segments that a sequence sees; 0: none */
+    int64_t memory_reuse; /* XLNet: how many of a segment's first tokens are remembered; 0: all */
+    int64_t distance_max; /* XLNet: two tokens farther apart count as this far; 0: no such limit */
+    bool one_way; /* XLNet: without a permutation, a token sees itself and what stands before it
+                     ("uni") */
 
     int64_t span_positions;      /* SpanBERT: places in a span that its head knows: 20 */
     int64_t span_position_width; /* SpanBERT: of a place in a span: 200 */

@@ -38,7 +38,7 @@ static void objective_begin(const struct pass *pass, const struct objective_grad
         pass_gradient_clear(pass, &gradient->embeddings);
     }
     memset(gradient->d_hidden, 0,
-           (size_t)(pass->batch->token_count * pass->options->hidden) * sizeof(float));
+           (size_t)(pass->row_count * pass->options->hidden) * sizeof(float));
 }
 
 void objective_backward(const struct pass *pass, const struct activations *activations,

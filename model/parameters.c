@@ -71,6 +71,27 @@ static enum status span_check(const struct model_options *options, struct error 
     return size_check("span_position_width", options->span_position_width, 1, WIDTH_MAX, error);
 }
 
+static enum status relative_check(const struct model_options *options, const struct family *family,
+                                  struct error *error)
+{
+    TRY(size_check("memory_tokens", options->memory_tokens, 0, WIDTH_MAX, error));
+    TRY(size_check("memory_reuse", options->memory_reuse, 0, WIDTH_MAX, error));
+    TRY(size_check("distance_max", options->distance_max, 0, WIDTH_MAX, error));
+    if (!family->relative && (options->memory_tokens != 0 || options->memory_reuse != 0 ||
+                              options->distance_max != 0 || options->one_way)) {
+        FAIL(error, STATUS_INPUT,
+             "model family %s has no memory_tokens, memory_reuse, distance_max or one_way",
+             family->prefix);
+    }
+    if (family->relative && (options->hidden % 2 != 0 || options->positions > WIDTH_MAX)) {
+        FAIL(error, STATUS_INPUT,
+             "model hidden %lld, positions %lld: relative positions need an even hidden and at "
+             "most %d positions",
+             (long long)options->hidden, (long long)options->positions, WIDTH_MAX);
+    }
+    return STATUS_OK;
+}
+
 static enum status options_check(const struct model_options *options, struct error *error)
 {
     const struct family *const family = family_find(options);
@@ -100,6 +121,7 @@ static enum status options_check(const struct model_options *options, struct err
         FAIL(error, STATUS_INPUT, "model init_range %g is outside [0, 100)", options->init_range);
     }
     TRY(span_check(options, error));
+    TRY(relative_check(options, family, error));
     return share_check(options, family, error);
 }
 
@@ -121,6 +143,7 @@ static int64_t axis_size(enum family_axis axis, const struct model_options *opti
     case FAMILY_AXIS_SEGMENTS:
         return options->type_vocabulary;
     case FAMILY_AXIS_PAIR_LABELS:
+    case FAMILY_AXIS_SAME_OR_NOT:
         return 2;
     case FAMILY_AXIS_SPAN_POSITIONS:
         return options->span_positions;
@@ -184,6 +207,11 @@ static enum parameter_init row_init(const struct family_row *row)
         return PARAMETER_INIT_NORMAL;
     }
     switch ((int)row->role) {
+    case PARAMETER_QUERY_START:
+    case PARAMETER_DISTANCE_BIAS:
+    case PARAMETER_SAME_SEGMENT_BIAS:
+    case PARAMETER_CONTENT_BIAS:
+        return PARAMETER_INIT_NORMAL;
     case PARAMETER_EMBEDDING_NORM_GAIN:
     case PARAMETER_ATTENTION_NORM_GAIN:
     case PARAMETER_FEED_FORWARD_NORM_GAIN:
@@ -195,6 +223,28 @@ static enum parameter_init row_init(const struct family_row *row)
     default:
         return PARAMETER_INIT_ZERO;
     }
+}
+
+/* The axes in files, most of them plain rows and columns. */
+static void parameter_shape(struct parameter *parameter, enum family_form form,
+                            const struct model_options *options)
+{
+    const bool heads = form == FAMILY_FORM_HEADS || form == FAMILY_FORM_INPUT_HEADS;
+    int64_t *const shape = parameter->shape;
+    int64_t axes = 0;
+    if (form == FAMILY_FORM_SINGLE) {
+        shape[axes++] = 1;
+        shape[axes++] = 1;
+    }
+    shape[axes++] = parameter->rows;
+    if (parameter->cols != 0) {
+        shape[axes++] = parameter->cols;
+    }
+    if (heads) {
+        shape[axes - 1] = options->heads;
+        shape[axes++] = options->hidden / options->heads;
+    }
+    parameter->axis_count = axes;
 }
 
 static int64_t rounded_up(int64_t value, int64_t unit)
@@ -216,9 +266,11 @@ static int64_t table_add_row(struct parameter_table *table, const struct model_o
         row->form == FAMILY_FORM_JOINED ? offset : rounded_up(offset, PARAMETER_ALIGNMENT);
     parameter->group = table->group_count;
     parameter->role = row->role;
-    parameter->input_major =
-        row->form == FAMILY_FORM_INPUT_MAJOR || row->form == FAMILY_FORM_INPUT_MAJOR_RESIDUAL;
-    parameter->decays = row->cols != FAMILY_AXIS_NONE;
+    parameter->input_major = row->form == FAMILY_FORM_INPUT_MAJOR ||
+                             row->form == FAMILY_FORM_INPUT_MAJOR_RESIDUAL ||
+                             row->form == FAMILY_FORM_INPUT_HEADS;
+    parameter->decays = row->cols != FAMILY_AXIS_NONE || row->role == PARAMETER_QUERY_START;
+    parameter_shape(parameter, row->form, options);
     parameter->init = row_init(row);
     parameter->init_scale = row->form == FAMILY_FORM_INPUT_MAJOR_RESIDUAL
                                 ? 1.0 / sqrt(2.0 * (double)options->layers)

@@ -17,9 +17,12 @@
 #include "model/model_options.h"
 
 enum {
-    PARAMETER_BLOCK = 4096, /* elements: unit of ownership, norms and fingerprints; part of a run's bits */
-    PARAMETER_ALIGNMENT = 16, /* elements: where a tensor starts, unless it is joined to the one before */
+    PARAMETER_BLOCK =
+        4096, /* elements: unit of ownership, norms and fingerprints; part of a run's bits */
+    PARAMETER_ALIGNMENT =
+        16, /* elements: where a tensor starts, unless it is joined to the one before */
     PARAMETER_NAME_BYTES = 128,
+    PARAMETER_AXES_MAX = 3,
 };
 
 enum parameter_init {
@@ -45,13 +48,15 @@ enum parameter_role {
     PARAMETER_VALUE_BIAS,
     PARAMETER_ATTENTION_WEIGHT, /* (C, C) the projection of the heads */
     PARAMETER_ATTENTION_BIAS,
-    PARAMETER_ATTENTION_NORM_GAIN, /* post: after the attention's residual sum; pre: before attention */
+    PARAMETER_ATTENTION_NORM_GAIN, /* post: after the attention's residual sum; pre: before
+                                      attention */
     PARAMETER_ATTENTION_NORM_SHIFT,
     PARAMETER_INNER_WEIGHT, /* (F, C) */
     PARAMETER_INNER_BIAS,
     PARAMETER_OUTER_WEIGHT, /* (C, F) */
     PARAMETER_OUTER_BIAS,
-    PARAMETER_FEED_FORWARD_NORM_GAIN, /* post: after the feed-forward's residual sum; pre: before it */
+    PARAMETER_FEED_FORWARD_NORM_GAIN, /* post: after the feed-forward's residual sum; pre: before it
+                                       */
     PARAMETER_FEED_FORWARD_NORM_SHIFT,
     PARAMETER_FINAL_NORM_GAIN, /* pre only: after the last layer */
     PARAMETER_FINAL_NORM_SHIFT,
@@ -74,6 +79,12 @@ enum parameter_role {
     PARAMETER_SPAN_OUTER_NORM_GAIN,
     PARAMETER_SPAN_OUTER_NORM_SHIFT,
     PARAMETER_SPAN_DECODER_BIAS, /* (V) */
+    PARAMETER_QUERY_START,       /* (C) XLNet: what every row of the query stream begins as */
+    PARAMETER_DISTANCE_WEIGHT,   /* (C, C) of the table of distances */
+    PARAMETER_DISTANCE_BIAS,     /* (C) added to queries where they meet distances, */
+    PARAMETER_SAME_SEGMENT_BIAS, /* (C) the next tensor, */
+    PARAMETER_CONTENT_BIAS,      /* (C) keys */
+    PARAMETER_SAME_SEGMENT,      /* (2, C) key of the query's segment, of another */
 };
 
 /* The halves of a layer, each with its own group where only one of them is shared. */
@@ -85,6 +96,8 @@ struct parameter {
     int64_t cols;   /* second axis; 0 for a vector of `rows` elements */
     int64_t offset; /* in the flat space, elements */
     int64_t count;  /* elements */
+    int64_t axis_count; /* of the shape in files: `shape`, whose product is `count` */
+    int64_t shape[PARAMETER_AXES_MAX];
     int64_t group;
     enum parameter_role role;
     bool input_major; /* stored (in, out), against the shapes above: y = x·W */

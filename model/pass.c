@@ -33,7 +33,7 @@ float *pass_gradient(const struct pass *pass, const struct group_gradient *gradi
 static bool row_is_written(const struct parameter *row)
 {
     return row->cols != 0 && row->role != PARAMETER_POSITION && row->role != PARAMETER_SEGMENT &&
-           row->role != PARAMETER_SPAN_POSITION;
+           row->role != PARAMETER_SPAN_POSITION && row->role != PARAMETER_SAME_SEGMENT;
 }
 
 void pass_gradient_begin(const struct pass *pass, const struct group_gradient *gradient)
@@ -117,6 +117,13 @@ enum kernels_activation pass_activation(const struct pass *pass)
     default:
         return KERNELS_ACTIVATION_GELU;
     }
+}
+
+bool pass_is_relative(const struct pass *pass)
+{
+    const struct family *const family = family_find(pass->options);
+    INVARIANT(family != NULL);
+    return family->relative;
 }
 
 enum kernels_activation pass_head_activation(const struct pass *pass)

@@ -10,6 +10,7 @@
 #include "kernels/kernels.h"
 #include "model/model_options.h"
 #include "model/parameters.h"
+#include "model/streams.h"
 
 struct pass {
     const struct kernels *kernels;
@@ -17,6 +18,9 @@ struct pass {
     const struct parameter_table *table;
     const struct batch *batch;
     const float *weights; /* the flat space */
+    int64_t row_count;    /* R = N + Q: tokens, behind them the rows of the query stream */
+    const int32_t *target_rows;           /* (K) of those */
+    struct streams streams;               /* XLNet: who sees whom; else empty */
     struct kernels_visibility visibility; /* the batch's; lists NULL: none */
     bool trains;          /* dropout is on, and what backward needs is kept */
 };
@@ -34,6 +38,7 @@ enum pass_place {
     PASS_PLACE_PROBABILITIES = 1,
     PASS_PLACE_ATTENTION = 2,
     PASS_PLACE_FEED_FORWARD = 3,
+    PASS_PLACE_QUERY_PROBABILITIES = 4, /* of the query stream */
     PASS_PLACES = 8,
 };
 
@@ -69,6 +74,7 @@ void pass_linear_backward(const struct pass *pass, float *d_x /* (n, in) */, boo
                           const float *d_y /* (n, out) */, int64_t group, enum parameter_role role,
                           int64_t n, int64_t out, int64_t in);
 
+bool pass_is_relative(const struct pass *pass);                        /* attention by distance */
 enum kernels_activation pass_activation(const struct pass *pass);      /* of the layers */
 enum kernels_activation pass_head_activation(const struct pass *pass); /* of the MLM head */
 

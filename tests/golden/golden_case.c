@@ -5,18 +5,23 @@
 #include <string.h>
 
 #include "base/memory.h"
+#include "tests/golden/golden_xlnet.h"
 #include "tests/support/suite.h"
 
 enum { JSON_BYTES_MAX = 1 << 24, IGNORED_LABEL = -100 };
 
 /* Classes that the model folder computes, and those that later families will. */
-static const char *const built[] = {
-    "RobertaForMaskedLM", "RobertaPreLayerNormForMaskedLM", "BertForPreTraining",
-    "BertForMaskedLM",    "BertForMaskedLM + sbo head",     "AlbertForPreTraining",
-    "GPT2LMHeadModel"};
+static const char *const built[] = {"RobertaForMaskedLM",
+                                    "RobertaPreLayerNormForMaskedLM",
+                                    "BertForPreTraining",
+                                    "BertForMaskedLM",
+                                    "BertForMaskedLM + sbo head",
+                                    "AlbertForPreTraining",
+                                    "GPT2LMHeadModel",
+                                    "XLNetLMHeadModel"};
 static const char *const planned[] = {"RobertaForSequenceClassification",
                                       "BertForSequenceClassification", "BertForQuestionAnswering",
-                                      "BertForTokenClassification", "XLNetLMHeadModel"};
+                                      "BertForTokenClassification"};
 
 static bool name_is_in(const char *name, const char *const *names, int64_t count)
 {
@@ -113,6 +118,8 @@ static const struct config_words words[] = {
      "hidden_dropout_prob", "attention_probs_dropout_prob", "layer_norm_eps"},
     {"gpt2", MODEL_FAMILY_GPT, MODEL_NORM_PRE, "n_layer", "n_embd", "n_head", "n_inner",
      "n_positions", "activation_function", "resid_pdrop", "attn_pdrop", "layer_norm_epsilon"},
+    {"xlnet", MODEL_FAMILY_XLNET, MODEL_NORM_POST, "n_layer", "d_model", "n_head", "d_inner", NULL,
+     "ff_activation", "dropout", "dropout", "layer_norm_eps"},
 };
 
 static const struct config_words *config_words_of(const json_t *config, const char *folder)
@@ -182,7 +189,7 @@ static void case_read_options(struct golden_case *golden)
         .hidden = config_integer(config, word->hidden),
         .heads = config_integer(config, word->heads),
         .feed_forward = config_integer(config, word->feed_forward),
-        .positions = config_integer(config, word->positions),
+        .positions = word->positions == NULL ? 0 : config_integer(config, word->positions),
         .vocabulary = config_integer(config, "vocab_size"),
         .dropout = config_real(config, word->dropout),
         .attention_dropout = config_real(config, word->attention_dropout),
@@ -191,7 +198,11 @@ static void case_read_options(struct golden_case *golden)
     };
     char name[GOLDEN_CLASS_BYTES];
     golden_class(golden->folder, name);
-    config_read_family(config, name, &golden->options);
+    if (golden->options.family == MODEL_FAMILY_XLNET) {
+        golden_xlnet_options(&golden->options, config);
+    } else {
+        config_read_family(config, name, &golden->options);
+    }
     json_decref(config);
     CHECK_OK(parameter_table_init(&golden->table, &golden->options, &error), error);
 }
@@ -210,9 +221,11 @@ static void tensor_is_known(void *context, const char *name, const struct golden
     const struct parameter *const row = parameter_find(&golden->table, name);
     ck_assert_msg(row != NULL, "%s/model.safetensors: tensor \"%s\" is not in the parameter table",
                   golden->folder, name);
-    ck_assert_msg(tensor->axis_count == (row->cols == 0 ? 1 : 2) && tensor->shape[0] == row->rows &&
-                      (row->cols == 0 || tensor->shape[1] == row->cols),
-                  "%s/model.safetensors: shape of \"%s\"", golden->folder, name);
+    bool same = tensor->axis_count == row->axis_count;
+    for (int axis = 0; axis < tensor->axis_count && same; axis++) {
+        same = tensor->shape[axis] == row->shape[axis];
+    }
+    ck_assert_msg(same, "%s/model.safetensors: shape of \"%s\"", golden->folder, name);
 }
 
 static void case_read_weights(struct golden_case *golden)
@@ -405,13 +418,19 @@ void golden_case_open(struct golden_case *golden, const char *folder)
     golden->description = folder_json(folder, "case.json");
     case_read_options(golden);
     case_read_weights(golden);
-    case_read_batch(golden);
+    if (golden->options.family == MODEL_FAMILY_XLNET) {
+        golden_xlnet_read(golden);
+    } else {
+        case_read_batch(golden);
+    }
 }
 
 void golden_case_close(struct golden_case *golden)
 {
     batch_deinit(&golden->every);
     batch_deinit(&golden->masked);
+    memory_release(golden->recalled);
+    memory_release(golden->recalled_states);
     memory_release(golden->visible);
     memory_release(golden->source_rows);
     memory_release(golden->weights);

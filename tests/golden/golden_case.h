@@ -21,6 +21,8 @@ struct golden_case {
     float *weights;           /* flat space */
     struct batch masked;      /* targets: the labels, of every head */
     struct batch every;       /* the same rows, every one a target */
+    float *recalled_states;   /* what `masked` remembers, or NULL */
+    const float **recalled;
     int32_t *visible; /* lists and intervals of both batches, or NULL */
     int64_t *source_rows;     /* (N) row of the reference's padded (B·T) outputs */
     int64_t padded_row_count; /* B·T */

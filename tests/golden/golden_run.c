@@ -1,4 +1,5 @@
-/* See golden_run.h; golden_run_backward is golden.c's, golden_run_traces golden_trace.c's. */
+/* See golden_run.h; golden_run_compare and golden_run_backward are golden.c's, golden_run_traces
+ * golden_trace.c's. */
 #include "tests/golden/golden_run.h"
 
 #include <math.h>

@@ -27,6 +27,9 @@ double difference_relative(const struct difference *difference); /* |a - b| / |b
 void report(struct run *run, const char *group, bool meets, const char *format, ...)
     PRINTF_LIKE(4, 5);
 
+/* Reports how far an output is from the reference's. */
+void golden_run_compare(struct run *run, const char *group, const struct difference *difference);
+
 /* Gradient of the mean loss into run->gradient; returns the mean loss. */
 double golden_run_backward(struct run *run);
 

@@ -100,7 +100,23 @@ struct moments {
     float *direction; /* LAMB's scratch */
 };
 
-/* One step on every tensor. */
+/* The reference takes no step on what the loss does not reach, not even decay. */
+static bool trace_reaches(const struct run *run, const char *name)
+{
+    const json_t *const unreached =
+        json_object_get(run->golden.description, "parameters_without_gradient");
+    size_t i;
+    const json_t *entry;
+    json_array_foreach(unreached, i, entry)
+    {
+        if (strcmp(json_string_value(entry), name) == 0) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* One step on every tensor that the loss reaches. */
 static void trace_step(struct run *run, const struct trace *trace, int64_t step,
                        const struct moments *moments)
 {
@@ -116,6 +132,9 @@ static void trace_step(struct run *run, const struct trace *trace, int64_t step,
     }
     for (int64_t i = 0; i < table->row_count; i++) {
         const struct parameter *const row = &table->rows[i];
+        if (!trace_reaches(run, row->name)) {
+            continue;
+        }
         options.weight_decay = row->decays ? trace->weight_decay : 0.0;
         if (strcmp(trace->optimizer, "lamb") == 0) {
             lamb_apply_tensor(run, &options, row, moments->first, moments->second,

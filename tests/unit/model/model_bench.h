@@ -231,21 +231,27 @@ static inline void check_tensor(struct bench *bench, const struct batch *batch,
     memory_release(direction);
 }
 
-static inline void check_gradients(const struct model_options *options)
+static inline void check_gradients_of(const struct model_options *options,
+                                      const struct batch *batch)
 {
     struct bench bench;
     bench_open(&bench, KERNELS_LEVEL_REFERENCE, options, &limits_tiny);
-    struct batch batch = batch_tiny();
-    (void)bench_train(&bench, &batch);
+    (void)bench_train(&bench, batch);
     const size_t count = (size_t)bench.table->element_count;
     float *const gradient = memory_take(count, sizeof *gradient, "test");
     memcpy(gradient, bench.gradient, count * sizeof *gradient);
     for (int64_t r = 0; r < bench.table->row_count; r++) {
-        check_tensor(&bench, &batch, gradient, &bench.table->rows[r]);
+        check_tensor(&bench, batch, gradient, &bench.table->rows[r]);
     }
     memory_release(gradient);
-    batch_deinit(&batch);
     bench_close(&bench);
+}
+
+static inline void check_gradients(const struct model_options *options)
+{
+    struct batch batch = batch_tiny();
+    check_gradients_of(options, &batch);
+    batch_deinit(&batch);
 }
 
 #endif
