@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <sched.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -27,6 +28,11 @@ struct process_memory process_memory(void)
     }
     (void)fclose(facts);
     return memory;
+}
+
+bool process_gone(int64_t process)
+{
+    return process > 0 && kill((pid_t)process, 0) != 0 && errno == ESRCH;
 }
 
 int64_t process_core_count(void)

@@ -13,7 +13,8 @@ struct process_memory {
 };
 struct process_memory process_memory(void); /* zeros where the system does not say */
 
-int64_t process_core_count(void); /* cores that this process may run on, at least 1 */
+bool process_gone(int64_t process); /* of this host: does it exist no more? */
+int64_t process_core_count(void);   /* cores that this process may run on, at least 1 */
 MUST_CHECK enum status process_program(char path[PATH_BYTES],
                                        struct error *error); /* of this program */
 

@@ -9,6 +9,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/memory.h"
+#include "base/process.h"
 #include "coordinator/control.h"
 #include "coordinator/journal.h"
 #include "coordinator/member.h"
@@ -84,6 +85,23 @@ static enum status silence_check(const struct coordinator *coordinator, struct e
     for (int64_t i = 0; i < coordinator->options->worker_count; i++) {
         if ((double)(now_ns - coordinator->members[i].heard_ns) * 1e-9 > limit) {
             return silence_report(coordinator, i, error);
+        }
+    }
+    return STATUS_OK;
+}
+
+/* mpirun sends SIGTERM also when a process of the job has died: then it is named. */
+static enum status death_check(const struct coordinator *coordinator, struct error *error)
+{
+    const struct coordinator_options *const options = coordinator->options;
+    for (int64_t i = 0; i < options->worker_count; i++) {
+        const struct member *const member = &coordinator->members[i];
+        if (options->stop != NULL && *options->stop == SIGTERM &&
+            member->state != MEMBER_STATE_ABSENT && strcmp(member->host, options->host) == 0 &&
+            process_gone(member->process)) {
+            char line[EVENT_BYTES / 2];
+            member_text(member, i, clock_now_ns(), line, sizeof line);
+            FAIL(error, STATUS_PEER, "a worker died: %s", line);
         }
     }
     return STATUS_OK;
@@ -241,6 +259,7 @@ static enum status moment_pass(struct coordinator *coordinator, int64_t *checked
     if (received) {
         TRY(message_take(coordinator, &message, error));
     }
+    TRY(death_check(coordinator, error));
     /* By the clock, not when nothing comes: the others' heartbeats never pause. */
     if (clock_now_ns() - *checked_ns > (int64_t)POLL_MS * 1000000) {
         TRY(silence_check(coordinator, error));

@@ -71,9 +71,10 @@ struct coordinator_options {
     bool checkpoint_at_end;
     int64_t evaluate_every; /* 0: never */
     enum lease_policy lease_policy;
-    double silence_seconds;            /* a worker not heard of for so long ends the job */
-    const char *journal;               /* path, or NULL */
-    const volatile sig_atomic_t *stop; /* set by a signal handler: checkpoint, then end */
+    const char *host;       /* this process's: of workers there it sees whether they live */
+    double silence_seconds; /* a worker not heard of for so long ends the job */
+    const char *journal;    /* path, or NULL */
+    const volatile sig_atomic_t *stop; /* number of a signal that came: checkpoint, then end */
     const struct fault *fault;         /* where a test wants this process killed, or NULL */
     struct coordinator_listener listener;
 };

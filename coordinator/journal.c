@@ -1,6 +1,9 @@
 /* See journal.h. */
 #include "coordinator/journal.h"
 
+#include <stdio.h>
+#include <string.h>
+
 #include "base/clock.h"
 #include "base/memory.h"
 
@@ -27,4 +30,40 @@ enum status journal_add(struct journal *journal, json_t *fields, struct error *e
     return journal->file.descriptor < 0
                ? STATUS_OK
                : line_file_append(&journal->file, journal->line, false, error);
+}
+
+static void tail_take(struct journal_tail *tail, const char *line, size_t length, bool recent)
+{
+    json_t *const fields = json_loadb(line, length, 0, NULL);
+    const json_t *const event = json_object_get(fields, "event");
+    if (event == NULL && json_object_get(fields, "loss") != NULL && tail->last_step == 0) {
+        tail->last_step = (int64_t)json_integer_value(json_object_get(fields, "step"));
+    }
+    if (recent && event != NULL && strcmp(json_string_value(event), "failure") == 0 &&
+        tail->failure[0] == '\0') {
+        const char *const text = json_string_value(json_object_get(fields, "text"));
+        (void)snprintf(tail->failure, sizeof tail->failure, "%.500s", text == NULL ? "" : text);
+    }
+    json_decref(fields);
+}
+
+struct journal_tail journal_tail(const char *path, int64_t from_bytes)
+{
+    struct journal_tail tail = {0};
+    struct file_map map;
+    struct error ignored;
+    if (!file_exists(path) || file_map_open(&map, path, &ignored) != STATUS_OK) {
+        return tail;
+    }
+    tail.size_bytes = (int64_t)map.size_bytes;
+    const char *const text = (const char *)map.data;
+    size_t end = map.size_bytes;
+    while (end > 0 && (tail.last_step == 0 || (int64_t)end > from_bytes)) {
+        const char *const before = memrchr(text, '\n', end - 1);
+        const size_t first = before == NULL ? 0 : (size_t)(before - text) + 1;
+        tail_take(&tail, text + first, end - first, (int64_t)first >= from_bytes);
+        end = first;
+    }
+    file_map_close(&map);
+    return tail;
 }

@@ -17,4 +17,14 @@ void journal_close(struct journal *journal);
  * readable until the next. */
 MUST_CHECK enum status journal_add(struct journal *journal, json_t *fields, struct error *error);
 
+enum { JOURNAL_TEXT_BYTES = 512 };
+
+/* What the end of a journal says. */
+struct journal_tail {
+    int64_t last_step;                /* of the last step's line; 0: none */
+    int64_t size_bytes;               /* of the file; 0 if there is none */
+    char failure[JOURNAL_TEXT_BYTES]; /* text of the last failure behind `from_bytes`, or empty */
+};
+struct journal_tail journal_tail(const char *path, int64_t from_bytes);
+
 #endif

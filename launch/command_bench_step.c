@@ -114,8 +114,9 @@ static enum status bench_step_run(const struct command_line *line, struct error 
             status = command_line_integer(line, "workers", 1, WORKERS_MAX, 0, &workers, error);
         }
         if (status == STATUS_OK) {
-            status =
-                supervise_again(line, workers, command_line_text(line, "hostfile"), NULL, error);
+            const struct supervision once = {
+                .line = line, .workers = workers, .hostfile = command_line_text(line, "hostfile")};
+            status = supervise(&once, error);
         }
     }
     memory_release(bench);

@@ -174,10 +174,15 @@ static enum status run_command(const struct command_line *line, bool resumes, st
             status = command_line_integer(line, "workers", 1, WORKERS_MAX, 0, &workers, error);
         }
         if (status == STATUS_OK) {
-            char advice[ERROR_MESSAGE_BYTES];
-            (void)snprintf(advice, sizeof advice, "go on with: shardlm resume %.500s", plan->run);
-            status =
-                supervise_again(line, workers, command_line_text(line, "hostfile"), advice, error);
+            const struct supervision supervision = {
+                .line = line,
+                .workers = workers,
+                .hostfile = command_line_text(line, "hostfile"),
+                .run = plan->run,
+                .last_step = command_line_text(line, "steps"),
+                .restart = plan->config.restart,
+            };
+            status = supervise(&supervision, error);
         }
     }
     memory_release(plan);
@@ -236,7 +241,7 @@ static const struct command_option resume_options[] = {
          "stop after step N, counted from the run's beginning; optimizer.total_steps by default"},
     {.name = "set",
      .argument = "KEY=VALUE",
-     .help = "change a shard., lease., checkpoint. or evaluation. key",
+     .help = "change a shard., lease., checkpoint., evaluation. or restart. key",
      .repeats = true},
     {.name = "hostfile", .argument = "FILE", .help = "mpirun's list of hosts"},
     {.name = "accept-profile-change", .help = "go on although the numeric profile changed"},

@@ -13,6 +13,7 @@
 #include "base/error.h"
 #include "checkpoints/checkpoint_options.h"
 #include "data_pipeline/data_options.h"
+#include "launch/restart_options.h"
 #include "launch/text.h"
 #include "model/model_options.h"
 #include "shard/optimizer_options.h"
@@ -30,6 +31,7 @@ struct config {
     struct checkpoint_options checkpoint;
     struct lease_options lease;
     struct evaluation_options evaluation;
+    struct restart_options restart;
 };
 
 /* Reads the file at `path`, then applies `sets` ("key=value", later ones win). Relative paths are

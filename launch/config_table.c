@@ -224,6 +224,13 @@ const struct config_key config_keys[CONFIG_KEY_COUNT] = {
     {"evaluation.tokens", CONFIG_TYPE_INTEGER, AT(evaluation.tokens), "65536",
      {.low = 1, .high = 1e12}, NULL,
      "held-out tokens of one evaluation, rounded up to whole slots"},
+
+    {"restart.attempts", CONFIG_TYPE_INTEGER, AT(restart.attempts), "5",
+     {.low = 0, .high = 1e6}, NULL,
+     "a broken job is started again, unless so many starts in a row did no step; 0: never"},
+    {"restart.wait_seconds", CONFIG_TYPE_REAL, AT(restart.wait_seconds), "1",
+     {.low = 0, .high = 3600}, NULL,
+     "pause before the second such start; it doubles each time, up to a minute"},
 };
 /* clang-format on */
 

@@ -47,8 +47,7 @@ static volatile sig_atomic_t stop_asked;
 
 static void stop_ask(int signal_number)
 {
-    (void)signal_number;
-    stop_asked = 1;
+    stop_asked = signal_number;
 }
 
 /* Rank 0 stops in order; workers leave the deciding to it. A process whose launcher dies goes with
@@ -241,6 +240,7 @@ static enum status job_lead(struct job *job, struct error *error)
         .lease_policy = config->lease.mode == LEASE_MODE_STATIC    ? LEASE_POLICY_STATIC
                         : config->lease.mode == LEASE_MODE_DYNAMIC ? LEASE_POLICY_DYNAMIC
                                                                    : LEASE_POLICY_AUTO,
+        .host = fabric_host(job->fabric),
         .silence_seconds = config->lease.silence_seconds,
         .journal = job->options.run != NULL ? journal : NULL,
         .stop = &stop_asked,

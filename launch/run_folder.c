@@ -5,8 +5,10 @@
 #include <fcntl.h>
 #include <string.h>
 #include <sys/file.h>
+#include <time.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "data_pipeline/corpus_manifest.h"
 
 enum status run_config_resolve(struct config *config, struct error *error)
@@ -49,16 +51,16 @@ enum status run_folder_make(const char *run, const struct config *config, struct
 
 static enum status set_allowed(const char *set, struct error *error)
 {
-    static const char *const neutral[] = {"shard.", "lease.", "checkpoint.", "evaluation."};
+    static const char *const neutral[] = {"shard.", "lease.", "checkpoint.", "evaluation.",
+                                          "restart."};
     for (int64_t i = 0; i < ARRAY_LENGTH(neutral); i++) {
         if (strncmp(set, neutral[i], strlen(neutral[i])) == 0) {
             return STATUS_OK;
         }
     }
     FAIL(error, STATUS_INPUT,
-         "--set %s: a resumed run keeps its results, so only shard., lease., checkpoint. and "
-         "evaluation. "
-         "keys may change",
+         "--set %s: a resumed run keeps its results, so only shard., lease., checkpoint., "
+         "evaluation. and restart. keys may change",
          set);
 }
 
@@ -76,18 +78,44 @@ enum status run_folder_config(const char *run, const char *const *sets, int64_t 
     return config_read(path, sets, set_count, config, error);
 }
 
-enum status run_folder_lock(const char *run, struct error *error)
+static enum status lock_open(const char *run, int *descriptor, struct error *error)
 {
     char path[PATH_BYTES];
     TRY(path_join(path, run, "lock", error));
-    const int descriptor = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0644);
-    if (descriptor < 0) {
+    *descriptor = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0644);
+    if (*descriptor < 0) {
         FAIL(error, STATUS_IO, "could not open \"%s\": %s", path, strerror(errno));
     }
-    if (flock(descriptor, LOCK_EX | LOCK_NB) != 0) {
-        (void)close(descriptor);
-        FAIL(error, STATUS_INPUT, "another job works on run \"%s\" (it holds \"%s\")", run, path);
+    return STATUS_OK;
+}
+
+static enum status lock_refused(const char *run, int descriptor, struct error *error)
+{
+    (void)close(descriptor);
+    FAIL(error, STATUS_INPUT, "another job works on run \"%s\" (it holds \"%s/lock\")", run, run);
+}
+
+enum status run_folder_lock(const char *run, struct error *error)
+{
+    int descriptor;
+    TRY(lock_open(run, &descriptor, error));
+    /* The descriptor stays open: the lock goes with the process, however it ends. */
+    return flock(descriptor, LOCK_EX | LOCK_NB) == 0 ? STATUS_OK
+                                                     : lock_refused(run, descriptor, error);
+}
+
+enum status run_folder_wait(const char *run, double seconds, struct error *error)
+{
+    int descriptor;
+    TRY(lock_open(run, &descriptor, error));
+    const int64_t start_ns = clock_now_ns();
+    while (flock(descriptor, LOCK_EX | LOCK_NB) != 0) {
+        if (clock_seconds_since(start_ns) > seconds) {
+            return lock_refused(run, descriptor, error);
+        }
+        const struct timespec moment = {.tv_sec = 0, .tv_nsec = 20000000};
+        (void)nanosleep(&moment, NULL);
     }
-    return STATUS_OK; /* the descriptor stays open: the lock goes with the process, however it ends
-                       */
+    (void)close(descriptor);
+    return STATUS_OK;
 }

@@ -14,11 +14,13 @@ MUST_CHECK enum status run_folder_vacant(const char *run, struct error *error);
 MUST_CHECK enum status run_folder_make(const char *run, const struct config *config,
                                        struct error *error);
 /* The stored configuration with `sets` applied, which may only change keys that cannot change
- * results (shard., lease., checkpoint., evaluation.). */
+ * results (shard., lease., checkpoint., evaluation., restart.). */
 MUST_CHECK enum status run_folder_config(const char *run, const char *const *sets,
                                          int64_t set_count, struct config *config,
                                          struct error *error);
 /* Holds the run for this process until it ends. STATUS_INPUT if another job holds it. */
 MUST_CHECK enum status run_folder_lock(const char *run, struct error *error);
+/* Waits until no job holds the run, without holding it. STATUS_INPUT after `seconds`. */
+MUST_CHECK enum status run_folder_wait(const char *run, double seconds, struct error *error);
 
 #endif

@@ -1,174 +1,264 @@
-/* See supervise.h. The job runs in a process group of its own, so that a terminal's Ctrl-C reaches
- * us alone. */
+/* See supervise.h. */
 #include "launch/supervise.h"
 
-#include <errno.h>
-#include <signal.h>
+#include <inttypes.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/wait.h>
-#include <unistd.h>
+#include <time.h>
 
-#include "base/file.h"
+#include "base/clock.h"
 #include "base/memory.h"
 #include "base/process.h"
+#include "coordinator/journal.h"
+#include "launch/host_list.h"
+#include "launch/mpi_job.h"
+#include "launch/run_folder.h"
+#include "launch/run_memory.h"
+#include "shard/window.h"
 
-enum { FIXED_WORDS_MAX = 32, COMMAND_NAME_BYTES = 64 };
+enum { WORDS_MAX = 8, NAME_BYTES = 64, FOLDER_BYTES = 64 };
 
-static volatile sig_atomic_t job_process;
-static volatile sig_atomic_t stops_asked;
+static const double wait_seconds_max = 60;
+static const double lock_seconds = 30; /* for the last processes of a broken job to go */
 
-/* mpirun hands SIGUSR1 to all ranks; SIGTERM makes it end them. */
-static void stop_forward(int signal_number)
-{
-    (void)signal_number;
-    const pid_t process = (pid_t)job_process;
-    stops_asked = stops_asked + 1;
-    if (process > 0) {
-        (void)kill(process, stops_asked == 1 ? SIGUSR1 : SIGTERM);
-    }
-}
-
-/* mpirun's words, then the program, the command's name and its words. The list ends with NULL;
- * entries are copies. */
-struct word_list {
-    char **words;
-    int64_t count;
+struct supervisor {
+    const struct supervision *supervision;
+    const char **words; /* of the next start */
+    int64_t word_count;
+    char name[NAME_BYTES]; /* of the command, cut at its space */
+    char journal[PATH_BYTES];
+    char folder[FOLDER_BYTES]; /* mpirun's files on this host; empty: where it likes */
+    struct host_list hosts;
+    int64_t futile; /* starts in a row without a step done */
+    int64_t restarts;
+    struct journal_tail tail; /* as it was before the start in hand */
 };
 
-static void word_add(struct word_list *list, const char *word)
+/* The words as they were given. */
+static void words_given(struct supervisor *supervisor)
 {
-    list->words[list->count++] = memory_text(word);
-}
-
-static void word_list_init(struct word_list *list, const struct command_line *line,
-                           const char *program, int64_t ranks, const char *hostfile)
-{
-    /* --stdin none: a job must not read the terminal. vader's single copy needs a system call that
-     * containers refuse. Waiting ranks give their core away. */
-    static const char *const fixed[] = {
-        "mpirun", "--quiet",         "--stdin",
-        "none",   "--oversubscribe", "--bind-to",
-        "none",   "--mca",           "mpi_yield_when_idle",
-        "1",      "--mca",           "btl_vader_single_copy_mechanism",
-        "none"};
-    *list = (struct word_list){.words = memory_take(FIXED_WORDS_MAX + (size_t)line->word_count,
-                                                    sizeof *list->words, "mpirun's words")};
-    for (int64_t i = 0; i < ARRAY_LENGTH(fixed); i++) {
-        word_add(list, fixed[i]);
-    }
-    if (geteuid() == 0) {
-        word_add(list, "--allow-run-as-root");
-    }
-    if (hostfile != NULL) {
-        word_add(list, "--hostfile");
-        word_add(list, hostfile);
-    }
-    char count[24];
-    (void)snprintf(count, sizeof count, "%lld", (long long)ranks);
-    word_add(list, "-n");
-    word_add(list, count);
-    word_add(list, program);
-    char name[COMMAND_NAME_BYTES];
-    (void)snprintf(name, sizeof name, "%s", line->command->name);
-    char *const space = strchr(name, ' ');
+    const struct command_line *const line = supervisor->supervision->line;
+    (void)snprintf(supervisor->name, sizeof supervisor->name, "%s", line->command->name);
+    char *const space = strchr(supervisor->name, ' ');
+    supervisor->word_count = 0;
+    supervisor->words[supervisor->word_count++] = supervisor->name;
     if (space != NULL) {
         *space = '\0';
+        supervisor->words[supervisor->word_count++] = space + 1;
     }
-    word_add(list, name);
-    if (space != NULL) {
-        word_add(list, space + 1);
-    }
-    INVARIANT(list->count < FIXED_WORDS_MAX);
     for (int64_t i = 0; i < line->word_count; i++) {
-        word_add(list, line->words[i]);
+        supervisor->words[supervisor->word_count++] = line->words[i];
     }
+    supervisor->words[supervisor->word_count] = NULL;
 }
 
-static void word_list_deinit(struct word_list *list)
+/* A run that exists is resumed: RUN/config.yaml holds what train was told. */
+static void words_resume(struct supervisor *supervisor)
 {
-    for (int64_t i = 0; i < list->count; i++) {
-        memory_release(list->words[i]);
+    const struct supervision *const supervision = supervisor->supervision;
+    if (strcmp(supervision->line->command->name, "train") != 0) {
+        return;
     }
-    memory_release((void *)list->words);
+    const char *const words[] = {"resume", supervision->run,
+                                 supervision->last_step == NULL ? NULL : "--steps",
+                                 supervision->last_step, NULL};
+    memcpy(supervisor->words, words, sizeof words);
 }
 
-/* In the child: signals as usual, a group of its own, the terminal announced to the ranks. */
-__attribute__((noreturn)) static void job_become(char **words)
+static bool run_exists(const struct supervisor *supervisor)
 {
-    (void)setpgid(0, 0);
-    (void)signal(SIGINT, SIG_DFL);
-    (void)signal(SIGTERM, SIG_DFL);
-    (void)setenv("SHARDLM_TERMINAL", isatty(STDERR_FILENO) ? "1" : "0", 1);
-    (void)execvp(words[0], words);
-    (void)fprintf(stderr, "shardlm: could not start mpirun: %s (package openmpi-bin)\n",
-                  strerror(errno));
-    _exit(127);
+    char path[PATH_BYTES];
+    struct error ignored;
+    return path_join(path, supervisor->supervision->run, "config.yaml", &ignored) == STATUS_OK &&
+           file_exists(path);
 }
 
-static enum status job_wait(pid_t process, int *code, struct error *error)
+/* Open MPI's files of this host lie in one folder that is named by the run's path, so that the next
+ * start can clear away what killed processes left. */
+static enum status folder_choose(struct supervisor *supervisor, struct error *error)
 {
-    int state = 0;
-    while (waitpid(process, &state, 0) < 0) {
-        if (errno != EINTR) {
-            FAIL(error, STATUS_INTERNAL, "could not wait for mpirun: %s", strerror(errno));
-        }
+    if (supervisor->supervision->run == NULL || supervisor->supervision->hostfile != NULL) {
+        return STATUS_OK;
     }
-    *code = WIFEXITED(state) ? WEXITSTATUS(state) : 128 + WTERMSIG(state);
+    char path[PATH_BYTES];
+    TRY(path_absolute(path, supervisor->supervision->run, error));
+    char text[DIGEST_TEXT_BYTES];
+    digest_text(digest_bytes(path, strlen(path)), text);
+    (void)snprintf(supervisor->folder, sizeof supervisor->folder, "/dev/shm/shardlm-mpi-%.16s",
+                   text);
     return STATUS_OK;
 }
 
-/* Rank 0 has said what went wrong, unless it was killed: then this says it. */
-static enum status code_explain(int code, const char *advice, struct error *error)
+static void folder_clear(const struct supervisor *supervisor)
 {
-    switch (code) {
-    case 0:
-        return STATUS_OK;
-    case 2:
-        FAIL(error, STATUS_INPUT, "%s", "");
-    case 75:
-        FAIL(error, STATUS_INTERRUPTED, "%s", "");
-    case 127:
-        FAIL(error, STATUS_INTERNAL, "%s", "");
-    default:
-        break;
+    struct error ignored;
+    if (supervisor->folder[0] != '\0') {
+        (void)!folder_remove(supervisor->folder, &ignored);
     }
-    if (code > 128) {
-        FAIL(error, STATUS_PEER, "a process of the job was killed by signal %d%s%s", code - 128,
-             advice == NULL ? "" : "; ", advice == NULL ? "" : advice);
-    }
-    FAIL(error, STATUS_PEER, "the job failed (exit code %d)%s%s", code, advice == NULL ? "" : "; ",
-         advice == NULL ? "" : advice);
 }
 
-enum status supervise_again(const struct command_line *line, int64_t workers, const char *hostfile,
-                            const char *advice, struct error *error)
+static void memory_forget(const struct supervisor *supervisor)
 {
-    char program[PATH_BYTES];
-    TRY(process_program(program, error));
-    if (hostfile != NULL) {
-        int64_t size_bytes; /* mpirun would not name it */
-        TRY(file_size(hostfile, &size_bytes, error));
+    struct run_memory memory;
+    struct error ignored;
+    if (run_memory_choose(&memory, supervisor->supervision->run, &ignored) == STATUS_OK &&
+        memory.former[0] != '\0') {
+        (void)window_remove(memory.former);
     }
-    struct word_list list;
-    word_list_init(&list, line, program, (workers > 0 ? workers : process_core_count()) + 1,
-                   hostfile);
-    (void)fflush(NULL);
-    const pid_t process = fork();
-    if (process == 0) {
-        job_become(list.words);
+}
+
+static void restart_note(const struct supervisor *supervisor, const char *reason, double seconds)
+{
+    struct journal journal;
+    struct error error;
+    enum status status = journal_open(&journal, supervisor->journal, &error);
+    if (status == STATUS_OK) {
+        status = journal_add(&journal,
+                             json_pack("{s:s, s:I, s:I, s:s, s:f}", "event", "restart", "step",
+                                       (json_int_t)supervisor->tail.last_step, "restarts",
+                                       (json_int_t)supervisor->restarts, "text", reason,
+                                       "wait_seconds", seconds),
+                             &error);
     }
-    word_list_deinit(&list);
-    if (process < 0) {
-        FAIL(error, STATUS_INTERNAL, "could not start a process: %s", strerror(errno));
+    journal_close(&journal);
+    if (status != STATUS_OK) {
+        (void)fprintf(stderr, "shardlm: journal not written: %s\n", error.message);
     }
-    job_process = (sig_atomic_t)process;
-    const struct sigaction action = {.sa_handler = stop_forward};
-    (void)sigaction(SIGINT, &action, NULL);
-    (void)sigaction(SIGTERM, &action, NULL);
-    (void)sigaction(SIGUSR1, &action, NULL);
-    int code = 0;
-    TRY(job_wait(process, &code, error));
-    return code_explain(code, advice, error);
+}
+
+/* Returns early when a stop is asked for. */
+static void back_off(double seconds)
+{
+    const int64_t start_ns = clock_now_ns();
+    while (mpi_job_stops() == 0 && clock_seconds_since(start_ns) < seconds) {
+        const struct timespec moment = {.tv_sec = 0, .tv_nsec = 50000000};
+        (void)nanosleep(&moment, NULL);
+    }
+}
+
+/* Why the job broke: as the coordinator's last line says, unless it was killed first. */
+static void reason_find(const struct supervisor *supervisor, const struct journal_tail *now,
+                        int code, char reason[JOURNAL_TEXT_BYTES])
+{
+    if (now->failure[0] != '\0' && now->size_bytes > supervisor->tail.size_bytes) {
+        (void)snprintf(reason, JOURNAL_TEXT_BYTES, "%s", now->failure);
+    } else if (code > 128) {
+        (void)snprintf(reason, JOURNAL_TEXT_BYTES, "a process was killed by signal %d", code - 128);
+    } else {
+        (void)snprintf(reason, JOURNAL_TEXT_BYTES, "the job ended with exit code %d", code);
+    }
+}
+
+/* After a start that broke: shall there be another? */
+static enum status restart_decide(struct supervisor *supervisor, int code, struct error *error)
+{
+    const struct supervision *const supervision = supervisor->supervision;
+    const struct journal_tail now = journal_tail(supervisor->journal, supervisor->tail.size_bytes);
+    const bool progress = now.last_step > supervisor->tail.last_step;
+    char reason[JOURNAL_TEXT_BYTES];
+    reason_find(supervisor, &now, code, reason);
+    supervisor->futile = progress ? 1 : supervisor->futile + 1;
+    if (supervisor->futile > supervision->restart.attempts) {
+        memory_forget(supervisor);
+        FAIL(error, STATUS_PEER,
+             "gave up after %" PRId64 " starts in a row without a step done, at step %" PRId64
+             ": %.400s; go on with: shardlm resume %.200s",
+             supervisor->futile, now.last_step, reason, supervision->run);
+    }
+    TRY(host_list_check(&supervisor->hosts, supervision->run, error));
+    const double seconds = supervisor->futile < 2
+                               ? 0
+                               : fmin(wait_seconds_max, supervision->restart.wait_seconds *
+                                                            exp2((double)supervisor->futile - 2));
+    supervisor->restarts++;
+    supervisor->tail = now;
+    (void)fprintf(stderr, "shardlm: restart %" PRId64 " in %.1f s: %s\n", supervisor->restarts,
+                  seconds, reason);
+    if (run_exists(supervisor)) {
+        restart_note(supervisor, reason, seconds);
+        words_resume(supervisor);
+    }
+    back_off(seconds);
+    return mpi_job_stops() == 0 && run_exists(supervisor)
+               ? run_folder_wait(supervision->run, lock_seconds, error)
+               : STATUS_OK;
+}
+
+static enum status job_start(struct supervisor *supervisor, int *code, struct error *error)
+{
+    const struct supervision *const supervision = supervisor->supervision;
+    const struct mpi_job job = {
+        .words = supervisor->words,
+        .workers = supervision->workers > 0 ? supervision->workers : process_core_count(),
+        .hostfile = host_list_path(&supervisor->hosts),
+        .folder = supervisor->folder[0] != '\0' ? supervisor->folder : NULL,
+    };
+    folder_clear(supervisor);
+    if (job.folder != NULL) {
+        TRY(folder_make(job.folder, error));
+    }
+    const enum status status = mpi_job_run(&job, code, error);
+    folder_clear(supervisor);
+    (void)unsetenv("SHARDLM_FAULT"); /* one kill is enough for a test */
+    return status;
+}
+
+/* Asked to stop, and the job broke before it could obey: what memory and checkpoints hold stays. */
+static enum status stopped(const struct supervisor *supervisor, struct error *error)
+{
+    if (mpi_job_stops() > 1) {
+        FAIL(error, STATUS_PEER, "ended at once by a second signal; go on with: shardlm resume %s",
+             supervisor->supervision->run);
+    }
+    if (!run_exists(supervisor)) {
+        FAIL(error, STATUS_PEER, "stopped before the run had begun");
+    }
+    FAIL(error, STATUS_INTERRUPTED, "stopped by request; go on with: shardlm resume %s",
+         supervisor->supervision->run);
+}
+
+static enum status supervisor_loop(struct supervisor *supervisor, struct error *error)
+{
+    const struct supervision *const supervision = supervisor->supervision;
+    for (;;) {
+        int code = 0;
+        TRY(job_start(supervisor, &code, error));
+        const bool broke = code != 0 && code != 2 && code != 75 && code != 127;
+        if (!broke || supervision->run == NULL) {
+            return mpi_job_explain(code, NULL, error);
+        }
+        if (mpi_job_stops() == 0) {
+            TRY(restart_decide(supervisor, code, error));
+        }
+        if (mpi_job_stops() > 0) {
+            return stopped(supervisor, error);
+        }
+    }
+}
+
+enum status supervise(const struct supervision *supervision, struct error *error)
+{
+    struct supervisor supervisor = {.supervision = supervision};
+    supervisor.words = memory_take((size_t)supervision->line->word_count + WORDS_MAX,
+                                   sizeof *supervisor.words, "words of a job");
+    words_given(&supervisor);
+    enum status status = host_list_open(&supervisor.hosts, supervision->hostfile, error);
+    if (status == STATUS_OK && supervision->run != NULL) {
+        status = path_join(supervisor.journal, supervision->run, "journal.jsonl", error);
+        if (status == STATUS_OK) {
+            status = folder_choose(&supervisor, error);
+        }
+        if (status == STATUS_OK && run_exists(&supervisor)) {
+            supervisor.tail = journal_tail(supervisor.journal, 0);
+            status = run_folder_wait(supervision->run, 2, error);
+        }
+    }
+    if (status == STATUS_OK) {
+        status = supervisor_loop(&supervisor, error);
+    }
+    host_list_close(&supervisor.hosts);
+    memory_release((void *)supervisor.words);
+    return status;
 }

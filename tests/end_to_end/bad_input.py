@@ -10,6 +10,7 @@ run/ (with checkpoints of steps 2 and 4) and hf/. For every case it demands
   - the same files as before, nothing in shared memory, no process left.
 With WORD only the cases with that word in their name run, and their messages are shown.
 """
+import fcntl
 import hashlib
 import json
 import os
@@ -595,9 +596,21 @@ def listing():
 
 
 def shared_memory():
-    """Segments whose maker (its process id is in the name) is gone: another user's job may run beside this test."""
-    names = [name for name in os.listdir("/dev/shm") if name.startswith("shardlm-")]
-    return sorted(name for name in names if not os.path.exists(f"/proc/{name.split('-')[1]}"))
+    """Segments that no process holds (each one that maps a segment has a lock on it)."""
+    found = []
+    for name in os.listdir("/dev/shm"):
+        if name.startswith("shardlm-") and not name.startswith("shardlm-mpi-"):
+            try:
+                with open(f"/dev/shm/{name}", "rb") as segment:
+                    fcntl.flock(segment, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    found.append(name)
+            except OSError:
+                pass
+    return sorted(set(found) - set(SHARED_MEMORY_BEFORE))
+
+
+SHARED_MEMORY_BEFORE = []
+SHARED_MEMORY_BEFORE = shared_memory()
 
 
 def children(program):

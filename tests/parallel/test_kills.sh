@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# kill -9 of a worker, of the coordinator, of mpirun and of the supervisor in the middle of a run; resumed on other numbers of
-# workers; the final weights are those of a run that was never touched. SIGINT: checkpoint, exit code 75.
+# kill -9 of a worker, of the coordinator, of mpirun and of the supervisor in the middle of a run that is not restarted by itself;
+# resumed on other numbers of workers; the final weights are those of a run that was never touched. SIGINT: checkpoint, exit code 75.
 . "$(dirname "$0")/lib.sh" "$1"
 
 steps=60
@@ -9,7 +9,7 @@ expected=$(fingerprint calm $steps)
 
 # start RUN WORKERS [words…]: a long run in the background; $job is the supervisor's process.
 start() {
-    "$shardlm" train tiny.yaml --run "$1" --workers "$2" --set checkpoint.every_steps=5 "${@:3}" >"$1.log" 2>&1 &
+    "$shardlm" train tiny.yaml --run "$1" --workers "$2" --set checkpoint.every_steps=5 --set restart.attempts=0 "${@:3}" >"$1.log" 2>&1 &
     job=$!
 }
 
@@ -84,4 +84,6 @@ kill -INT "$job"
 ended held 75
 echo "refused: a second job on the same run"
 
-[ -z "$(ls /dev/shm | grep '^shardlm' || true)" ] || fail "shared memory is left: $(ls /dev/shm)"
+for memory in */memory; do
+    [ -z "$(ls /dev/shm | grep "$(cut -d' ' -f1 "$memory")" || true)" ] || fail "shared memory of $memory is left"
+done
