@@ -111,13 +111,31 @@ static enum status list_run(const struct command_line *line, struct error *error
     return STATUS_OK;
 }
 
+static enum status parameters_count(const struct checkpoint *checkpoint, const char *path,
+                                    int64_t *count, struct error *error)
+{
+    struct config config;
+    struct parameter_table table;
+    TRY(checkpoint_network(checkpoint, path, &config, &table, error));
+    *count = table.parameter_count;
+    parameter_table_deinit(&table);
+    return STATUS_OK;
+}
+
 static enum status show_run(const struct command_line *line, struct error *error)
 {
     char path[PATH_BYTES];
     TRY(checkpoint_find(line->arguments[0], path, error));
     struct checkpoint *checkpoint;
     TRY(checkpoint_open(&checkpoint, path, false, error));
+    int64_t parameters;
+    const enum status counted = parameters_count(checkpoint, path, &parameters, error);
+    if (counted != STATUS_OK) {
+        checkpoint_close(checkpoint);
+        return counted;
+    }
     json_t *const object = meta_json(checkpoint, path);
+    (void)json_object_set_new(object, "parameters", json_integer(parameters));
     if (command_line_has(line, "json")) {
         (void)json_object_set_new(object, "config", json_string(checkpoint_config(checkpoint)));
         print_json(object);
