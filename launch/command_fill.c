@@ -9,6 +9,7 @@
 #include "launch/commands.h"
 #include "launch/pretrained.h"
 #include "launch/print.h"
+#include "model/family.h"
 #include "model/model.h"
 
 enum { TOP_MAX = 1000 };
@@ -175,6 +176,11 @@ static enum status fill_check(const struct pretrained *pretrained,
 {
     const int32_t mask = tokenizer_specials(tokenizer).mask;
     int64_t mask_count = 0;
+    if (family_find(&pretrained->config.model)->causal) {
+        FAIL(error, STATUS_INPUT,
+             "\"%.400s\" predicts what comes next, expected a model of a masked family",
+             pretrained->path);
+    }
     for (size_t i = 0; i < ids->count; i++) {
         mask_count += ids->ids[i] == mask;
     }

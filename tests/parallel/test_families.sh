@@ -56,6 +56,13 @@ for family in roberta bert albert spanbert gpt; do
     # shellcheck disable=SC2086
     has evaluate.json $heads
 
+    if [ $family = gpt ]; then
+        if "$shardlm" fill $family "the <mask> crossed" >fill.log 2>&1; then fail "fill took a causal model"; fi
+        grep -q "predicts what comes next" fill.log || fail "fill: $(cat fill.log)"
+    else
+        "$shardlm" fill $family "the <mask> crossed" >fill.log 2>&1 || fail "$family: $(cat fill.log)"
+    fi
+
     train $family-3 3 $steps --set lease.mode=dynamic --set shard.stage=0
     same $family-3 $steps "$expected" "$family on 3 workers, dynamic leases, stage 0"
 
