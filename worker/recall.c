@@ -28,6 +28,8 @@ struct digest recall_identity(const struct worker *worker)
         digest_stream_add(&stream, &row->offset, sizeof row->offset);
         digest_stream_add(&stream, &row->count, sizeof row->count);
     }
+    const enum optimizer_name rule = worker->setup->optimizer->name; /* of a half-done update */
+    digest_stream_add(&stream, &rule, sizeof rule);
     digest_stream_add(&stream, &worker->setup->seed, sizeof worker->setup->seed);
     digest_stream_add(&stream, &corpus, sizeof corpus);
     digest_stream_add(&stream, worker->profile, strlen(worker->profile));
