@@ -188,6 +188,16 @@ static enum status check_words(const struct config_reader *reader, bool holds, c
     return pair_context(reader, key, other, status, error);
 }
 
+/* A key that asks for what layers that share tensors have; NULL: none does. */
+static const char *sharing_key(const struct model_options *model)
+{
+    return model_embedding_width(model) != model->hidden ? "model.embedding_width"
+           : model->share != MODEL_SHARE_NONE            ? "model.share"
+           : model->groups != 1                          ? "model.groups"
+           : model->inner_layers != 1                    ? "model.inner_layers"
+                                                         : NULL;
+}
+
 /* What some families have and others have not. */
 static enum status check_family(const struct config_reader *reader, struct error *error)
 {
@@ -199,11 +209,8 @@ static enum status check_family(const struct config_reader *reader, struct error
                     error));
     TRY(check_at_most(reader, "model.embedding_width", model->embedding_width, "model.hidden",
                       model->hidden, error));
-    TRY(check_words(reader,
-                    family->shares || (model_embedding_width(model) == model->hidden &&
-                                       model->share == MODEL_SHARE_NONE && model->groups == 1 &&
-                                       model->inner_layers == 1),
-                    "model.family", "model.share",
+    const char *const sharing = sharing_key(model);
+    TRY(check_words(reader, family->shares || sharing == NULL, sharing, "model.family",
                     "model.embedding_width, share, groups and inner_layers go with model.family "
                     "albert only",
                     error));

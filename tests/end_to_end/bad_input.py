@@ -122,7 +122,9 @@ def command_line_cases():
     for value in ("x", "=1", "seed", "seed=", "seed=-1", "optimiser.peak_rate=1", "optimizer.peak_rate=nan", "optimizer.peak_rate=inf",
                   "optimizer.betas=[0.9", "optimizer.betas=0.9,0.98,0.99", "optimizer.betas=1,1", "model.dropout=1", "model.hidden=65",
                   "model.layers=1e2", "data.objective=guess", "data.skip_bad_shards=maybe", "step.tokens=1000", "model.positions=8",
-                  "step.slot_tokens=99999999999999999999", "data.corpus=missing", "data.corpus=", "shard.stage=7", "numerics.compute=fp64"):
+                  "step.slot_tokens=99999999999999999999", "data.corpus=missing", "data.corpus=", "shard.stage=7", "numerics.compute=fp64",
+                  "model.family=bart", "model.share=all", "model.embedding_width=16", "model.groups=2", "data.pairs=next_sentence",
+                  "data.pair_copies=17", "data.objective=causal", "optimizer.bias_correction=1"):
         table[f"set {value}"] = (train + ["--set", value], value.split("=")[0].split(".")[-1])
     table["set many"] = (train + [word for i in range(300) for word in ("--set", f"seed={i}")], "--set")
     for option, values, words in (
