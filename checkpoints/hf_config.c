@@ -1,6 +1,7 @@
-/* See hf_config.h. */
+/* See hf_config.h. One table of keys for each way of spelling them, one row for each model_type. */
 #include "checkpoints/hf_config.h"
 
+#include <stddef.h>
 #include <string.h>
 
 #include "base/json.h"
@@ -19,18 +20,114 @@ static const struct {
     {"relu", MODEL_ACTIVATION_RELU},
 };
 
-static const struct {
-    const char *type;
-    const char *architecture;
-    enum model_norm norm;
-} kinds[] = {
-    {"roberta", "RobertaForMaskedLM", MODEL_NORM_POST},
-    {"roberta-prelayernorm", "RobertaPreLayerNormForMaskedLM", MODEL_NORM_PRE},
+/* A number. Where `optional`, a key that is missing or null means `standard`. */
+struct number {
+    const char *name;
+    size_t offset; /* in struct model_options */
+    bool real;     /* 0 to 1; otherwise an integer from 1 */
+    bool optional;
+    double standard;
 };
 
-static json_t *id_pack(int64_t id)
+#define INTEGER(name, field)                                                                       \
+    {                                                                                              \
+        name, offsetof(struct model_options, field), false, false, 0                               \
+    }
+#define INTEGER_OR(name, field, standard)                                                          \
+    {                                                                                              \
+        name, offsetof(struct model_options, field), false, true, standard                         \
+    }
+#define REAL_OR(name, field, standard)                                                             \
+    {                                                                                              \
+        name, offsetof(struct model_options, field), true, true, standard                          \
+    }
+#define NUMBERS(array) .numbers = array, .number_count = ARRAY_LENGTH(array)
+
+static const struct number bert_numbers[] = {
+    INTEGER("num_hidden_layers", layers),
+    INTEGER("hidden_size", hidden),
+    INTEGER("num_attention_heads", heads),
+    INTEGER("intermediate_size", feed_forward),
+    INTEGER("vocab_size", vocabulary),
+    INTEGER("max_position_embeddings", positions),
+    INTEGER_OR("type_vocab_size", type_vocabulary, 2),
+    REAL_OR("hidden_dropout_prob", dropout, 0.1),
+    REAL_OR("attention_probs_dropout_prob", attention_dropout, 0.1),
+    REAL_OR("layer_norm_eps", norm_epsilon, 1e-12),
+    REAL_OR("initializer_range", init_range, 0.02),
+};
+
+static const struct number albert_numbers[] = {
+    INTEGER("num_hidden_layers", layers),
+    INTEGER_OR("num_hidden_groups", groups, 1),
+    INTEGER_OR("inner_group_num", inner_layers, 1),
+    INTEGER("hidden_size", hidden),
+    INTEGER_OR("embedding_size", embedding_width, 128),
+    INTEGER("num_attention_heads", heads),
+    INTEGER("intermediate_size", feed_forward),
+    INTEGER("vocab_size", vocabulary),
+    INTEGER("max_position_embeddings", positions),
+    INTEGER_OR("type_vocab_size", type_vocabulary, 2),
+    REAL_OR("hidden_dropout_prob", dropout, 0),
+    REAL_OR("attention_probs_dropout_prob", attention_dropout, 0),
+    REAL_OR("layer_norm_eps", norm_epsilon, 1e-12),
+    REAL_OR("initializer_range", init_range, 0.02),
+};
+
+static const struct number gpt_numbers[] = {
+    INTEGER("n_layer", layers),
+    INTEGER("n_embd", hidden),
+    INTEGER("n_head", heads),
+    INTEGER_OR("n_inner", feed_forward, 0),
+    INTEGER("vocab_size", vocabulary),
+    INTEGER("n_positions", positions),
+    REAL_OR("resid_pdrop", dropout, 0.1),
+    REAL_OR("attn_pdrop", attention_dropout, 0.1),
+    REAL_OR("layer_norm_epsilon", norm_epsilon, 1e-5),
+    REAL_OR("initializer_range", init_range, 0.02),
+};
+
+/* SpanBERT is a BERT with these two; transformers keeps them without reading them. */
+static const char span_key[] = "sbo_max_span";
+static const struct number span_numbers[] = {
+    INTEGER("sbo_max_span", span_positions),
+    INTEGER("sbo_position_size", span_position_width),
+};
+
+static const struct kind {
+    const char *type;
+    enum model_family family;
+    enum model_norm norm;
+    const char *architecture;
+    const char *architecture_with_pairs; /* or NULL */
+    const struct number *numbers;
+    int64_t number_count;
+    const char *activation_key;
+    const char *activation; /* what a missing key means */
+    int64_t pad_id;         /* the same; -1: padding is nothing special to this network */
+} kinds[] = {
+    {"roberta", MODEL_FAMILY_ROBERTA, MODEL_NORM_POST, "RobertaForMaskedLM", NULL,
+     NUMBERS(bert_numbers), "hidden_act", "gelu", 1},
+    {"roberta-prelayernorm", MODEL_FAMILY_ROBERTA, MODEL_NORM_PRE, "RobertaPreLayerNormForMaskedLM",
+     NULL, NUMBERS(bert_numbers), "hidden_act", "gelu", 1},
+    {"bert", MODEL_FAMILY_BERT, MODEL_NORM_POST, "BertForMaskedLM", "BertForPreTraining",
+     NUMBERS(bert_numbers), "hidden_act", "gelu", 0},
+    {"bert", MODEL_FAMILY_SPANBERT, MODEL_NORM_POST, "BertForMaskedLM", NULL, NUMBERS(bert_numbers),
+     "hidden_act", "gelu", 0},
+    {"albert", MODEL_FAMILY_ALBERT, MODEL_NORM_POST, "AlbertForMaskedLM", "AlbertForPreTraining",
+     NUMBERS(albert_numbers), "hidden_act", "gelu_new", 0},
+    {"gpt2", MODEL_FAMILY_GPT, MODEL_NORM_PRE, "GPT2LMHeadModel", NULL, NUMBERS(gpt_numbers),
+     "activation_function", "gelu_new", -1},
+};
+
+static const struct kind *kind_of(const struct model_options *options)
 {
-    return id < 0 ? json_null() : json_integer((json_int_t)id);
+    for (int64_t i = 0; i < ARRAY_LENGTH(kinds); i++) {
+        if (kinds[i].family == options->family && kinds[i].norm == options->norm) {
+            return &kinds[i];
+        }
+    }
+    return NULL;
 }
 
 static const char *activation_name(enum model_activation activation)
@@ -43,41 +140,104 @@ static const char *activation_name(enum model_activation activation)
     return NULL;
 }
 
-/* "torch_dtype" is what transformers 4 reads, "dtype" what 5 does. */
-static json_t *config_pack(const struct model_options *options, const struct hf_token_ids *ids,
-                           int64_t kind)
+/* Options as config.json counts them, and back. ALBERT's num_hidden_layers are blocks applied, and
+ * layers that share nothing are blocks of groups of their own. */
+static void options_to_file(struct model_options *options)
 {
-    return json_pack(
-        "{s[s] sf so ss so ss sf sI sf sI sf sI ss sI sI so sb ss sI sI}", "architectures",
-        kinds[kind].architecture, "attention_probs_dropout_prob", options->attention_dropout,
-        "bos_token_id", id_pack(ids->bos), "dtype", "float32", "eos_token_id", id_pack(ids->eos),
-        "hidden_act", activation_name(options->activation), "hidden_dropout_prob", options->dropout,
-        "hidden_size", (json_int_t)options->hidden, "initializer_range", options->init_range,
-        "intermediate_size", (json_int_t)options->feed_forward, "layer_norm_eps",
-        options->norm_epsilon, "max_position_embeddings",
-        (json_int_t)(options->positions + options->position_offset), "model_type", kinds[kind].type,
-        "num_attention_heads", (json_int_t)options->heads, "num_hidden_layers",
-        (json_int_t)options->layers, "pad_token_id", id_pack(options->pad_id),
-        "tie_word_embeddings", 1, "torch_dtype", "float32", "type_vocab_size",
-        (json_int_t)options->type_vocabulary, "vocab_size", (json_int_t)options->vocabulary);
+    options->positions += options->position_offset;
+    if (options->family == MODEL_FAMILY_ALBERT) {
+        options->embedding_width = model_embedding_width(options);
+        options->inner_layers = options->inner_layers == 0 ? 1 : options->inner_layers;
+        options->layers /= options->inner_layers;
+        options->groups = options->share == MODEL_SHARE_NONE ? options->layers
+                          : options->groups == 0             ? 1
+                                                             : options->groups;
+    }
+}
+
+static void options_from_file(struct model_options *options)
+{
+    options->positions -= options->position_offset;
+    if (options->family == MODEL_FAMILY_ALBERT) {
+        options->layers *= options->inner_layers;
+        options->share = MODEL_SHARE_ALL;
+    } else if (options->family == MODEL_FAMILY_GPT) {
+        options->feed_forward =
+            options->feed_forward == 0 ? 4 * options->hidden : options->feed_forward;
+    }
+}
+
+enum status hf_config_check(const struct model_options *options, struct error *error)
+{
+    const bool roberta = options->family == MODEL_FAMILY_ROBERTA;
+    if (kind_of(options) == NULL) {
+        FAIL(error, STATUS_INPUT,
+             "Hugging Face has no network like this model family with this "
+             "place of the LayerNorm");
+    }
+    if (options->position_offset != (roberta ? options->pad_id + 1 : 0) ||
+        (roberta && options->pad_id < 0)) {
+        FAIL(error, STATUS_INPUT,
+             "Hugging Face counts the positions of this family from %s, the model from %lld "
+             "(model.position_offset), and its pad id is %lld",
+             roberta ? "pad id + 1" : "0", (long long)options->position_offset,
+             (long long)options->pad_id);
+    }
+    if (options->share == MODEL_SHARE_ATTENTION || options->share == MODEL_SHARE_FEED_FORWARD) {
+        FAIL(error, STATUS_INPUT,
+             "Hugging Face's ALBERT shares whole layers or nothing, this model (model.share) only "
+             "one half of them");
+    }
+    return STATUS_OK;
+}
+
+static json_t *id_pack(int64_t id)
+{
+    return id < 0 ? json_null() : json_integer((json_int_t)id);
+}
+
+static void numbers_pack(json_t *root, const struct number *numbers, int64_t count,
+                         const struct model_options *options)
+{
+    for (int64_t i = 0; i < count; i++) {
+        const char *const field = (const char *)options + numbers[i].offset;
+        double real;
+        int64_t integer;
+        memcpy(&real, field, sizeof real);
+        memcpy(&integer, field, sizeof integer);
+        (void)json_object_set_new(root, numbers[i].name,
+                                  numbers[i].real ? json_real(real)
+                                                  : json_integer((json_int_t)integer));
+    }
+}
+
+/* "torch_dtype" is what transformers 4 reads, "dtype" what 5 does. */
+static json_t *config_pack(const struct model_options *options, const struct hf_token_ids *ids)
+{
+    const struct kind *const kind = kind_of(options);
+    INVARIANT(kind != NULL);
+    const bool pairs = kind->architecture_with_pairs != NULL && !options->without_pairs;
+    json_t *const root = json_pack(
+        "{s[s] ss ss sb ss ss so so so}", "architectures",
+        pairs ? kind->architecture_with_pairs : kind->architecture, "model_type", kind->type,
+        kind->activation_key, activation_name(options->activation), "tie_word_embeddings", 1,
+        "dtype", "float32", "torch_dtype", "float32", "bos_token_id", id_pack(ids->bos),
+        "eos_token_id", id_pack(ids->eos), "pad_token_id", id_pack(options->pad_id));
+    struct model_options stored = *options;
+    options_to_file(&stored);
+    numbers_pack(root, kind->numbers, kind->number_count, &stored);
+    if (options->family == MODEL_FAMILY_SPANBERT) {
+        numbers_pack(root, span_numbers, ARRAY_LENGTH(span_numbers), &stored);
+    } else if (options->family == MODEL_FAMILY_GPT) {
+        (void)json_object_set_new(root, "embd_pdrop", json_real(options->dropout));
+    }
+    return root;
 }
 
 enum status hf_config_write(const char *path, const struct model_options *options,
                             const struct hf_token_ids *ids, struct error *error)
 {
-    if (options->position_offset != options->pad_id + 1) {
-        FAIL(error, STATUS_INPUT,
-             "could not write \"%s\": Hugging Face counts positions from pad id + 1 = %lld, the "
-             "model from %lld",
-             path, (long long)options->pad_id + 1, (long long)options->position_offset);
-    }
-    json_t *root = NULL;
-    for (int64_t i = 0; i < ARRAY_LENGTH(kinds); i++) {
-        if (options->family == MODEL_FAMILY_ROBERTA && kinds[i].norm == options->norm) {
-            root = config_pack(options, ids, i);
-        }
-    }
-    INVARIANT(root != NULL);
+    json_t *const root = config_pack(options, ids);
     const enum status status = json_write_file(path, root, error);
     json_decref(root);
     return status;
@@ -90,55 +250,62 @@ static const json_t *member(const json_t *root, const char *key)
     return json_is_null(value) ? NULL : value;
 }
 
-static enum status integer_read(const json_t *root, const char *key, const char *path,
-                                int64_t least, int64_t otherwise, int64_t *value,
-                                struct error *error)
+static enum status number_read(const json_t *root, const struct number *number, const char *path,
+                               struct model_options *options, struct error *error)
 {
-    *value = otherwise;
-    if (otherwise < 0 || member(root, key) != NULL) {
-        TRY(json_member_integer(root, key, path, value, error));
+    char *const field = (char *)options + number->offset;
+    const bool given = !number->optional || member(root, number->name) != NULL;
+    if (number->real) {
+        double value = number->standard;
+        if (given) {
+            TRY(json_member_real(root, number->name, path, &value, error));
+        }
+        if (!(value >= 0.0 && value <= 1.0)) {
+            FAIL(error, STATUS_FORMAT, "\"%s\": key \"%s\" is %g, expected 0 to 1", path,
+                 number->name, value);
+        }
+        memcpy(field, &value, sizeof value);
+        return STATUS_OK;
     }
-    if (*value < least || *value > size_max) {
-        FAIL(error, STATUS_FORMAT, "\"%s\": key \"%s\" is %lld, expected %lld to %lld", path, key,
-             (long long)*value, (long long)least, (long long)size_max);
-    }
-    return STATUS_OK;
-}
-
-static enum status real_read(const json_t *root, const char *key, const char *path,
-                             double otherwise, double *value, struct error *error)
-{
-    *value = otherwise;
-    if (member(root, key) != NULL) {
-        TRY(json_member_real(root, key, path, value, error));
-    }
-    if (!(*value >= 0.0 && *value <= 1.0)) {
-        FAIL(error, STATUS_FORMAT, "\"%s\": key \"%s\" is %g, expected 0 to 1", path, key, *value);
-    }
-    return STATUS_OK;
-}
-
-static enum status norm_read(const json_t *root, const char *path, enum model_norm *norm,
-                             struct error *error)
-{
-    const char *type;
-    TRY(json_member_text(root, "model_type", path, &type, error));
-    for (int64_t i = 0; i < ARRAY_LENGTH(kinds); i++) {
-        if (strcmp(type, kinds[i].type) == 0) {
-            *norm = kinds[i].norm;
-            return STATUS_OK;
+    int64_t value = (int64_t)number->standard;
+    if (given) {
+        TRY(json_member_integer(root, number->name, path, &value, error));
+        if (value < 1 || value > size_max) {
+            FAIL(error, STATUS_FORMAT, "\"%s\": key \"%s\" is %lld, expected 1 to %lld", path,
+                 number->name, (long long)value, (long long)size_max);
         }
     }
-    FAIL(error, STATUS_FORMAT,
-         "\"%s\": model_type \"%.64s\", expected roberta or roberta-prelayernorm", path, type);
+    memcpy(field, &value, sizeof value);
+    return STATUS_OK;
 }
 
-static enum status activation_read(const json_t *root, const char *path,
+static enum status numbers_read(const json_t *root, const struct number *numbers, int64_t count,
+                                const char *path, struct model_options *options,
+                                struct error *error)
+{
+    for (int64_t i = 0; i < count; i++) {
+        TRY(number_read(root, &numbers[i], path, options, error));
+    }
+    return STATUS_OK;
+}
+
+static const struct kind *kind_find(const char *type, bool spans)
+{
+    for (int64_t i = 0; i < ARRAY_LENGTH(kinds); i++) {
+        if (strcmp(type, kinds[i].type) == 0 &&
+            kinds[i].family != (spans ? MODEL_FAMILY_BERT : MODEL_FAMILY_SPANBERT)) {
+            return &kinds[i];
+        }
+    }
+    return NULL;
+}
+
+static enum status activation_read(const json_t *root, const struct kind *kind, const char *path,
                                    enum model_activation *activation, struct error *error)
 {
-    const char *name = "gelu";
-    if (member(root, "hidden_act") != NULL) {
-        TRY(json_member_text(root, "hidden_act", path, &name, error));
+    const char *name = kind->activation;
+    if (member(root, kind->activation_key) != NULL) {
+        TRY(json_member_text(root, kind->activation_key, path, &name, error));
     }
     for (int64_t i = 0; i < ARRAY_LENGTH(activations); i++) {
         if (strcmp(name, activations[i].name) == 0) {
@@ -146,8 +313,8 @@ static enum status activation_read(const json_t *root, const char *path,
             return STATUS_OK;
         }
     }
-    FAIL(error, STATUS_FORMAT, "\"%s\": hidden_act \"%.64s\", expected gelu, gelu_new or relu",
-         path, name);
+    FAIL(error, STATUS_FORMAT, "\"%s\": %s \"%.64s\", expected gelu, gelu_new or relu", path,
+         kind->activation_key, name);
 }
 
 /* Switches of transformers that would make another network. */
@@ -157,7 +324,13 @@ static enum status switches_check(const json_t *root, const char *path, struct e
         const char *key;
         bool expected;
     } switches[] = {
-        {"is_decoder", false}, {"add_cross_attention", false}, {"tie_word_embeddings", true}};
+        {"is_decoder", false},
+        {"add_cross_attention", false},
+        {"tie_word_embeddings", true},
+        {"scale_attn_weights", true},
+        {"scale_attn_by_inverse_layer_idx", false},
+        {"reorder_and_upcast_attn", false},
+    };
     for (int64_t i = 0; i < ARRAY_LENGTH(switches); i++) {
         const json_t *const value = member(root, switches[i].key);
         if (value != NULL &&
@@ -177,37 +350,90 @@ static enum status switches_check(const json_t *root, const char *path, struct e
     return STATUS_OK;
 }
 
+/* The padding token, and with it where RoBERTa's positions begin. GPT-2 treats it as any other. */
+static enum status pad_read(const json_t *root, const struct kind *kind, const char *path,
+                            struct model_options *options, struct error *error)
+{
+    const bool roberta = options->family == MODEL_FAMILY_ROBERTA;
+    const json_t *const value = json_object_get(root, "pad_token_id");
+    options->pad_id = kind->pad_id;
+    if (value != NULL && options->family != MODEL_FAMILY_GPT) {
+        options->pad_id = -1;
+        if (!json_is_null(value) || roberta) {
+            TRY(json_member_integer(root, "pad_token_id", path, &options->pad_id, error));
+        }
+        if (options->pad_id < (json_is_null(value) ? -1 : 0) ||
+            options->pad_id >= options->vocabulary) {
+            FAIL(error, STATUS_FORMAT, "\"%s\": key \"pad_token_id\" is %lld, expected 0 to %lld",
+                 path, (long long)options->pad_id, (long long)options->vocabulary - 1);
+        }
+    }
+    options->position_offset = roberta ? options->pad_id + 1 : 0;
+    if (options->positions <= options->position_offset) {
+        FAIL(error, STATUS_FORMAT,
+             "\"%s\": key \"max_position_embeddings\" is %lld, expected more than %lld", path,
+             (long long)options->positions, (long long)options->position_offset);
+    }
+    return STATUS_OK;
+}
+
+/* GPT-2 has a rate for its embeddings, the model has one for them and the sublayers. */
+static enum status embedding_dropout_check(const json_t *root, const char *path,
+                                           const struct model_options *options, struct error *error)
+{
+    double rate = 0.1;
+    if (member(root, "embd_pdrop") != NULL) {
+        TRY(json_member_real(root, "embd_pdrop", path, &rate, error));
+    }
+    if (rate != options->dropout) {
+        FAIL(error, STATUS_FORMAT,
+             "\"%s\": embd_pdrop %g and resid_pdrop %g differ, which is not "
+             "supported",
+             path, rate, options->dropout);
+    }
+    return STATUS_OK;
+}
+
 static enum status options_read(const json_t *root, const char *path, struct model_options *options,
                                 struct error *error)
 {
-    options->family = MODEL_FAMILY_ROBERTA;
-    TRY(norm_read(root, path, &options->norm, error));
+    const char *type;
+    TRY(json_member_text(root, "model_type", path, &type, error));
+    const struct kind *const kind = kind_find(type, member(root, span_key) != NULL);
+    if (kind == NULL) {
+        FAIL(error, STATUS_FORMAT,
+             "\"%s\": model_type \"%.64s\", expected roberta, roberta-prelayernorm, bert, albert "
+             "or gpt2",
+             path, type);
+    }
+    options->family = kind->family;
+    options->norm = kind->norm;
+    options->without_pairs = true;
     TRY(switches_check(root, path, error));
-    TRY(activation_read(root, path, &options->activation, error));
-    TRY(integer_read(root, "num_hidden_layers", path, 1, -1, &options->layers, error));
-    TRY(integer_read(root, "hidden_size", path, 1, -1, &options->hidden, error));
-    TRY(integer_read(root, "num_attention_heads", path, 1, -1, &options->heads, error));
-    TRY(integer_read(root, "intermediate_size", path, 1, -1, &options->feed_forward, error));
-    TRY(integer_read(root, "vocab_size", path, 1, -1, &options->vocabulary, error));
-    TRY(integer_read(root, "type_vocab_size", path, 1, 2, &options->type_vocabulary, error));
-    TRY(integer_read(root, "pad_token_id", path, 0, 1, &options->pad_id, error));
-    options->position_offset = options->pad_id + 1;
-    int64_t rows;
-    TRY(integer_read(root, "max_position_embeddings", path, options->position_offset + 1, -1, &rows,
-                     error));
-    options->positions = rows - options->position_offset;
-    TRY(real_read(root, "hidden_dropout_prob", path, 0.1, &options->dropout, error));
-    TRY(real_read(root, "attention_probs_dropout_prob", path, 0.1, &options->attention_dropout,
-                  error));
-    TRY(real_read(root, "layer_norm_eps", path, 1e-12, &options->norm_epsilon, error));
-    return real_read(root, "initializer_range", path, 0.02, &options->init_range, error);
+    TRY(activation_read(root, kind, path, &options->activation, error));
+    TRY(numbers_read(root, kind->numbers, kind->number_count, path, options, error));
+    if (options->family == MODEL_FAMILY_SPANBERT) {
+        TRY(numbers_read(root, span_numbers, ARRAY_LENGTH(span_numbers), path, options, error));
+    } else if (options->family == MODEL_FAMILY_GPT) {
+        TRY(embedding_dropout_check(root, path, options, error));
+    }
+    TRY(pad_read(root, kind, path, options, error));
+    options_from_file(options);
+    return STATUS_OK;
 }
 
 enum status hf_config_read(const char *path, struct model_options *options, struct error *error)
 {
     json_t *root;
     TRY(json_read_file(path, CONFIG_BYTES_MAX, &root, error));
-    struct model_options read = {0};
+    /* What a family has not, as a configuration has it. */
+    struct model_options read = {
+        .type_vocabulary = 1,
+        .groups = 1,
+        .inner_layers = 1,
+        .span_positions = 20,
+        .span_position_width = 200,
+    };
     const enum status status = options_read(root, path, &read, error);
     json_decref(root);
     TRY(status);

@@ -5,22 +5,40 @@
 
 #include "base/file.h"
 #include "base/json.h"
+#include "base/memory.h"
 #include "checkpoints/folder_copy.h"
 
 enum { TOKENIZER_BYTES_MAX = 1 << 30 };
 
-/* Roles that transformers knows, and the token that RoBERTa's tokenizers use for each. */
+/* Roles that transformers knows, and the tokens that may have them; of those that exist, the first
+ * has it. */
 static const struct {
     const char *role;
-    const char *token;
+    const char *tokens[3];
 } roles[] = {
-    {"bos_token", "<s>"},   {"cls_token", "<s>"},   {"eos_token", "</s>"},    {"sep_token", "</s>"},
-    {"unk_token", "<unk>"}, {"pad_token", "<pad>"}, {"mask_token", "<mask>"},
+    {"bos_token", {"<s>", "[CLS]", "<|endoftext|>"}},   {"cls_token", {"[CLS]", "<cls>", "<s>"}},
+    {"eos_token", {"</s>", "[SEP]", "<|endoftext|>"}},  {"sep_token", {"[SEP]", "<sep>", "</s>"}},
+    {"unk_token", {"<unk>", "[UNK]", "<|endoftext|>"}}, {"pad_token", {"<pad>", "[PAD]", NULL}},
+    {"mask_token", {"<mask>", "[MASK]", NULL}},
 };
 
-/* What tokenizer.json says; without one, everything is as RoBERTa has it. */
+/* A tokenizer by the file that it is read from, the best first. Where tokenizer.json does not list
+ * the added tokens, they are those that such a tokenizer usually has. */
+static const struct kind {
+    const char *file;
+    const char *class;  /* of transformers */
+    const char *tokens; /* usual ones; NULL: the file tells */
+} kinds[] = {
+    {"tokenizer.json", "PreTrainedTokenizerFast", NULL},
+    {"vocab.json", "RobertaTokenizerFast", "<s></s><unk><pad><mask>"},
+    {"vocab.txt", "BertTokenizer", "[UNK][SEP][PAD][CLS][MASK]"},
+    {"spiece.model", "AlbertTokenizer", "[CLS][SEP]<unk><pad>[MASK]"},
+};
+
 struct facts {
+    const struct kind *kind;
     const json_t *added; /* array of added tokens, or NULL */
+    bool bytes;          /* byte-level BPE */
     bool add_prefix_space;
 };
 
@@ -38,10 +56,34 @@ static const json_t *added_find(const struct facts *facts, const char *token)
     return NULL;
 }
 
-static void id_take(const struct facts *facts, const char *token, int64_t *id)
+static bool token_exists(const struct facts *facts, const char *token)
 {
-    const json_t *const value = json_object_get(added_find(facts, token), "id");
-    *id = json_is_integer(value) ? (int64_t)json_integer_value(value) : -1;
+    return facts->kind->tokens != NULL ? strstr(facts->kind->tokens, token) != NULL
+                                       : added_find(facts, token) != NULL;
+}
+
+/* The token of roles[role], or NULL. */
+static const char *role_token(const struct facts *facts, int64_t role)
+{
+    for (int64_t i = 0; i < ARRAY_LENGTH(roles[role].tokens); i++) {
+        const char *const token = roles[role].tokens[i];
+        if (token != NULL && token_exists(facts, token)) {
+            return token;
+        }
+    }
+    return NULL;
+}
+
+static void id_take(const struct facts *facts, const char *role, int64_t *id)
+{
+    for (int64_t i = 0; i < ARRAY_LENGTH(roles); i++) {
+        const char *const token = role_token(facts, i);
+        if (strcmp(roles[i].role, role) == 0) {
+            const json_t *const value =
+                token == NULL ? NULL : json_object_get(added_find(facts, token), "id");
+            *id = json_is_integer(value) ? (int64_t)json_integer_value(value) : -1;
+        }
+    }
 }
 
 /* Roles whose token exists. The mask takes the space before it, if its tokenizer says so. */
@@ -49,16 +91,16 @@ static json_t *roles_pack(const struct facts *facts)
 {
     json_t *const root = json_object();
     for (int64_t i = 0; i < ARRAY_LENGTH(roles); i++) {
-        const json_t *const entry = added_find(facts, roles[i].token);
-        if (facts->added != NULL && entry == NULL) {
+        const char *const token = role_token(facts, i);
+        if (token == NULL) {
             continue;
         }
-        const bool lstrip = facts->added == NULL ? strcmp(roles[i].token, "<mask>") == 0
-                                                 : json_is_true(json_object_get(entry, "lstrip"));
-        json_t *const value =
-            lstrip ? json_pack("{ss sb sb sb sb}", "content", roles[i].token, "lstrip", 1,
-                               "normalized", 0, "rstrip", 0, "single_word", 0)
-                   : json_string(roles[i].token);
+        const bool lstrip = facts->added == NULL
+                                ? strcmp(token, "<mask>") == 0
+                                : json_is_true(json_object_get(added_find(facts, token), "lstrip"));
+        json_t *const value = lstrip ? json_pack("{ss sb sb sb sb}", "content", token, "lstrip", 1,
+                                                 "normalized", 0, "rstrip", 0, "single_word", 0)
+                                     : json_string(token);
         (void)json_object_set_new(root, roles[i].role, value);
     }
     return root;
@@ -80,9 +122,19 @@ static enum status settings_write(const char *folder, const struct facts *facts,
     json_decref(map);
     TRY(status);
     json_t *const settings = roles_pack(facts);
-    json_t *const rest = json_pack("{sb ss sI ss sb}", "add_prefix_space", facts->add_prefix_space,
-                                   "errors", "replace", "model_max_length", (json_int_t)positions,
-                                   "tokenizer_class", "RobertaTokenizerFast", "trim_offsets", 1);
+    json_t *const rest = json_pack("{sI ss}", "model_max_length", (json_int_t)positions,
+                                   "tokenizer_class", facts->kind->class);
+    /* GPT-2 would add the embedding of a segment 0, were it given segments. */
+    json_t *const inputs =
+        facts->bytes ? json_pack("[ss]", "input_ids", "attention_mask")
+                     : json_pack("[sss]", "input_ids", "token_type_ids", "attention_mask");
+    (void)json_object_set_new(rest, "model_input_names", inputs);
+    if (facts->bytes) {
+        json_t *const bytes = json_pack("{sb ss sb}", "add_prefix_space", facts->add_prefix_space,
+                                        "errors", "replace", "trim_offsets", 1);
+        (void)json_object_update(rest, bytes);
+        json_decref(bytes);
+    }
     (void)json_object_update(settings, rest);
     json_decref(rest);
     status = absent_write(folder, "tokenizer_config.json", settings, error);
@@ -90,33 +142,85 @@ static enum status settings_write(const char *folder, const struct facts *facts,
     return status;
 }
 
-static enum status described_write(const char *to, const json_t *root, const char *path,
-                                   int64_t positions, struct hf_token_ids *ids, struct error *error)
+/* What the folder's files say. *root, which `facts` borrows from, is the caller's; NULL: no
+ * tokenizer.json. */
+static enum status facts_read(struct facts *facts, const char *folder, json_t **root,
+                              struct error *error)
 {
-    struct facts facts = {0};
-    if (root != NULL) {
-        json_t *added;
-        TRY(json_member_array(root, "added_tokens", path, &added, error));
-        facts.added = added;
-        const json_t *const before = json_object_get(root, "pre_tokenizer");
-        facts.add_prefix_space = json_is_true(json_object_get(before, "add_prefix_space"));
-        id_take(&facts, "<s>", &ids->bos);
-        id_take(&facts, "</s>", &ids->eos);
+    char path[PATH_BYTES];
+    *facts = (struct facts){.kind = &kinds[1], .bytes = true};
+    *root = NULL;
+    for (int64_t i = ARRAY_LENGTH(kinds) - 1; i >= 0; i--) {
+        TRY(path_join(path, folder, kinds[i].file, error));
+        if (file_exists(path)) {
+            facts->kind = &kinds[i];
+        }
     }
-    return settings_write(to, &facts, positions, error);
+    facts->bytes = facts->kind == &kinds[1];
+    if (facts->kind != &kinds[0]) {
+        return STATUS_OK;
+    }
+    TRY(json_read_file(path, TOKENIZER_BYTES_MAX, root, error));
+    json_t *added;
+    TRY(json_member_array(*root, "added_tokens", path, &added, error));
+    facts->added = added;
+    const json_t *const before = json_object_get(*root, "pre_tokenizer");
+    const char *const type =
+        json_string_value(json_object_get(json_object_get(*root, "model"), "type"));
+    facts->add_prefix_space = json_is_true(json_object_get(before, "add_prefix_space"));
+    facts->bytes = type == NULL || strcmp(type, "BPE") == 0;
+    return STATUS_OK;
+}
+
+/* The folder they come from may hold a whole model. */
+static enum status files_copy(const char *from, const char *to, struct error *error)
+{
+    static const char *const names[] = {
+        "tokenizer.json",
+        "vocab.json",
+        "merges.txt",
+        "vocab.txt",
+        "spiece.model",
+        "sentencepiece.model",
+        "added_tokens.json",
+        "tokenizer_config.json",
+        "special_tokens_map.json",
+    };
+    if (!folder_exists(from)) {
+        FAIL(error, STATUS_INPUT, "there is no tokenizer folder \"%s\"", from);
+    }
+    TRY(folder_make(to, error));
+    for (int64_t i = 0; i < ARRAY_LENGTH(names); i++) {
+        char source[PATH_BYTES];
+        char target[PATH_BYTES];
+        TRY(path_join(source, from, names[i], error));
+        TRY(path_join(target, to, names[i], error));
+        if (file_exists(source)) {
+            char *data;
+            size_t size_bytes;
+            TRY(file_read(source, TOKENIZER_BYTES_MAX, &data, &size_bytes, error));
+            const enum status status = file_write_checked(target, data, size_bytes, error);
+            memory_release(data);
+            TRY(status);
+        }
+    }
+    return folder_flush(to, error);
 }
 
 enum status hf_tokenizer_write(const char *from, const char *to, int64_t positions,
                                struct hf_token_ids *ids, struct error *error)
 {
-    TRY(folder_copy(from, to, error));
-    char path[PATH_BYTES];
-    TRY(path_join(path, from, "tokenizer.json", error));
-    json_t *root = NULL;
-    if (file_exists(path)) {
-        TRY(json_read_file(path, TOKENIZER_BYTES_MAX, &root, error));
+    struct facts facts;
+    json_t *root;
+    TRY(files_copy(from, to, error));
+    enum status status = facts_read(&facts, from, &root, error);
+    if (status == STATUS_OK && root != NULL) {
+        id_take(&facts, "bos_token", &ids->bos);
+        id_take(&facts, "eos_token", &ids->eos);
     }
-    const enum status status = described_write(to, root, path, positions, ids, error);
+    if (status == STATUS_OK) {
+        status = settings_write(to, &facts, positions, error);
+    }
     json_decref(root);
     return status;
 }

@@ -73,6 +73,18 @@ static enum status import_publish(struct pretrained *pretrained, const char *roo
     return file_rename(published, out, error);
 }
 
+/* What the folder did not have, by name. */
+static void fresh_print(const struct pretrained *pretrained)
+{
+    for (int64_t i = 0; pretrained->fresh_count > 0 && i < pretrained->table.row_count; i++) {
+        if (pretrained->fresh[i]) {
+            (void)printf("not in the folder, initialised from seed %llu: %s\n",
+                         (unsigned long long)pretrained->config.seed,
+                         pretrained->table.rows[i].name);
+        }
+    }
+}
+
 static enum status import_run(const struct command_line *line, struct error *error)
 {
     const char *const out = command_line_text(line, "out");
@@ -84,7 +96,7 @@ static enum status import_run(const struct command_line *line, struct error *err
         FAIL(error, STATUS_LIMIT, "path is longer than %d bytes: \"%.64s…\"", PATH_BYTES - 1, out);
     }
     struct pretrained pretrained;
-    TRY(pretrained_open(&pretrained, line->arguments[0], error));
+    TRY(pretrained_open_encoder(&pretrained, line->arguments[0], error));
     if (pretrained.checkpoint != NULL) {
         pretrained_close(&pretrained);
         FAIL(error, STATUS_INPUT, "could not import \"%s\": it is no Hugging Face folder",
@@ -96,6 +108,7 @@ static enum status import_run(const struct command_line *line, struct error *err
     if (status == STATUS_OK) {
         (void)printf("wrote %s: %lld parameters from %s\n", out,
                      (long long)pretrained.table.parameter_count, pretrained.path);
+        fresh_print(&pretrained);
     }
     pretrained_close(&pretrained);
     return status;
@@ -115,9 +128,10 @@ const struct command command_import = {
     .argument_max = 1,
     .summary = "make a checkpoint from a Hugging Face folder",
     .detail =
-        "Reads config.json, model.safetensors and the tokenizer's files of a RoBERTa. The "
-        "checkpoint is at "
-        "step 0, its moments are zero, and its configuration names no corpus (\"synthetic\").",
+        "Reads config.json, model.safetensors (or the files of its index) and the tokenizer's "
+        "files of a RoBERTa, BERT, SpanBERT, ALBERT or GPT-2. A head that the folder lacks, in "
+        "whole or in part, is initialised and named. The checkpoint is at step 0, its moments are "
+        "zero, and its configuration names no corpus (\"synthetic\").",
     .options = import_options,
     .option_count = ARRAY_LENGTH(import_options),
     .run = import_run,

@@ -121,8 +121,21 @@ static int64_t smaller(int64_t a, int64_t b)
     return a < b ? a : b;
 }
 
+/* Has a folder a tokenizer that tokenizer_open knows? */
+static bool folder_holds_tokenizer(const char *path)
+{
+    static const char *const names[] = {"tokenizer.json", "vocab.json", "vocab.txt",
+                                        "spiece.model"};
+    for (int64_t i = 0; i < ARRAY_LENGTH(names); i++) {
+        if (folder_holds(path, names[i])) {
+            return true;
+        }
+    }
+    return false;
+}
+
 static enum status open_hf_folder(struct pretrained *pretrained, const char *path,
-                                  struct error *error)
+                                  bool encoder_alone, struct error *error)
 {
     struct config *const config = &pretrained->config;
     TRY(path_absolute(pretrained->path, path, error));
@@ -134,28 +147,50 @@ static enum status open_hf_folder(struct pretrained *pretrained, const char *pat
     config->data.sequence_tokens = smaller(config->data.sequence_tokens, config->model.positions);
     config->step.slot_tokens -= config->step.slot_tokens % config->data.sequence_tokens;
     config->step.tokens -= config->step.tokens % config->step.slot_tokens;
-    if (folder_holds(path, "tokenizer.json") || folder_holds(path, "vocab.json")) {
+    if (folder_holds_tokenizer(path)) {
         TRY(path_absolute(pretrained->tokenizer, path, error));
     }
     TRY(parameter_table_init(&pretrained->table, &config->model, error));
     weights_take(pretrained);
-    return hf_folder_weights(path, &pretrained->table, pretrained->weights, error);
+    const struct parameter_table *const table = &pretrained->table;
+    pretrained->fresh = memory_take((size_t)table->row_count, sizeof *pretrained->fresh, "import");
+    parameter_fill(table, model.init_range, config->seed, 0, table->element_count,
+                   pretrained->weights);
+    TRY(hf_folder_weights(path, table, pretrained->weights,
+                          encoder_alone ? pretrained->fresh : NULL, error));
+    for (int64_t i = 0; i < table->row_count; i++) {
+        pretrained->fresh_count += pretrained->fresh[i] ? 1 : 0;
+    }
+    return STATUS_OK;
 }
 
-enum status pretrained_open(struct pretrained *pretrained, const char *path, struct error *error)
+static enum status open_either(struct pretrained *pretrained, const char *path, bool encoder_alone,
+                               struct error *error)
 {
     memset(pretrained, 0, sizeof *pretrained);
     const bool is_hf = folder_holds(path, "config.json") && !folder_holds(path, "manifest.json");
-    const enum status status =
-        is_hf ? open_hf_folder(pretrained, path, error) : open_checkpoint(pretrained, path, error);
+    const enum status status = is_hf ? open_hf_folder(pretrained, path, encoder_alone, error)
+                                     : open_checkpoint(pretrained, path, error);
     if (status != STATUS_OK) {
         pretrained_close(pretrained);
     }
     return status;
 }
 
+enum status pretrained_open(struct pretrained *pretrained, const char *path, struct error *error)
+{
+    return open_either(pretrained, path, false, error);
+}
+
+enum status pretrained_open_encoder(struct pretrained *pretrained, const char *path,
+                                    struct error *error)
+{
+    return open_either(pretrained, path, true, error);
+}
+
 void pretrained_close(struct pretrained *pretrained)
 {
+    memory_release(pretrained->fresh);
     memory_release(pretrained->weights);
     parameter_table_deinit(&pretrained->table);
     checkpoint_close(pretrained->checkpoint);

@@ -20,11 +20,17 @@ struct pretrained {
     struct checkpoint *checkpoint; /* NULL for a Hugging Face folder */
     struct parameter_table table;
     float *weights; /* (table.element_count) */
+    bool *fresh;    /* (table.row_count) the folder lacks this tensor: initial values stand there */
+    int64_t fresh_count;
 };
 
-/* Verifies a checkpoint's digests first. */
+/* Verifies a checkpoint's digests first. Everything must be there: fresh_count is 0. */
 MUST_CHECK enum status pretrained_open(struct pretrained *pretrained, const char *path,
                                        struct error *error);
+/* The same, but a Hugging Face folder may lack heads, in whole or in part: their tensors get the
+ * initial values of seed 1. For those who train further, or do not look at heads. */
+MUST_CHECK enum status pretrained_open_encoder(struct pretrained *pretrained, const char *path,
+                                               struct error *error);
 void pretrained_close(struct pretrained *pretrained); /* accepts a zeroed one */
 
 /* Options and table of an open checkpoint. Caller releases the table. */

@@ -522,7 +522,7 @@ def hugging_face_cases():
     edits = {
         "hidden_size": ("64", -1, 0, 65, 2**31, 2**40, 1e300, None, [64]), "num_hidden_layers": ("x", -1, 0, 3, 10**9),
         "num_attention_heads": (0, 7, "x"), "intermediate_size": (0, 2**40, 127), "vocab_size": (0, -5, 2**40, 401),
-        "max_position_embeddings": (0, 1, 2, 2**40, 99), "model_type": ("bert", 3, None), "hidden_act": ("silu", 1),
+        "max_position_embeddings": (0, 1, 2, 2**40, 99), "model_type": ("t5", 3, None), "hidden_act": ("silu", 1),
         "layer_norm_eps": ("x", -1, 2), "hidden_dropout_prob": (1.5, -1, "x"), "pad_token_id": (-2, 2**40, 500),
         "type_vocab_size": (0, 5), "tie_word_embeddings": (False,), "is_decoder": (True,),
     }

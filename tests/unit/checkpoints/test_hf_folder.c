@@ -1,5 +1,6 @@
-/* checkpoints/hf_folder: what transformers wrote is read, what we write has its bytes. That transformers loads our
- * folders is shown with transformers itself: docs/formats/huggingface.md says how. */
+/* checkpoints/hf_folder: what transformers wrote is read, what we write has its bytes. That
+ * transformers loads our folders is shown with transformers itself: docs/formats/huggingface.md
+ * says how. */
 #include "checkpoints/hf_folder.h"
 
 #include <stdio.h>
@@ -9,63 +10,7 @@
 #include "base/json.h"
 #include "base/memory.h"
 #include "checkpoints/safetensors.h"
-#include "tests/support/suite.h"
-
-static struct model_options tiny_options(void)
-{
-    return (struct model_options){
-        .layers = 1,
-        .hidden = 4,
-        .heads = 2,
-        .feed_forward = 6,
-        .positions = 5,
-        .position_offset = 2,
-        .vocabulary = 9,
-        .type_vocabulary = 1,
-        .pad_id = 1,
-        .dropout = 0.1,
-        .attention_dropout = 0.25,
-        .norm_epsilon = 1e-5,
-        .init_range = 0.02,
-    };
-}
-
-struct model_state {
-    struct model_options options;
-    struct parameter_table table;
-    float *weights;
-};
-
-static void model_state_init(struct model_state *state, const struct model_options *options)
-{
-    struct error error;
-    state->options = *options;
-    CHECK_OK(parameter_table_init(&state->table, options, &error), error);
-    state->weights = memory_take((size_t)state->table.element_count, sizeof(float), "test");
-    parameter_fill(&state->table, 1.0, 7, 0, state->table.element_count, state->weights);
-}
-
-static void model_state_deinit(struct model_state *state)
-{
-    memory_release(state->weights);
-    parameter_table_deinit(&state->table);
-}
-
-static void scratch_path(char path[PATH_BYTES], const char *name)
-{
-    struct error error;
-    CHECK_OK(path_join(path, suite_scratch(), name, &error), error);
-    CHECK_OK(folder_remove(path, &error), error);
-}
-
-static void text_put(const char *folder, const char *name, const char *text)
-{
-    struct error error;
-    char path[PATH_BYTES];
-    CHECK_OK(folder_make(folder, &error), error);
-    CHECK_OK(path_join(path, folder, name, &error), error);
-    CHECK_OK(file_write_durable(path, text, strlen(text), &error), error);
-}
+#include "tests/unit/checkpoints/hf_fixture.h"
 
 static void check_equal_files(const char *first, const char *second, const char *name)
 {
@@ -80,33 +25,84 @@ static void check_equal_files(const char *first, const char *second, const char 
     ck_assert(digest_equal(digests[0], digests[1]));
 }
 
-START_TEST(test_hf_folder_of_transformers_is_read_and_written_with_the_same_bytes)
+/* Of the shared golden data or our own; false: neither has it. */
+static bool golden_folder(char folder[PATH_BYTES], const char *name)
 {
-    const char *const places[] = {SHARDLM_GOLDEN_SHARED, SHARDLM_GOLDEN_SMALL};
-    char folder[PATH_BYTES] = "";
+    static const char *const places[] = {SHARDLM_GOLDEN_SHARED, SHARDLM_GOLDEN_SMALL};
     struct error error;
-    for (int64_t i = ARRAY_LENGTH(places) - 1; i >= 0; i--) {
-        char candidate[PATH_BYTES];
-        CHECK_OK(path_join(candidate, places[i], "cases/roberta_mlm", &error), error);
-        if (folder_exists(candidate)) {
-            memcpy(folder, candidate, sizeof folder);
+    for (int64_t i = 0; i < ARRAY_LENGTH(places); i++) {
+        char cases[PATH_BYTES];
+        CHECK_OK(path_join(cases, places[i], "cases", &error), error);
+        CHECK_OK(path_join(folder, cases, name, &error), error);
+        if (folder_exists(folder)) {
+            return true;
         }
     }
-    ck_assert_msg(folder[0] != '\0', "no golden data");
+    return false;
+}
+
+/* Reads what transformers wrote, writes it again; the caller releases the state. */
+static void golden_copy(struct model_state *state, const char *folder, char written[PATH_BYTES])
+{
+    struct error error;
     struct model_options options;
     CHECK_OK(hf_folder_options(folder, &options, &error), error);
-    ck_assert_int_eq(options.norm, MODEL_NORM_POST);
-    ck_assert_int_eq(options.activation, MODEL_ACTIVATION_GELU);
-    ck_assert_int_eq(options.position_offset, 2);
-    ck_assert_double_eq(options.norm_epsilon, 1e-5);
-    ck_assert_double_eq(options.dropout, 0.0);
-    struct model_state state;
-    model_state_init(&state, &options);
-    CHECK_OK(hf_folder_weights(folder, &state.table, state.weights, &error), error);
-    char written[PATH_BYTES];
+    model_state_init(state, &options);
+    CHECK_OK(hf_folder_weights(folder, &state->table, state->weights, NULL, &error), error);
     scratch_path(written, "golden-again");
-    CHECK_OK(hf_folder_write(written, &options, &state.table, state.weights, NULL, &error), error);
-    check_equal_files(folder, written, "model.safetensors");
+    CHECK_OK(hf_folder_write(written, &options, &state->table, state->weights, NULL, &error),
+             error);
+}
+
+START_TEST(test_hf_folder_of_transformers_is_read_and_written_with_the_same_bytes)
+{
+    static const char *const names[] = {"roberta_mlm",  "roberta_mlm_padded", "bert_pretraining",
+                                        "bert_visible", "albert_pretraining", "albert_groups",
+                                        "gpt2_lm",      "gpt2_generate"};
+    int64_t count = 0;
+    for (int64_t i = 0; i < ARRAY_LENGTH(names); i++) {
+        char folder[PATH_BYTES];
+        char written[PATH_BYTES];
+        struct model_state state;
+        if (golden_folder(folder, names[i])) {
+            golden_copy(&state, folder, written);
+            check_equal_files(folder, written, "model.safetensors");
+            model_state_deinit(&state);
+            count++;
+        }
+    }
+    ck_assert_msg(count > 0, "no golden data");
+}
+END_TEST
+
+START_TEST(test_hf_folder_keeps_the_span_boundary_head_in_a_file_of_its_own)
+{
+    char folder[PATH_BYTES];
+    char written[PATH_BYTES];
+    char path[PATH_BYTES];
+    struct model_state state;
+    struct error error;
+    if (!golden_folder(folder, "spanbert_sbo")) {
+        return; /* the whole reference set is not here */
+    }
+    golden_copy(&state, folder, written); /* the golden file has both heads in one */
+    struct model_options again;
+    CHECK_OK(hf_folder_options(written, &again, &error), error);
+    ck_assert_int_eq(again.family, MODEL_FAMILY_SPANBERT);
+    ck_assert_int_eq(again.span_positions, 10);
+    ck_assert_int_eq(again.span_position_width, 16);
+    const size_t count = (size_t)state.table.element_count;
+    float *const weights = memory_take(count, sizeof *weights, "test");
+    CHECK_OK(hf_folder_weights(written, &state.table, weights, NULL, &error), error);
+    ck_assert_int_eq(memcmp(weights, state.weights, count * sizeof *weights), 0);
+    struct safetensors file;
+    CHECK_OK(path_join(path, written, "model.safetensors", &error), error);
+    CHECK_OK(safetensors_open(&file, path, &error), error);
+    for (int64_t i = 0; i < file.count; i++) { /* what transformers would call unexpected */
+        ck_assert_int_ne(strncmp(file.tensors[i].name, "sbo.", 4), 0);
+    }
+    safetensors_close(&file);
+    memory_release(weights);
     model_state_deinit(&state);
 }
 END_TEST
@@ -133,6 +129,8 @@ static void check_round_trip(const struct model_options *options, const char *na
     ck_assert_int_eq(read.vocabulary, options->vocabulary);
     ck_assert_int_eq(read.type_vocabulary, options->type_vocabulary);
     ck_assert_int_eq(read.pad_id, options->pad_id);
+    ck_assert_int_eq(model_embedding_width(&read), model_embedding_width(options));
+    ck_assert_int_eq(read.without_pairs, options->without_pairs);
     ck_assert_double_eq(read.dropout, options->dropout);
     ck_assert_double_eq(read.attention_dropout, options->attention_dropout);
     ck_assert_double_eq(read.norm_epsilon, options->norm_epsilon);
@@ -140,7 +138,7 @@ static void check_round_trip(const struct model_options *options, const char *na
     const size_t size_bytes = (size_t)state.table.element_count * sizeof(float);
     float *const weights = memory_take((size_t)state.table.element_count, sizeof *weights, "test");
     memset(weights, 1, size_bytes); /* padding must be cleared */
-    CHECK_OK(hf_folder_weights(folder, &state.table, weights, &error), error);
+    CHECK_OK(hf_folder_weights(folder, &state.table, weights, NULL, &error), error);
     ck_assert_int_eq(memcmp(weights, state.weights, size_bytes), 0);
     memory_release(weights);
     model_state_deinit(&state);
@@ -157,6 +155,62 @@ START_TEST(test_hf_folder_round_trips_every_norm_and_activation)
         options.norm = MODEL_NORM_PRE;
         check_round_trip(&options, "pre");
     }
+}
+END_TEST
+
+START_TEST(test_hf_folder_round_trips_every_family)
+{
+    for (int pairs = 0; pairs < 2; pairs++) {
+        struct model_options options = tiny_options();
+        options.position_offset = 0;
+        options.pad_id = 0;
+        options.without_pairs = pairs == 0;
+        options.family = MODEL_FAMILY_BERT;
+        check_round_trip(&options, "bert");
+        options.pad_id = -1; /* said by null */
+        check_round_trip(&options, "bert-without-padding");
+        options.family = MODEL_FAMILY_ALBERT;
+        options.layers = 4;
+        options.embedding_width = 2;
+        options.inner_layers = 2;
+        options.share = MODEL_SHARE_ALL;
+        check_round_trip(&options, "albert");
+        options.groups = 2;
+        check_round_trip(&options, "albert-groups");
+        options.groups = 1;
+        options.share = MODEL_SHARE_NONE;
+        check_round_trip(&options, "albert-without-sharing");
+    }
+    struct model_options options = tiny_options();
+    options.family = MODEL_FAMILY_SPANBERT;
+    options.without_pairs = true;
+    options.position_offset = 0;
+    options.span_positions = 3;
+    options.span_position_width = 2;
+    check_round_trip(&options, "spanbert");
+    options.family = MODEL_FAMILY_GPT;
+    options.norm = MODEL_NORM_PRE;
+    options.pad_id = -1;
+    check_round_trip(&options, "gpt");
+}
+END_TEST
+
+START_TEST(test_hf_folder_refuses_to_write_what_hugging_face_has_not)
+{
+    struct model_options options = tiny_options();
+    struct error error;
+    options.family = MODEL_FAMILY_ALBERT;
+    options.position_offset = 0;
+    options.share = MODEL_SHARE_ATTENTION;
+    char folder[PATH_BYTES];
+    struct model_state state;
+    model_state_init(&state, &options);
+    scratch_path(folder, "half-shared");
+    CHECK_FAILS(hf_folder_write(folder, &options, &state.table, state.weights, NULL, &error),
+                STATUS_INPUT);
+    ck_assert_ptr_nonnull(strstr(error.message, "model.share"));
+    ck_assert(!folder_exists(folder));
+    model_state_deinit(&state);
 }
 END_TEST
 
@@ -232,104 +286,12 @@ START_TEST(test_hf_folder_write_touches_nothing_that_is_there)
 }
 END_TEST
 
-/* The tensors of `state` with one renamed (`to` NULL: left out) and possibly one more. */
-static void weights_put(const struct model_state *state, const char *folder, const char *from,
-                        const char *to, const struct safetensor_source *more)
-{
-    struct error error;
-    char path[PATH_BYTES];
-    struct safetensor_source sources[64];
-    int64_t count = 0;
-    for (int64_t i = 0; i < state->table.row_count; i++) {
-        const struct parameter *const row = &state->table.rows[i];
-        const bool renamed = strcmp(row->name, from) == 0;
-        if (!renamed || to != NULL) {
-            sources[count++] = (struct safetensor_source){renamed ? to : row->name, row->rows,
-                                                          row->cols, state->weights + row->offset};
-        }
-    }
-    if (more != NULL) {
-        sources[count++] = *more;
-    }
-    CHECK_OK(folder_make(folder, &error), error);
-    CHECK_OK(path_join(path, folder, "model.safetensors", &error), error);
-    CHECK_OK(safetensors_write(path, sources, count, &error), error);
-}
-
-START_TEST(test_hf_folder_weights_accepts_older_names_and_tied_copies)
-{
-    struct model_options options = tiny_options();
-    struct model_state state;
-    struct error error;
-    char folder[PATH_BYTES];
-    model_state_init(&state, &options);
-    scratch_path(folder, "older");
-    const size_t count = (size_t)state.table.element_count;
-    float *const weights = memory_take(count, sizeof *weights, "test");
-    const struct parameter *const word =
-        parameter_find(&state.table, "roberta.embeddings.word_embeddings.weight");
-    const struct safetensor_source copy = {"lm_head.decoder.weight", word->rows, word->cols,
-                                           state.weights + word->offset};
-    static const float other[36] = {1};
-    const struct safetensor_source untied = {"lm_head.decoder.weight", word->rows, word->cols,
-                                             other};
-    const struct safetensor_source pooler = {"roberta.pooler.dense.weight", 2, 3, other};
-    const struct safetensor_source ids = {"roberta.embeddings.position_ids", 1, 7, other};
-    static const char norm[] = "roberta.embeddings.LayerNorm.weight";
-    const struct {
-        const char *from;
-        const char *to;
-        const struct safetensor_source *more;
-        enum status expected;
-    } cases[] = {
-        {norm, "roberta.embeddings.LayerNorm.gamma", NULL, STATUS_OK},
-        {"roberta.embeddings.LayerNorm.bias", "roberta.embeddings.LayerNorm.beta", NULL, STATUS_OK},
-        {"lm_head.bias", "lm_head.decoder.bias", NULL, STATUS_OK},
-        {"", NULL, &copy, STATUS_OK},
-        {"", NULL, &pooler, STATUS_OK},
-        {"", NULL, &ids, STATUS_OK},
-        {"", NULL, &untied, STATUS_FORMAT},
-        {norm, NULL, NULL, STATUS_FORMAT},
-        {norm, "roberta.embeddings.LayerNorm.delta", NULL, STATUS_FORMAT},
-    };
-    for (int64_t i = 0; i < ARRAY_LENGTH(cases); i++) {
-        weights_put(&state, folder, cases[i].from, cases[i].to, cases[i].more);
-        const enum status status = hf_folder_weights(folder, &state.table, weights, &error);
-        ck_assert_msg(status == cases[i].expected, "case %lld", (long long)i);
-        if (status == STATUS_OK) {
-            ck_assert_int_eq(memcmp(weights, state.weights, count * sizeof *weights), 0);
-        } else {
-            ck_assert_ptr_nonnull(strstr(error.message, i == 6 ? "lm_head.decoder.weight" : norm));
-        }
-    }
-    memory_release(weights);
-    model_state_deinit(&state);
-}
-END_TEST
-
-START_TEST(test_hf_folder_weights_of_another_shape_are_refused)
-{
-    struct model_options options = tiny_options();
-    struct model_state state;
-    struct model_state wider;
-    struct error error;
-    char folder[PATH_BYTES];
-    model_state_init(&state, &options);
-    options.vocabulary = 10;
-    model_state_init(&wider, &options);
-    scratch_path(folder, "shape");
-    weights_put(&state, folder, "", NULL, NULL);
-    CHECK_FAILS(hf_folder_weights(folder, &wider.table, wider.weights, &error), STATUS_FORMAT);
-    ck_assert_ptr_nonnull(strstr(error.message, "word_embeddings"));
-    model_state_deinit(&wider);
-    model_state_deinit(&state);
-}
-END_TEST
-
 #define SIZES                                                                                      \
     "\"vocab_size\": 9, \"hidden_size\": 4, \"num_hidden_layers\": 1, \"num_attention_heads\": 2," \
     "\"intermediate_size\": 6"
 #define ROBERTA "{\"model_type\": \"roberta\", "
+#define GPT     "{\"model_type\": \"gpt2\""
+#define SMALL   ", \"vocab_size\": 9, \"n_embd\": 4, \"n_layer\": 1, \"n_positions\": 5"
 #define ROWS    ", \"max_position_embeddings\": 7"
 
 START_TEST(test_hf_folder_options_come_with_the_defaults_of_transformers)
@@ -346,6 +308,12 @@ START_TEST(test_hf_folder_options_come_with_the_defaults_of_transformers)
     ck_assert_int_eq(options.activation, MODEL_ACTIVATION_GELU);
     ck_assert_double_eq(options.norm_epsilon, 1e-12);
     ck_assert_double_eq(options.dropout, 0.1);
+    text_put(folder, "config.json", GPT SMALL ", \"n_head\": 2, \"pad_token_id\": 3}");
+    CHECK_OK(hf_folder_options(folder, &options, &error), error);
+    ck_assert_int_eq(options.feed_forward, 16);
+    ck_assert_int_eq(options.pad_id, -1);
+    ck_assert_int_eq(options.activation, MODEL_ACTIVATION_GELU_TANH);
+    ck_assert_double_eq(options.norm_epsilon, 1e-5);
 }
 END_TEST
 
@@ -355,7 +323,7 @@ START_TEST(test_hf_folder_options_refuses_what_we_would_compute_otherwise)
         "",
         "[]",
         "{}",
-        "{\"model_type\": \"bert\", " SIZES ROWS "}",
+        "{\"model_type\": \"t5\", " SIZES ROWS "}",
         ROBERTA SIZES "}",
         ROBERTA "\"vocab_size\": 9" ROWS "}",
         ROBERTA SIZES ", \"max_position_embeddings\": 2}",
@@ -375,6 +343,11 @@ START_TEST(test_hf_folder_options_refuses_what_we_would_compute_otherwise)
         ROBERTA SIZES ROWS ", \"hidden_dropout_prob\": 1.5}",
         ROBERTA SIZES ROWS ", \"hidden_dropout_prob\": -0.5}",
         ROBERTA SIZES ROWS ", \"layer_norm_eps\": \"small\"}",
+        GPT "}",
+        GPT SMALL ", \"n_head\": 2, \"n_inner\": 0}",
+        GPT SMALL ", \"n_head\": 2, \"embd_pdrop\": 0.2}",
+        GPT SMALL ", \"n_head\": 2, \"scale_attn_weights\": false}",
+        GPT SMALL ", \"n_head\": 2, \"scale_attn_by_inverse_layer_idx\": true}",
     };
     struct error error;
     char folder[PATH_BYTES];
@@ -394,11 +367,12 @@ int main(void)
     return suite_run("hf_folder",
                      (const TTest *[]){
                          test_hf_folder_of_transformers_is_read_and_written_with_the_same_bytes,
+                         test_hf_folder_keeps_the_span_boundary_head_in_a_file_of_its_own,
                          test_hf_folder_round_trips_every_norm_and_activation,
+                         test_hf_folder_round_trips_every_family,
+                         test_hf_folder_refuses_to_write_what_hugging_face_has_not,
                          test_hf_folder_takes_a_tokenizer_along_and_describes_it,
                          test_hf_folder_write_touches_nothing_that_is_there,
-                         test_hf_folder_weights_accepts_older_names_and_tied_copies,
-                         test_hf_folder_weights_of_another_shape_are_refused,
                          test_hf_folder_options_come_with_the_defaults_of_transformers,
                          test_hf_folder_options_refuses_what_we_would_compute_otherwise,
                          NULL,
