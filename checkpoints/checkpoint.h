@@ -37,6 +37,8 @@ struct checkpoint_meta {
     struct digest corpus;      /* data_source_fingerprint */
     char profile[CHECKPOINT_PROFILE_BYTES]; /* numeric profile */
     double held_out_loss;                   /* of the last evaluation, NaN if none */
+    int64_t loss_mean;  /* of the steps before, units of 2^-32 nats; judges loss spikes */
+    int64_t loss_count; /* steps in it; 0: not known */
 };
 
 /* Writing, in three acts: one process begins; then each part is written by whoever holds it (any process that sees the

@@ -66,7 +66,8 @@ const struct manifest_file *manifest_find(const struct manifest *manifest, const
     return NULL;
 }
 
-/* Seeds have 64 bits without sign, jansson's integers have one: text. A loss that is not finite becomes null. */
+/* Seeds have 64 bits without sign, jansson's integers have one: text. A loss that is not finite
+ * becomes null. */
 static json_t *manifest_pack(const struct manifest *manifest)
 {
     const struct checkpoint_meta *const meta = &manifest->meta;
@@ -87,11 +88,13 @@ static json_t *manifest_pack(const struct manifest *manifest)
     }
     json_t *const loss =
         isfinite(meta->held_out_loss) ? json_real(meta->held_out_loss) : json_null();
-    return json_pack("{ss si ss sI sI ss ss ss ss so so}", "format", format_name, "format_version",
-                     (int)CHECKPOINT_FORMAT_VERSION, "shardlm_version", SHARDLM_VERSION, "step",
-                     (json_int_t)meta->step, "tokens", (json_int_t)meta->tokens, "seed", seed,
-                     "fingerprint", fingerprint, "corpus_fingerprint", corpus, "profile",
-                     meta->profile, "held_out_loss", loss, "files", files);
+    return json_pack("{ss si ss sI sI ss ss ss ss so sI sI so}", "format", format_name,
+                     "format_version", (int)CHECKPOINT_FORMAT_VERSION, "shardlm_version",
+                     SHARDLM_VERSION, "step", (json_int_t)meta->step, "tokens",
+                     (json_int_t)meta->tokens, "seed", seed, "fingerprint", fingerprint,
+                     "corpus_fingerprint", corpus, "profile", meta->profile, "held_out_loss", loss,
+                     "loss_mean", (json_int_t)meta->loss_mean, "loss_count",
+                     (json_int_t)meta->loss_count, "files", files);
 }
 
 /* The last lines for a manifest whose other bytes are `text`. */
@@ -220,6 +223,12 @@ static enum status meta_unpack(struct checkpoint_meta *meta, const json_t *root,
     meta->held_out_loss = (double)NAN;
     if (!json_is_null(json_object_get(root, "held_out_loss"))) {
         TRY(json_member_real(root, "held_out_loss", where, &meta->held_out_loss, error));
+    }
+    meta->loss_mean = 0;
+    meta->loss_count = 0;
+    if (json_object_get(root, "loss_count") != NULL) { /* newer than format version 1 itself */
+        TRY(json_member_integer(root, "loss_mean", where, &meta->loss_mean, error));
+        TRY(json_member_integer(root, "loss_count", where, &meta->loss_count, error));
     }
     return STATUS_OK;
 }

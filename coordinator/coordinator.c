@@ -445,7 +445,15 @@ static void step_account(struct coordinator *coordinator)
     step_gather(coordinator, &record);
     json_t *const line = step_line(&record, first->values[MESSAGE_VALUE_CORRECT]);
     heads_note(line, &record.heads);
+    const int64_t audited = first->values[MESSAGE_VALUE_AUDITED];
+    if (audited > 0) {
+        INVARIANT(json_object_set_new(line, "audited_slot", json_integer(audited - 1)) == 0);
+    }
     journal_note(coordinator, line);
+    if (first->values[MESSAGE_VALUE_SKIPPED] != 0) {
+        journal_event(coordinator, "skip", first->text);
+        event_tell(coordinator, first->text);
+    }
     control_step(&coordinator->control, &record);
     const struct coordinator_listener *const listener = &coordinator->options->listener;
     if (listener->step != NULL) {

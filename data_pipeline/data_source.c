@@ -38,6 +38,7 @@ struct data_source {
     int64_t sequences_in_row_max;
     int64_t parts_in_row_max;
     struct digest fingerprint;
+    struct data_skips skips;
 };
 
 /* Scratch of one fill. */
@@ -326,7 +327,8 @@ double data_source_label_weight(const struct data_source *source)
 
 double data_source_epochs(const struct data_source *source, int64_t step)
 {
-    return source->corpus == NULL ? 0.0 : plan_epochs(&source->plan, step);
+    const int64_t data_step = data_source_step(source, step);
+    return source->corpus == NULL ? 0.0 : plan_epochs(&source->plan, data_step);
 }
 
 int64_t data_source_slot_rows(const struct data_source *source)
@@ -337,7 +339,17 @@ int64_t data_source_slot_rows(const struct data_source *source)
 struct plan_row data_source_row(const struct data_source *source, int64_t step, int64_t slot,
                                 int64_t place)
 {
-    return plan_at(&source->plan, step, slot, place);
+    return plan_at(&source->plan, data_source_step(source, step), slot, place);
+}
+
+void data_source_skip(struct data_source *source, const struct data_skips *skips)
+{
+    source->skips = *skips;
+}
+
+int64_t data_source_step(const struct data_source *source, int64_t step)
+{
+    return data_skips_step(&source->skips, step);
 }
 
 const struct corpus_index *data_source_index(const struct data_source *source)
@@ -482,7 +494,8 @@ enum status data_source_fill(const struct data_source *source, int64_t step, int
              "step %lld, slot %lld: expected a step from 1 and a slot below %lld", (long long)step,
              (long long)slot, (long long)source->plan.slots);
     }
-    const uint64_t place = (uint64_t)step * SOURCE_SLOTS_MAX + (uint64_t)slot;
+    const uint64_t place =
+        (uint64_t)data_source_step(source, step) * SOURCE_SLOTS_MAX + (uint64_t)slot;
     batch_begin(batch, random_key_make(source->seed, RANDOM_PURPOSE_DROPOUT, place),
                 label_weight(source, &source->train));
     struct fill_work work;

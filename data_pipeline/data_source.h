@@ -9,6 +9,7 @@
 #include "base/hash.h"
 #include "data_pipeline/batch.h"
 #include "data_pipeline/data_options.h"
+#include "data_pipeline/data_skips.h"
 #include "data_pipeline/plan.h"
 
 struct data_source;
@@ -44,6 +45,11 @@ int64_t data_source_slot_rows(const struct data_source *source);
 struct plan_row data_source_row(const struct data_source *source, int64_t step, int64_t slot,
                                 int64_t place);
 const struct corpus_index *data_source_index(const struct data_source *source);
+
+/* Passes data over from now on; before any slot is filled. Copies `skips`. */
+void data_source_skip(struct data_source *source, const struct data_skips *skips);
+/* The step, counted in data, that a step of training reads. */
+int64_t data_source_step(const struct data_source *source, int64_t step);
 
 /* Fills `batch` (made with data_source_limits) with slot `slot` of step `step`, steps counted
  * from 1. */

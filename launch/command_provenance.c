@@ -66,6 +66,7 @@ static enum status provenance_run(const struct command_line *line, struct error 
     struct provenance *provenance = NULL;
     int64_t step = 0;
     int64_t slot = -1;
+    struct data_skips skips;
     enum status status = run_folder_config(line->arguments[0], NULL, 0, config, error);
     if (status == STATUS_OK) {
         status = command_line_integer(line, "step", 1, INT64_MAX / 2, 1, &step, error);
@@ -75,6 +76,10 @@ static enum status provenance_run(const struct command_line *line, struct error 
                                   config->model.vocabulary, error);
     }
     if (status == STATUS_OK) {
+        status = data_skips_read(&skips, line->arguments[0], error);
+    }
+    if (status == STATUS_OK) {
+        data_source_skip(source, &skips);
         status =
             command_line_integer(line, "slot", 0, data_source_slots(source) - 1, -1, &slot, error);
     }

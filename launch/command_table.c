@@ -15,6 +15,7 @@ const struct command *const command_table[] = {
     &command_top,
     &command_ctl,
     &command_provenance,
+    &command_replay,
     &command_evaluate,
     &command_fill,
     &command_fingerprint,

@@ -120,6 +120,8 @@ static enum status run_prepare(void *context, struct job_options *options, struc
         TRY(checkpoint_find(plan, error));
     }
     TRY(run_memory_choose(&plan->memory, plan->run, error));
+    struct data_skips skips;
+    TRY(data_skips_read(&skips, plan->run, error));
     run_view_init(&plan->view);
     *options = (struct job_options){
         .config = &plan->config,
@@ -129,6 +131,7 @@ static enum status run_prepare(void *context, struct job_options *options, struc
         .memory = plan->memory,
         .last_step = plan->last_step,
         .accept_profile_change = command_line_has(plan->line, "accept-profile-change"),
+        .skips = skips,
         .checkpoint_at_end = true,
         .begin = run_begin,
         .context = plan,

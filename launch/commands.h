@@ -16,6 +16,7 @@ extern const struct command command_resume;
 extern const struct command command_top;
 extern const struct command command_ctl;
 extern const struct command command_provenance;
+extern const struct command command_replay;
 extern const struct command command_evaluate;
 extern const struct command command_fill;
 extern const struct command command_fingerprint;

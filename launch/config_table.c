@@ -24,6 +24,8 @@ static const char *const schedules[] = {"linear", "cosine", "inverse_square_root
                                         NULL};
 static const char *const computes[] = {"fp32", NULL};
 static const char *const cores[] = {"auto", "avx2", "avx512", NULL};
+static const char *const bad_slot_policies[] = {"stop", "skip", "rollback", NULL};
+static const char *const loss_spike_policies[] = {"stop", "skip", "rollback", "go_on", NULL};
 static const char *const lease_modes[] = {"auto", "static", "dynamic", NULL};
 static const char *const no_paths[] = {"synthetic", NULL};
 
@@ -37,6 +39,7 @@ static_assert(DATA_PAIRS_SENTENCE_ORDER == 2, "order of pairs");
 static_assert(DATA_PACKING_DOCUMENT == 1, "order of packings");
 static_assert(OPTIMIZER_NAME_LAMB == 1, "order of optimizers");
 static_assert(SCHEDULE_NAME_CONSTANT == 3, "order of schedules");
+static_assert(NUMERICS_POLICY_ROLLBACK == 2 && NUMERICS_POLICY_GO_ON == 3, "order of policies");
 static_assert(NUMERICS_CORE_AVX512 == 2, "order of cores");
 static_assert(LEASE_MODE_DYNAMIC == 2, "order of lease modes");
 
@@ -189,6 +192,22 @@ const struct config_key config_keys[CONFIG_KEY_COUNT] = {
      {.low = 0}, cores,
      "vector level of all kernels; auto: the best that all workers have, recorded at the first "
      "start"},
+    {"numerics.on_bad_slot", CONFIG_TYPE_CHOICE, AT(numerics.on_bad_slot), "stop",
+     {.low = 0}, bad_slot_policies,
+     "what becomes of a step with a slot that is not finite: the job stops, the step is skipped "
+     "(weights stay), or the run goes back to a checkpoint and passes the data over"},
+    {"numerics.on_loss_spike", CONFIG_TYPE_CHOICE, AT(numerics.on_loss_spike), "go_on",
+     {.low = 0}, loss_spike_policies,
+     "the same for a step whose loss is numerics.spike_nats above the mean of those before"},
+    {"numerics.spike_nats", CONFIG_TYPE_REAL, AT(numerics.spike_nats), "1.0",
+     {.low = 0, .above = true, .high = 1000}, NULL,
+     "so far above the mean of some 64 steps is a loss spike, in nats per predicted token"},
+    {"numerics.rollback_steps", CONFIG_TYPE_INTEGER, AT(numerics.rollback_steps), "100",
+     {.low = 0, .high = 1e12}, NULL,
+     "a rollback goes to the newest checkpoint at least so many steps before the bad one"},
+    {"numerics.audit_steps", CONFIG_TYPE_INTEGER, AT(numerics.audit_steps), "0",
+     {.low = 0, .high = 1e12}, NULL,
+     "every so many steps one slot is computed on two workers and compared; 0: never"},
 
     {"shard.stage", CONFIG_TYPE_INTEGER, AT(shard.stage), "1", {.low = 0, .high = 1}, NULL,
      "what is divided among workers: 0 nothing, 1 the optimizer's state; never changes a bit"},

@@ -25,6 +25,8 @@ struct job_briefing {
     struct run_memory memory;
     bool has_fault;
     struct fault fault;
+    struct number_fault number_fault;
+    struct data_skips skips;
     char run[PATH_BYTES];
     char resume_path[PATH_BYTES];
     char config[JOB_TEXT_BYTES];
@@ -107,6 +109,11 @@ static enum status briefing_fill(struct job *job, struct error *error)
     if (fault != NULL) {
         TRY(fault_parse(&briefing->fault, fault, error));
     }
+    const char *const spoilt = getenv("SHARDLM_SPOIL"); /* and numbers spoiled */
+    if (spoilt != NULL) {
+        TRY(number_fault_parse(&briefing->number_fault, spoilt, error));
+    }
+    briefing->skips = job->options.skips;
     (void)snprintf(briefing->run, sizeof briefing->run, "%s",
                    briefing->writes ? job->options.run : "");
     (void)snprintf(briefing->resume_path, sizeof briefing->resume_path, "%s",
@@ -171,6 +178,8 @@ static enum status job_work(struct job *job, struct error *error)
         .memory = briefing->memory.former[0] != '\0' ? briefing->memory.former : NULL,
         .memory_new = briefing->writes ? briefing->memory.next : NULL,
         .checkpoint_step = briefing->resume_step,
+        .skips = briefing->skips,
+        .number_fault = briefing->number_fault,
         .fault = briefing->has_fault ? &briefing->fault : NULL,
     };
     struct worker_start start = {0};

@@ -15,6 +15,7 @@ struct job_options {
     struct run_memory memory;    /* where the state survives a crash; as rank 0 says */
     int64_t last_step;           /* as rank 0 says */
     bool accept_profile_change;  /* as rank 0 says */
+    struct data_skips skips;     /* data that is passed over; as rank 0 says */
     bool checkpoint_at_end;
     /* Called on rank 0 once all workers have opened everything, before the first step: the place to
      * make the run folder, so that bad input leaves nothing behind. May be NULL. */

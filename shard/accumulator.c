@@ -70,7 +70,7 @@ double accumulator_loss_scale(int64_t targets_max)
     return ldexp(1.0, -k);
 }
 
-static void bad_slot_note(struct node_header *header, int64_t slot)
+void accumulator_bad_slot(struct node_header *header, int64_t slot)
 {
     atomic_fetch_add(&header->totals[NODE_TOTAL_BAD_SLOTS], 1);
     int64_t seen = atomic_load(&header->first_bad_slot);
@@ -137,7 +137,7 @@ enum status accumulator_add(struct accumulator *accumulator, int64_t slot, int64
         }
     }
     if (!finite) {
-        bad_slot_note(accumulator->node->header, slot);
+        accumulator_bad_slot(accumulator->node->header, slot);
     }
     atomic_fetch_add(&accumulator->node->slots_added[group], 1);
     return STATUS_OK;

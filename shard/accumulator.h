@@ -48,6 +48,8 @@ double accumulator_loss_scale(int64_t targets_max);
 MUST_CHECK enum status accumulator_add(struct accumulator *accumulator, int64_t slot, int64_t group,
                                        const float *gradient /* (group count) */,
                                        struct error *error);
+/* Notes that a slot is bad, for a reason of its own. Local. */
+void accumulator_bad_slot(struct node_header *header, int64_t slot);
 /* Tells the node that this worker knows its last slot: it computes `slot_count` in this step.
  * Local, once a step. */
 void accumulator_final(struct accumulator *accumulator, int64_t slot_count);

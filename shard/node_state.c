@@ -1,6 +1,8 @@
 /* See node_state.h. */
 #include "shard/node_state.h"
 
+#include <math.h>
+
 #include <string.h>
 
 enum { NODE_STATE_ALIGNMENT = 4096 };
@@ -137,6 +139,11 @@ void node_state_reset(struct node_state *state, const struct partition *partitio
     for (int64_t i = 0; i < NODE_TOTAL_COUNT; i++) {
         atomic_store(&header->totals[i], 0);
     }
+    for (int64_t i = 0; i < NODE_AUDIT_COUNT; i++) {
+        atomic_store(&header->audit[i], 0);
+    }
+    atomic_store(&header->first_bad_slot, 0);
+    atomic_store(&header->worst_slot, 0);
     for (int64_t group = 0; group < partition->table->group_count; group++) {
         atomic_store(&state->slots_added[group], 0);
     }
@@ -153,4 +160,25 @@ void node_state_digests(struct node_state *state, struct partition_range range)
         fingerprint_blocks(state->digests + i * state->block_count + range.first / PARAMETER_BLOCK,
                            arrays[i] + range.first, range.count);
     }
+}
+
+/* Packed so that the largest integer is the answer: loss in 2^-20 nats above 20 bits of slot. */
+enum { WORST_SLOT_BITS = 20, WORST_LOSS_BITS = 20 };
+
+void node_state_worst(struct node_state *state, int64_t slot, double loss)
+{
+    const double most = ldexp(1.0, 62 - WORST_SLOT_BITS);
+    const double units = loss * ldexp(1.0, WORST_LOSS_BITS);
+    const int64_t kept = units > 0 && units < most ? (int64_t)units : units > 0 ? (int64_t)most : 0;
+    const int64_t packed = (kept << WORST_SLOT_BITS) | ((INT64_C(1) << WORST_SLOT_BITS) - 1 - slot);
+    int64_t seen = atomic_load(&state->header->worst_slot);
+    while (packed > seen &&
+           !atomic_compare_exchange_weak(&state->header->worst_slot, &seen, packed)) {
+    }
+}
+
+int64_t node_state_worst_slot(int64_t worst)
+{
+    const int64_t mask = (INT64_C(1) << WORST_SLOT_BITS) - 1;
+    return mask - (worst & mask);
 }

@@ -36,11 +36,28 @@ enum node_total {
 };
 enum { NODE_STATE_LOSS_BITS = 32 };
 
+/* Of a slot that is computed more than once; each is written by one worker or counted. */
+enum node_audit {
+    NODE_AUDIT_FIRST_LOW, /* digest of the gradient that went into the sums */
+    NODE_AUDIT_FIRST_HIGH,
+    NODE_AUDIT_FIRST_WORKER, /* + 1 */
+    NODE_AUDIT_SECOND_LOW,
+    NODE_AUDIT_SECOND_HIGH,
+    NODE_AUDIT_SECOND_WORKER,
+    NODE_AUDIT_FIRST_VOTES, /* workers that computed the first gradient, when the two differ */
+    NODE_AUDIT_SECOND_VOTES,
+    NODE_AUDIT_COUNT,
+};
+
 struct node_header {
     struct window_barrier barrier;
     _Atomic int64_t workers_final;  /* workers that know all slots they will compute in this step */
     _Atomic int64_t slots_expected; /* slots that final workers have or had */
     _Atomic int64_t first_bad_slot; /* lowest slot + 1 that was not finite; 0: none */
+    _Atomic int64_t worst_slot;     /* that of the largest mean loss; see node_state_worst */
+    int64_t named_slot;             /* over all nodes, for messages; written by driver 0 */
+    _Atomic int64_t audit[NODE_AUDIT_COUNT];
+    int64_t job_audit[NODE_AUDIT_COUNT]; /* over all nodes, written by driver 0 */
     _Atomic int64_t totals[NODE_TOTAL_COUNT];
     int64_t job_totals[NODE_TOTAL_COUNT]; /* over all nodes, written by driver 0 */
 };
@@ -52,6 +69,8 @@ struct node_record {
     int64_t totals[NODE_TOTAL_COUNT];
     double rate, norm;
     double held_out_loss; /* of the last evaluation; NaN: none */
+    int64_t loss_mean;    /* of the steps before, units of 2^-NODE_STATE_LOSS_BITS nats */
+    int64_t loss_count;   /* steps in it, up to its window */
     struct digest fingerprint;
 };
 
@@ -106,6 +125,10 @@ MUST_CHECK enum status node_state_open(struct node_state *state, const struct pa
 MUST_CHECK enum status node_state_adopt(struct node_state *state, const struct partition *partition,
                                         const struct topology *topology, const char *name,
                                         double limit_seconds, bool *found, struct error *error);
+/* Notes the mean loss of a slot, so that the slot with the largest is known. Any order gives the
+ * same: of equal ones the lowest slot. */
+void node_state_worst(struct node_state *state, int64_t slot, double loss);
+int64_t node_state_worst_slot(int64_t worst);    /* what node_header's worst_slot says */
 void node_state_close(struct node_state *state); /* Local. */
 /* Counters of a step, cleared. By the node's first worker, while nobody computes. */
 void node_state_reset(struct node_state *state, const struct partition *partition);

@@ -32,6 +32,7 @@ struct digest recall_identity(const struct worker *worker)
     digest_stream_add(&stream, &rule, sizeof rule);
     digest_stream_add(&stream, &worker->setup->seed, sizeof worker->setup->seed);
     digest_stream_add(&stream, &corpus, sizeof corpus);
+    digest_stream_add(&stream, &worker->setup->skips, sizeof worker->setup->skips);
     digest_stream_add(&stream, worker->profile, strlen(worker->profile));
     digest_stream_add(&stream, &worker->trainer.loss_scale, sizeof worker->trainer.loss_scale);
     const struct digest identity = digest_stream_value(&stream);
@@ -151,7 +152,6 @@ static void sums_clear(struct worker *worker)
     memset(node->sums + first, 0, (size_t)(next - first) * sizeof *node->sums);
     if (topology->local_index == 0) {
         node_state_reset(node, &worker->partition);
-        atomic_store(&node->header->first_bad_slot, 0);
     }
 }
 

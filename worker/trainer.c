@@ -7,80 +7,16 @@
 
 #include <inttypes.h>
 #include <math.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "base/clock.h"
 #include "base/memory.h"
+#include "data_pipeline/provenance.h"
+#include "worker/audit.h"
+#include "worker/slot.h"
 
 enum { LEASE_POLL_MS = 1000 };
-
-/* Where a slot's gradients go. */
-struct slot_sink {
-    struct trainer *trainer;
-    int64_t slot;
-};
-
-static enum status slot_take(void *context, int64_t group, const float *gradient,
-                             struct error *error)
-{
-    const struct slot_sink *const sink = context;
-    struct trainer *const trainer = sink->trainer;
-    const int64_t start_ns = clock_now_ns();
-    TRY(accumulator_add(trainer->accumulator, sink->slot, group, gradient, error));
-    trainer->exact_seconds += clock_seconds_since(start_ns);
-    return accumulator_poll(trainer->accumulator, error);
-}
-
-/* Adds one loss of a slot; false if it is not finite or out of range. */
-static bool loss_add(_Atomic int64_t *total, double loss_sum)
-{
-    const double units = loss_sum * ldexp(1.0, NODE_STATE_LOSS_BITS);
-    const bool sane = isfinite(units) && fabs(units) < ldexp(1.0, 62);
-    atomic_fetch_add(total, sane ? (int64_t)llrint(units) : 0);
-    return sane;
-}
-
-static void totals_add(struct node_state *node, const struct model_result *result, int64_t tokens)
-{
-    _Atomic int64_t *const totals = node->header->totals;
-    const bool sane_tokens = loss_add(&totals[NODE_TOTAL_LOSS], result->loss_sum);
-    const bool sane_pairs = loss_add(&totals[NODE_TOTAL_PAIR_LOSS], result->sequence_loss_sum);
-    const bool sane_spans = loss_add(&totals[NODE_TOTAL_SPAN_LOSS], result->span_loss_sum);
-    const bool sane = sane_tokens && sane_pairs && sane_spans;
-    atomic_fetch_add(&totals[NODE_TOTAL_BAD_SLOTS], sane ? 0 : 1);
-    atomic_fetch_add(&totals[NODE_TOTAL_TARGETS], result->target_count);
-    atomic_fetch_add(&totals[NODE_TOTAL_CORRECT], result->correct_count);
-    atomic_fetch_add(&totals[NODE_TOTAL_PAIRS], result->sequence_count);
-    atomic_fetch_add(&totals[NODE_TOTAL_PAIRS_CORRECT], result->sequence_correct_count);
-    atomic_fetch_add(&totals[NODE_TOTAL_SPANS], result->span_count);
-    atomic_fetch_add(&totals[NODE_TOTAL_SPANS_CORRECT], result->span_correct_count);
-    atomic_fetch_add(&totals[NODE_TOTAL_TOKENS], tokens);
-}
-
-/* Forward, backward and exact accumulation of the slot that the prefetch thread delivers next. */
-static enum status slot_compute(struct trainer *trainer, struct trainer_report *report,
-                                struct error *error)
-{
-    int64_t step;
-    int64_t slot;
-    const struct batch *batch;
-    heart_phase(trainer->heart, MESSAGE_PHASE_DATA, trainer->prepared_step, -1);
-    TRY(prefetch_take(trainer->prefetch, (int64_t)(trainer->limit_seconds * 1e3), &step, &slot,
-                      &batch, error));
-    heart_phase(trainer->heart, MESSAGE_PHASE_COMPUTE, step, slot);
-    const int64_t start_ns = clock_now_ns();
-    struct slot_sink sink = {trainer, slot};
-    const struct gradient_sink gradients = {.take = slot_take, .context = &sink};
-    struct model_result result;
-    TRY(model_train(trainer->model, trainer->node->weights, batch, (float)trainer->loss_scale,
-                    &gradients, &result, error));
-    totals_add(trainer->node, &result, batch->token_count);
-    report->flops += model_train_flops(trainer->model_options, batch);
-    report->compute_seconds += clock_seconds_since(start_ns);
-    report->slots++;
-    fault_reach(trainer->fault, FAULT_POINT_SLOT_COMPUTED, step);
-    return STATUS_OK;
-}
 
 /* The answer to an ASK. */
 static enum status lease_receive(struct trainer *trainer, int64_t step, int64_t *slot,
@@ -192,7 +128,8 @@ static enum status nodes_unite(const struct trainer *trainer, void *data, int64_
 static enum status ready_mark(struct trainer *trainer, int64_t step, struct error *error)
 {
     const struct topology *const topology = trainer->topology;
-    if (trainer->node->header->job_totals[NODE_TOTAL_BAD_SLOTS] > 0) {
+    if (policy_judge(trainer->numerics, commit_record(trainer->node),
+                     trainer->node->header->job_totals) != POLICY_VERDICT_UPDATE) {
         return STATUS_OK; /* no update will come of it */
     }
     commit_ready(trainer->node, step);
@@ -346,6 +283,11 @@ static enum status step_done(struct trainer *trainer, int64_t step, struct train
                                      .held_out_loss = former->held_out_loss,
                                      .fingerprint = report->fingerprint};
         memcpy(record.totals, report->totals, sizeof record.totals);
+        record.loss_mean = former->loss_mean;
+        record.loss_count = former->loss_count;
+        if (report->verdict == POLICY_VERDICT_UPDATE) {
+            policy_note(former, report->totals, &record);
+        }
         commit_done(trainer->node, &record);
         fault_reach(trainer->fault, FAULT_POINT_STEP_DONE, step);
     }
@@ -377,17 +319,72 @@ static enum status step_update(struct trainer *trainer, int64_t step, struct tra
     return node_barrier(trainer, "new weights", error);
 }
 
+/* The slot that a message names: the lowest bad one, else that of the largest loss. Collective. */
+static enum status slot_name(struct trainer *trainer, int64_t *slot, struct error *error)
+{
+    struct node_header *const header = trainer->node->header;
+    if (trainer->topology->local_index == 0) {
+        const int64_t bad = atomic_load(&header->first_bad_slot);
+        int64_t least[] = {bad > 0 ? bad - 1 : INT64_MAX, -atomic_load(&header->worst_slot)};
+        if (trainer->topology->node_count > 1) {
+            TRY(fabric_least(trainer->topology->slice, least, ARRAY_LENGTH(least), error));
+        }
+        header->named_slot = least[0] != INT64_MAX ? least[0] : node_state_worst_slot(-least[1]);
+    }
+    TRY(node_barrier(trainer, "name of the slot", error));
+    *slot = header->named_slot;
+    return STATUS_OK;
+}
+
+/* What is to become of the step. Collective. */
+static enum status step_judge(struct trainer *trainer, int64_t step, struct trainer_report *report,
+                              struct error *error)
+{
+    const struct node_record *const former = commit_record(trainer->node);
+    report->verdict = policy_judge(trainer->numerics, former, report->totals);
+    if (report->verdict == POLICY_VERDICT_UPDATE) {
+        return STATUS_OK;
+    }
+    int64_t slot;
+    TRY(slot_name(trainer, &slot, error));
+    char documents[sizeof report->text / 2 - 2];
+    char why[sizeof report->text / 2];
+    provenance_text(trainer->source, step, slot, documents, sizeof documents);
+    policy_text(former, report->totals, slot, why, sizeof why);
+    (void)snprintf(report->text, sizeof report->text, "%s: %s", why, documents);
+    if (report->verdict == POLICY_VERDICT_STOP) {
+        FAIL(error, STATUS_NUMERIC, "step %" PRId64 ": %s; weights are those of step %" PRId64,
+             step, report->text, step - 1);
+    }
+    return STATUS_OK;
+}
+
+/* Weights and moments stay; the step's number is used up. */
+static enum status step_skip(struct trainer *trainer, int64_t step, struct trainer_report *report,
+                             struct error *error)
+{
+    struct optimizer_step passed = {.step = step,
+                                    .loss_scale = trainer->loss_scale,
+                                    .targets = report->totals[NODE_TOTAL_TARGETS]};
+    optimizer_begin(trainer->optimizer, trainer->node, &passed); /* for rate and norm */
+    report->rate = passed.rate;
+    report->norm = passed.norm;
+    accumulator_clear(trainer->accumulator);
+    return node_barrier(trainer, "skipped step", error);
+}
+
 enum status trainer_step(struct trainer *trainer, int64_t step, bool dynamic_leases,
                          struct trainer_report *report, struct error *error)
 {
     const struct fault *const fault = trainer->fault;
-    *report = (struct trainer_report){0};
+    *report = (struct trainer_report){.audited_slot = -1};
     trainer->exact_seconds = 0;
     fault_reach(fault, FAULT_POINT_STEP_BEGIN, step);
     TRY(slots_compute(trainer, step, dynamic_leases, report, error));
     heart_phase(trainer->heart, MESSAGE_PHASE_REDUCE, step, -1);
     TRY(accumulator_finish(trainer->accumulator, error));
     fault_reach(fault, FAULT_POINT_SUMS_COMPLETE, step);
+    TRY(audit_run(trainer, step, &report->audited_slot, error));
     const int64_t norms_ns = clock_now_ns();
     optimizer_norms(trainer->optimizer, trainer->node);
     trainer->exact_seconds += clock_seconds_since(norms_ns);
@@ -395,16 +392,13 @@ enum status trainer_step(struct trainer *trainer, int64_t step, bool dynamic_lea
     TRY(totals_unite(trainer, step, error));
     trainer_report_totals(report, trainer->node->header->job_totals);
     fault_reach(fault, FAULT_POINT_TOTALS_KNOWN, step);
-    if (report->totals[NODE_TOTAL_BAD_SLOTS] > 0) {
-        const int64_t bad = atomic_load(&trainer->node->header->first_bad_slot);
-        FAIL(error, STATUS_NUMERIC,
-             "step %" PRId64 ": the gradient of slot %" PRId64
-             " is not finite or beyond the range of "
-             "exact sums (%" PRId64 " such parts); weights are those of step %" PRId64,
-             step, bad - 1, report->totals[NODE_TOTAL_BAD_SLOTS], step - 1);
+    TRY(step_judge(trainer, step, report, error));
+    if (report->verdict == POLICY_VERDICT_ROLLBACK) {
+        return STATUS_OK;
     }
     heart_phase(trainer->heart, MESSAGE_PHASE_UPDATE, step, -1);
-    TRY(step_update(trainer, step, report, error));
+    TRY(report->verdict == POLICY_VERDICT_SKIP ? step_skip(trainer, step, report, error)
+                                               : step_update(trainer, step, report, error));
     TRY(step_done(trainer, step, report, error));
     report->exact_seconds = trainer->exact_seconds;
     counters_reset(trainer);
@@ -434,7 +428,7 @@ enum status trainer_evaluate(struct trainer *trainer, int64_t slots, struct trai
         heart_phase(trainer->heart, MESSAGE_PHASE_EVALUATE, 0, taken);
         struct model_result result;
         TRY(model_evaluate(trainer->model, trainer->node->weights, batch, &result, error));
-        totals_add(trainer->node, &result, batch->token_count);
+        slot_totals(trainer->node, taken, &result, batch->token_count);
     }
     TRY(totals_unite(trainer, 0, error));
     trainer_report_totals(report, trainer->node->header->job_totals);

@@ -9,6 +9,8 @@
 #include "model/model.h"
 #include "shard/commit.h"
 #include "worker/heart.h"
+#include "worker/number_fault.h"
+#include "worker/policy.h"
 
 /* Everything that a step needs; borrowed from worker.c, which opens and closes it. */
 struct trainer {
@@ -24,17 +26,20 @@ struct trainer {
     struct channel_client *channel;
     struct heart *heart;
     double loss_scale;
-    double limit_seconds;           /* of any wait */
-    double exact_seconds;           /* of the step in hand */
-    const struct fault *fault;      /* where a test wants this process killed, or NULL */
-    struct optimizer_step recalled; /* of an update that a former job had begun: rate and norm */
+    double limit_seconds; /* of any wait */
+    double exact_seconds; /* of the step in hand */
+    const struct numerics_options *numerics;
+    struct digest slot_digest;        /* of the audited slot, as computed here last */
+    struct number_fault number_fault; /* what a test has spoiled */
+    const struct fault *fault;        /* where a test wants this process killed, or NULL */
+    struct optimizer_step recalled;   /* of an update that a former job had begun: rate and norm */
     int64_t prepared_step; /* step whose first slot the prefetch thread already prepares; 0: none */
 };
 
 /* What a step did, for the journal; totals are of the whole job. */
 struct trainer_report {
     int64_t totals[NODE_TOTAL_COUNT];
-    double loss; /* mean, nats per predicted token */
+    double loss;                 /* mean, nats per predicted token */
     double pair_loss, span_loss; /* mean over their own counts; 0 where the family has none */
     double rate, norm;
     int64_t slots;             /* computed here */
@@ -42,11 +47,16 @@ struct trainer_report {
     double exact_seconds;      /* of exact sums here: adding slots, norms of the sums, clearing */
     double flops;              /* useful, here */
     struct digest fingerprint; /* on the first worker of each node */
+    enum policy_verdict verdict;
+    int64_t audited_slot; /* computed twice, with the same bits; -1: none */
+    char text[480];       /* why it is no UPDATE */
 };
 
 /* Fills in the totals and the mean losses that follow from them. */
 void trainer_report_totals(struct trainer_report *report, const int64_t totals[NODE_TOTAL_COUNT]);
-/* One optimizer step. Collective over workers. */
+/* One optimizer step. With a verdict of SKIP the step is done and weights and moments are as they
+ * were; with ROLLBACK nothing was changed and the job must end; STOP and an audit that finds a
+ * difference are STATUS_NUMERIC. Collective over workers. */
 MUST_CHECK enum status trainer_step(struct trainer *trainer, int64_t step, bool dynamic_leases,
                                     struct trainer_report *report, struct error *error);
 /* Mean losses over the first `slots` held-out slots, shared out by index. Collective over workers.

@@ -10,6 +10,7 @@
 #include "base/clock.h"
 #include "base/memory.h"
 #include "base/process.h"
+#include "worker/rollback.h"
 #include "worker/worker_state.h"
 
 enum { COMMAND_POLL_MS = 1000, FAREWELL_SECONDS = 5 };
@@ -34,6 +35,8 @@ static struct message ready_message(struct worker *worker)
 static void report_put(const struct trainer_report *report, struct message *ready)
 {
     ready->values[MESSAGE_VALUE_SLOTS] = report->slots;
+    ready->values[MESSAGE_VALUE_SKIPPED] = report->verdict == POLICY_VERDICT_SKIP ? 1 : 0;
+    ready->values[MESSAGE_VALUE_AUDITED] = report->audited_slot + 1;
     ready->values[MESSAGE_VALUE_TARGETS] = report->totals[NODE_TOTAL_TARGETS];
     ready->values[MESSAGE_VALUE_CORRECT] = report->totals[NODE_TOTAL_CORRECT];
     ready->values[MESSAGE_VALUE_TOKENS] = report->totals[NODE_TOTAL_TOKENS];
@@ -63,12 +66,18 @@ static enum status command_step(struct worker *worker, const struct message *com
 {
     struct trainer_report report;
     TRY(trainer_step(&worker->trainer, command->step, command->values[0] != 0, &report, error));
+    if (report.verdict == POLICY_VERDICT_ROLLBACK) {
+        return rollback_run(worker, command->step, report.text, error);
+    }
     worker->step = command->step;
     worker->tokens += report.totals[NODE_TOTAL_TOKENS];
     worker->fingerprint = report.fingerprint;
     struct message ready = ready_message(worker);
     report_put(&report, &ready);
     fingerprint_put(report.fingerprint, &ready);
+    if (report.verdict == POLICY_VERDICT_SKIP) {
+        (void)snprintf(ready.text, sizeof ready.text, "%s", report.text);
+    }
     TRY(channel_client_send(worker->channel, &ready, error));
     fault_reach(worker->trainer.fault, FAULT_POINT_STEP_TOLD, worker->step);
     return STATUS_OK;
@@ -110,7 +119,9 @@ static enum status command_save(struct worker *worker, struct error *error)
                                        .seed = worker->setup->seed,
                                        .fingerprint = worker->fingerprint,
                                        .corpus = data_source_fingerprint(worker->source),
-                                       .held_out_loss = worker->held_out_loss};
+                                       .held_out_loss = worker->held_out_loss,
+                                       .loss_mean = commit_record(&worker->node)->loss_mean,
+                                       .loss_count = commit_record(&worker->node)->loss_count};
         memcpy(meta.profile, worker->profile, sizeof meta.profile);
         TRY(snapshot_take(&worker->snapshot, &worker->node, worker->setup->lease->wait_seconds,
                           error));

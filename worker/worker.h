@@ -11,10 +11,12 @@
 #include "checkpoints/checkpoint_options.h"
 #include "coordinator/channel.h"
 #include "data_pipeline/data_options.h"
+#include "data_pipeline/data_skips.h"
 #include "model/model_options.h"
 #include "shard/fabric.h"
 #include "shard/optimizer_options.h"
 #include "shard/shard_options.h"
+#include "worker/number_fault.h"
 #include "worker/worker_options.h"
 
 /* All that a worker is told at start; everything is borrowed for the time of the call. */
@@ -33,10 +35,12 @@ struct worker_setup {
     const char *checkpoint_root; /* RUN/checkpoints, or NULL: nothing is written */
     const char *resume_path;     /* checkpoint to begin from, or NULL */
     bool accept_profile_change;
-    const char *memory;        /* under which an earlier job may have left its state, or NULL */
-    const char *memory_new;    /* under which this one leaves its own, or NULL: it does not */
-    int64_t checkpoint_step;   /* of resume_path, 0 if NULL: older states in memory do not count */
-    const struct fault *fault; /* where a test wants a worker killed, or NULL */
+    const char *memory;      /* under which an earlier job may have left its state, or NULL */
+    const char *memory_new;  /* under which this one leaves its own, or NULL: it does not */
+    int64_t checkpoint_step; /* of resume_path, 0 if NULL: older states in memory do not count */
+    struct data_skips skips; /* data that is passed over */
+    struct number_fault number_fault; /* what a test has spoiled */
+    const struct fault *fault;        /* where a test wants a worker killed, or NULL */
 };
 
 struct worker; /* everything of one worker */

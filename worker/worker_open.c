@@ -60,6 +60,7 @@ static enum status corpus_agree(struct worker *worker, struct error *error)
     enum status status = data_source_open(&worker->source, setup->data, setup->step, setup->seed,
                                           setup->model->vocabulary, error);
     TRY(fabric_agree(worker->workers, status, error));
+    data_source_skip(worker->source, &setup->skips);
     const struct digest own = data_source_fingerprint(worker->source);
     struct digest first = own;
     TRY(fabric_broadcast(worker->workers, 0, &first, sizeof first, error));
@@ -131,6 +132,8 @@ static enum status state_open(struct worker *worker, struct error *error)
         .optimizer = &worker->optimizer,
         .loss_scale = worker->trainer.loss_scale,
         .limit_seconds = setup->lease->wait_seconds,
+        .numerics = setup->numerics,
+        .number_fault = setup->number_fault,
         .fault = setup->fault != NULL && setup->fault->worker == worker->topology.worker_index
                      ? setup->fault
                      : NULL,
@@ -195,6 +198,8 @@ static enum status state_restore(struct worker *worker, struct digest *expected,
         worker->step = meta->step;
         worker->tokens = meta->tokens;
         worker->held_out_loss = meta->held_out_loss;
+        worker->loss_mean = meta->loss_mean;
+        worker->loss_count = meta->loss_count;
         status = checkpoint_fits(worker, meta, error);
     }
     if (status == STATUS_OK) {
@@ -238,6 +243,8 @@ static enum status state_make(struct worker *worker, struct error *error)
         const struct node_record record = {.step = worker->step,
                                            .tokens = worker->tokens,
                                            .held_out_loss = worker->held_out_loss,
+                                           .loss_mean = worker->loss_mean,
+                                           .loss_count = worker->loss_count,
                                            .fingerprint = worker->fingerprint};
         commit_begin(&worker->node, &worker->partition, recall_identity(worker), &record);
     }

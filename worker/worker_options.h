@@ -15,9 +15,22 @@ enum numerics_core {                     /* kernel family of BLAS and of our vec
                      NUMERICS_CORE_AVX512,
 };
 
+/* What becomes of a step with a slot that is not finite, or with a loss spike. */
+enum numerics_policy {
+    NUMERICS_POLICY_STOP,     /* end the job; the weights are those before the step */
+    NUMERICS_POLICY_SKIP,     /* keep the weights, go on with the next step */
+    NUMERICS_POLICY_ROLLBACK, /* back to a checkpoint, and on with data behind this step's */
+    NUMERICS_POLICY_GO_ON,    /* update regardless; not for bad slots */
+};
+
 struct numerics_options {
     enum numerics_compute compute;
     enum numerics_core core;
+    enum numerics_policy on_bad_slot;
+    enum numerics_policy on_loss_spike;
+    double spike_nats;      /* so far above the mean is a spike */
+    int64_t rollback_steps; /* at least */
+    int64_t audit_steps;    /* one slot is computed twice every so many steps; 0: never */
 };
 
 enum lease_mode {

@@ -32,7 +32,9 @@ struct worker {
     bool recalled;             /* the state was found in memory */
     bool profile_changed;      /* since the checkpoint, and accepted */
     int64_t tokens;            /* seen in training */
-    double held_out_loss;      /* of the last evaluation; NaN: none */
+    int64_t loss_mean;         /* as restored; see worker/policy.h */
+    int64_t loss_count;
+    double held_out_loss; /* of the last evaluation; NaN: none */
 };
 
 #endif

@@ -147,6 +147,58 @@ START_TEST(test_corpus_shard_refuses_ids_offsets_and_attributes_that_cannot_be)
 }
 END_TEST
 
+/* At places spread over the whole file: HDF5's own structures, attributes, each dataset. */
+START_TEST(test_corpus_shard_notices_every_flipped_bit)
+{
+    enum { FLIPS = 2400 };
+    static const uint16_t ids[] = {5, 6, 7, 8, 9, 49};
+    static const int64_t offsets[] = {0, 2, 3, 6};
+    static const int64_t lines[] = {0, 2, 3, 5};
+    static const uint64_t hashes[] = {1, 2, 3};
+    const struct corpus_facts facts = facts_for(50);
+    const struct corpus_shard_content content = {.tokens = ids,
+                                                 .token_count = 6,
+                                                 .offsets = offsets,
+                                                 .hashes = hashes,
+                                                 .document_count = 3,
+                                                 .lines = lines,
+                                                 .line_count = 4};
+    struct corpus_shard_entry entry = {.name = "corpus-00000.h5"};
+    struct corpus_shard shard;
+    struct error error;
+    char folder[PATH_BYTES];
+    char path[PATH_BYTES];
+    char *data;
+    size_t size_bytes;
+    CHECK_OK(folder_make(fixture_path(folder, "flips"), &error), error);
+    CHECK_OK(corpus_shard_write(folder, &facts, &content, &entry, &error), error);
+    CHECK_OK(path_join(path, folder, entry.name, &error), error);
+    CHECK_OK(file_read(path, 1 << 20, &data, &size_bytes, &error), error);
+    FILE *const file = fopen(path, "r+b");
+    ck_assert_ptr_nonnull(file);
+    for (size_t i = 0; i < FLIPS; i++) {
+        const size_t byte = i * size_bytes / FLIPS;
+        const char flipped = (char)(data[byte] ^ (1 << (i % 8)));
+        const char *const both[] = {&flipped, &data[byte]};
+        for (int64_t k = 0; k < 2; k++) { /* flips it, and puts it back */
+            ck_assert_int_eq(fseek(file, (long)byte, SEEK_SET), 0);
+            ck_assert_uint_eq(fwrite(both[k], 1, 1, file), 1);
+            ck_assert_int_eq(fflush(file), 0);
+            if (k == 0) {
+                ck_assert_msg(corpus_shard_open(&shard, folder, &facts, &entry, &error) ==
+                                  STATUS_FORMAT,
+                              "bit %zu of byte %zu", i % 8, byte);
+                corpus_shard_close(&shard);
+            }
+        }
+    }
+    ck_assert_int_eq(fclose(file), 0);
+    CHECK_OK(corpus_shard_open(&shard, folder, &facts, &entry, &error), error);
+    corpus_shard_close(&shard);
+    memory_release(data);
+}
+END_TEST
+
 int main(void)
 {
     return suite_run(
@@ -154,5 +206,5 @@ int main(void)
         (const TTest *[]){test_corpus_shelf_keeps_wide_ids_and_whole_documents,
                           test_corpus_shard_refuses_lines_that_cannot_be,
                           test_corpus_shard_refuses_ids_offsets_and_attributes_that_cannot_be,
-                          NULL});
+                          test_corpus_shard_notices_every_flipped_bit, NULL});
 }

@@ -1,0 +1,18 @@
+/* One slot of a step on one worker: data, forward, backward, exact accumulation. */
+#ifndef SHARDLM_WORKER_SLOT_H
+#define SHARDLM_WORKER_SLOT_H
+
+#include "worker/trainer.h"
+
+/* The slot that the prefetch thread delivers next, into the sums and totals of the node. */
+MUST_CHECK enum status slot_compute(struct trainer *trainer, struct trainer_report *report,
+                                    struct error *error);
+/* Digest of a slot's gradient, computed once more and added nowhere; `slot` is the one that is
+ * audited in this step. What was being prepared is forgotten. */
+MUST_CHECK enum status slot_digest(struct trainer *trainer, int64_t step, int64_t slot,
+                                   struct digest *digest, struct error *error);
+/* Adds a slot's result to the node's totals; a loss that is no number marks the slot bad. */
+void slot_totals(struct node_state *node, int64_t slot, const struct model_result *result,
+                 int64_t tokens);
+
+#endif
