@@ -359,6 +359,9 @@ enum status folder_remove(const char *path, struct error *error)
     if (lstat(path, &facts) != 0 && errno == ENOENT) {
         return STATUS_OK;
     }
+    if (S_ISLNK(facts.st_mode)) {
+        return file_remove(path, error); /* what it points to lies elsewhere, and is not ours */
+    }
     return folder_remove_at(path, 0, error);
 }
 

@@ -54,7 +54,8 @@ MUST_CHECK enum status folder_flush(const char *path, struct error *error); /* f
 MUST_CHECK enum status folder_make(const char *path,
                                    struct error *error); /* with parents; fine if there */
 MUST_CHECK enum status folder_remove(const char *path,
-                                     struct error *error); /* with content; fine if absent */
+                                     struct error *error); /* with content; fine if absent; of a
+                                                              link, the link alone */
 MUST_CHECK enum status file_rename(const char *from, const char *to, struct error *error);
 MUST_CHECK enum status file_remove(const char *path, struct error *error); /* fine if absent */
 MUST_CHECK enum status file_digest(const char *path, struct digest *digest, int64_t *size_bytes,
