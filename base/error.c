@@ -58,12 +58,13 @@ int status_exit_code(enum status status)
     case STATUS_FORMAT:
     case STATUS_LIMIT:
         return 2;
+    case STATUS_NUMERIC:
+        return 3;
     case STATUS_INTERRUPTED:
         return 75;
     case STATUS_IO:
     case STATUS_TIMEOUT:
     case STATUS_PEER:
-    case STATUS_NUMERIC:
     case STATUS_INTERNAL:
         break;
     }

@@ -17,7 +17,8 @@ enum status {
     STATUS_LIMIT,       /* what was given is beyond a named maximum: exit code 2 */
     STATUS_TIMEOUT,     /* a wait reached its limit; the message says who was waited for */
     STATUS_PEER,        /* another process failed, left or contradicts us */
-    STATUS_NUMERIC,     /* a number is not finite or left its range */
+    STATUS_NUMERIC,     /* a number is not finite, left its range, or is not what it should be:
+                           exit code 3, "starting again would not help" */
     STATUS_INTERRUPTED, /* asked to stop; state is saved: exit code 75, "resume me" */
     STATUS_INTERNAL,    /* a library refused what should have worked */
 };
@@ -26,9 +27,8 @@ enum { ERROR_MESSAGE_BYTES = 1024 };
 
 struct error {
     enum status status;
-    char
-        message[ERROR_MESSAGE_BYTES]; /* lower case, no full stop; truncated at the end if longer;
-                                         control characters are shown as "?" */
+    char message[ERROR_MESSAGE_BYTES]; /* lower case, no full stop; truncated at the end if longer;
+                                          control characters are shown as "?" */
 };
 
 #define MUST_CHECK __attribute__((warn_unused_result))
@@ -44,7 +44,7 @@ enum status error_set(struct error *error, enum status status, const char *forma
 enum status error_context(struct error *error, enum status status, const char *format, ...)
     PRINTF_LIKE(3, 4);
 
-/* Process exit code: 0, 2 for bad input, 75 for interrupted, else 1. */
+/* Process exit code: 0, 2 for bad input, 3 for bad numbers, 75 for interrupted, else 1. */
 int status_exit_code(enum status status);
 const char *status_name(enum status status);
 

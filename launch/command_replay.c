@@ -182,7 +182,7 @@ const struct command command_replay = {
     .summary = "compute a part of a run again and compare it with the journal",
     .detail = "A proof that these steps came from this configuration and corpus: on any number of "
               "workers every fingerprint must be the journal's. Nothing is written, and the run "
-              "may go on meanwhile. Exit code 1 names the first step that differs.",
+              "may go on meanwhile. Exit code 3 names the first step that differs.",
     .options = replay_options,
     .option_count = ARRAY_LENGTH(replay_options),
     .run = replay_run,

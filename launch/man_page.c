@@ -66,11 +66,11 @@ void man_page(const struct command *const *table, struct text *out)
             command_add(table[i], out);
         }
     }
-    text_add(
-        out,
-        ".SH EXIT STATUS\n"
-        "0 good; 2 bad input; 75 stopped on request with the state saved (resume it); 1 any other "
-        "failure.\n"
-        ".SH FILES\n"
-        "Every key of a configuration: \\fBshardlm help config\\fR, docs/configuration.md.\n");
+    text_add(out,
+             ".SH EXIT STATUS\n"
+             "0 good; 2 bad input; 3 bad numbers, as configured or found; 75 stopped on request "
+             "with the state saved (resume it); 1 any other "
+             "failure.\n"
+             ".SH FILES\n"
+             "Every key of a configuration: \\fBshardlm help config\\fR, docs/configuration.md.\n");
 }

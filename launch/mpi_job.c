@@ -126,6 +126,8 @@ enum status mpi_job_explain(int code, const char *advice, struct error *error)
         return STATUS_OK;
     case 2:
         FAIL(error, STATUS_INPUT, "%s", "");
+    case 3:
+        FAIL(error, STATUS_NUMERIC, "%s", "");
     case 75:
         FAIL(error, STATUS_INTERRUPTED, "%s", "");
     case 127:

@@ -1,5 +1,5 @@
 /* The program: one command per call. An error is printed once, here; the exit code says what kind
- * it was (0 good, 2 bad input, 75 interrupted with state saved, else 1). */
+ * it was (0 good, 2 bad input, 3 bad numbers, 75 interrupted with state saved, else 1). */
 #include <stdio.h>
 #include <sys/stat.h>
 

@@ -225,7 +225,7 @@ static enum status supervisor_loop(struct supervisor *supervisor, struct error *
     for (;;) {
         int code = 0;
         TRY(job_start(supervisor, &code, error));
-        const bool broke = code != 0 && code != 2 && code != 75 && code != 127;
+        const bool broke = code != 0 && code != 2 && code != 3 && code != 75 && code != 127;
         if (!broke || supervision->run == NULL) {
             return mpi_job_explain(code, NULL, error);
         }

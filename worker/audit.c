@@ -83,7 +83,7 @@ static enum status difference_tell(const struct trainer *trainer, int64_t step, 
             step, first, second, slot, for_first, step - 1);
     }
     const bool first_wrong = for_first < for_second;
-    FAIL(error, STATUS_NUMERIC,
+    FAIL(error, STATUS_PEER,
          "audit of step %" PRId64 ": worker %" PRId64 " computed another gradient of slot %" PRId64
          " than worker %" PRId64 "; of %" PRId64 " workers, %" PRId64 " agree with it and %" PRId64
          " with the other; weights are those of step %" PRId64,

@@ -11,7 +11,7 @@
 int64_t audit_slot(const struct trainer *trainer, int64_t step);
 /* Notes this worker's digest, as the first (NODE_AUDIT_FIRST_LOW) or the second gradient. */
 void audit_note(struct trainer *trainer, enum node_audit place, struct digest digest);
-/* Once all slots are in the sums. *slot: the audited one, -1: none. STATUS_NUMERIC names the worker
+/* Once all slots are in the sums. *slot: the audited one, -1: none. STATUS_PEER names the worker
  * that computed another gradient than the others. Collective over workers. */
 MUST_CHECK enum status audit_run(struct trainer *trainer, int64_t step, int64_t *slot,
                                  struct error *error);

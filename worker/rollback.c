@@ -73,7 +73,7 @@ enum status rollback_run(struct worker *worker, int64_t step, const char *why, s
     }
     TRY(fabric_agree(worker->workers, status, error));
     TRY(fabric_broadcast(worker->workers, 0, &target, sizeof target, error));
-    FAIL(error, STATUS_NUMERIC,
+    FAIL(error, STATUS_PEER,
          "step %" PRId64 ": rolled back to step %" PRId64
          ", from where training goes on with the data behind step %" PRId64 ": %s",
          step, target, step, why);

@@ -7,8 +7,8 @@
 
 #include "worker/worker_state.h"
 
-/* Always fails: STATUS_NUMERIC once all is prepared. `why` tells about the step. Collective over
- * workers. */
+/* Always fails: STATUS_PEER, so that the job is started again, once all is prepared. `why` tells
+ * about the step. Collective over workers. */
 MUST_CHECK enum status rollback_run(struct worker *worker, int64_t step, const char *why,
                                     struct error *error);
 

@@ -55,8 +55,8 @@ struct trainer_report {
 /* Fills in the totals and the mean losses that follow from them. */
 void trainer_report_totals(struct trainer_report *report, const int64_t totals[NODE_TOTAL_COUNT]);
 /* One optimizer step. With a verdict of SKIP the step is done and weights and moments are as they
- * were; with ROLLBACK nothing was changed and the job must end; STOP and an audit that finds a
- * difference are STATUS_NUMERIC. Collective over workers. */
+ * were; with ROLLBACK nothing was changed and the job must end; STOP is STATUS_NUMERIC, an audit
+ * that finds a difference STATUS_PEER. Collective over workers. */
 MUST_CHECK enum status trainer_step(struct trainer *trainer, int64_t step, bool dynamic_leases,
                                     struct trainer_report *report, struct error *error);
 /* Mean losses over the first `slots` held-out slots, shared out by index. Collective over workers.
