@@ -289,6 +289,9 @@ static enum status step_done(struct trainer *trainer, int64_t step, struct train
             policy_note(former, report->totals, &record);
         }
         commit_done(trainer->node, &record);
+        if (report->verdict == POLICY_VERDICT_SKIP) {
+            commit_ready(trainer->node, step); /* only now: nothing is to be completed from it */
+        }
         fault_reach(trainer->fault, FAULT_POINT_STEP_DONE, step);
     }
     return STATUS_OK;

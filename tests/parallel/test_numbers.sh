@@ -53,6 +53,13 @@ resume skipswalk 3 5
 resume skipswalk 1 $steps
 same skipswalk $steps "$skipped" "resumed before and behind the skipped step"
 
+# Killed in the skipped step and behind it: memory serves, and no update comes of the bad slot.
+for point in totals-known step-cleared; do
+    SHARDLM_FAULT=$point:5:1 train "skipskill-$point" 2 $steps --set numerics.on_bad_slot=skip
+    same "skipskill-$point" $steps "$skipped" "killed at $point of the skipped step"
+    says "skipskill-$point/journal.jsonl" '"from":"memory"'
+done
+
 # Spikes: judged by a mean that goes along in checkpoints.
 export SHARDLM_SPOIL=spike:20:1
 train spikes 2 $steps --set numerics.on_loss_spike=skip
