@@ -11,7 +11,7 @@
 #include "launch/run_folder.h"
 #include "launch/supervise.h"
 
-enum { BENCH_STEPS_MAX = 1000, SETS_MAX = COMMAND_LINE_REPEATS_MAX, WORKERS_MAX = 65536 };
+enum { BENCH_STEPS_MAX = 1000, WORKERS_MAX = 65536 };
 
 struct bench {
     const struct command_line *line;
@@ -43,12 +43,8 @@ static void step_note(void *context, const struct step_record *record)
 static enum status bench_prepare(void *context, struct job_options *options, struct error *error)
 {
     struct bench *const bench = context;
-    const char *sets[SETS_MAX];
-    int64_t count = 0;
-    const char *set;
-    while (count < SETS_MAX && (set = command_line_text_at(bench->line, "set", count)) != NULL) {
-        sets[count++] = set;
-    }
+    const char *sets[COMMAND_LINE_REPEATS_MAX];
+    const int64_t count = command_line_texts(bench->line, "set", sets);
     TRY(config_read(bench->line->arguments[0], sets, count, &bench->config, error));
     TRY(run_config_resolve(&bench->config, error));
     int64_t steps;

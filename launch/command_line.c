@@ -159,6 +159,17 @@ const char *command_line_text_at(const struct command_line *line, const char *na
     return NULL;
 }
 
+int64_t command_line_texts(const struct command_line *line, const char *name,
+                           const char *texts[COMMAND_LINE_REPEATS_MAX])
+{
+    int64_t count = 0;
+    while (count < COMMAND_LINE_REPEATS_MAX &&
+           (texts[count] = command_line_text_at(line, name, count)) != NULL) {
+        count++;
+    }
+    return count;
+}
+
 bool command_line_has(const struct command_line *line, const char *name)
 {
     const int64_t option = option_find(line->command, name, strlen(name));

@@ -73,6 +73,9 @@ bool command_line_has(const struct command_line *line, const char *name);
 const char *command_line_text(const struct command_line *line, const char *name); /* or NULL */
 /* Every value of a repeating option, in order: the `index`-th, or NULL behind the last. */
 const char *command_line_text_at(const struct command_line *line, const char *name, int64_t index);
+/* All of them, in their order; returns their number. */
+int64_t command_line_texts(const struct command_line *line, const char *name,
+                           const char *texts[COMMAND_LINE_REPEATS_MAX]);
 /* `standard` when it was not given; STATUS_INPUT unless it is an integer in [least, most]. */
 MUST_CHECK enum status command_line_integer(const struct command_line *line, const char *name,
                                             int64_t least, int64_t most, int64_t standard,

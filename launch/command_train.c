@@ -1,18 +1,20 @@
 /* train, resume: from an ordinary shell they start mpirun; started by mpirun they are its ranks. */
 #include <inttypes.h>
 #include <stdio.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "base/memory.h"
 #include "checkpoints/catalog.h"
 #include "checkpoints/checkpoint.h"
 #include "launch/commands.h"
+#include "launch/config_change.h"
 #include "launch/job.h"
 #include "launch/run_folder.h"
 #include "launch/run_view.h"
 #include "launch/supervise.h"
 
-enum { SETS_MAX = COMMAND_LINE_REPEATS_MAX, WORKERS_MAX = 65536 };
+enum { WORKERS_MAX = 65536 };
 
 /* What rank 0 (or the supervisor) makes of the command line. */
 struct run_plan {
@@ -27,22 +29,12 @@ struct run_plan {
     struct run_view view;
 };
 
-static int64_t sets_collect(const struct command_line *line, const char *sets[SETS_MAX])
-{
-    int64_t count = 0;
-    const char *set;
-    while (count < SETS_MAX && (set = command_line_text_at(line, "set", count)) != NULL) {
-        sets[count++] = set;
-    }
-    return count;
-}
-
 /* All that can be checked before any process is started. */
 static enum status plan_make(struct run_plan *plan, struct error *error)
 {
     const struct command_line *const line = plan->line;
-    const char *sets[SETS_MAX];
-    const int64_t set_count = sets_collect(line, sets);
+    const char *sets[COMMAND_LINE_REPEATS_MAX];
+    const int64_t set_count = command_line_texts(line, "set", sets);
     if (plan->resumes) {
         plan->run = line->arguments[0];
         TRY(run_folder_config(plan->run, sets, set_count, &plan->config, error));
@@ -56,20 +48,21 @@ static enum status plan_make(struct run_plan *plan, struct error *error)
                                 &plan->last_step, error);
 }
 
-/* Everything random follows from the seed: with another one it would be another run. */
-static enum status seed_check(const struct run_plan *plan, struct error *error)
+/* With another configuration it would be another run. */
+static enum status change_check(const struct run_plan *plan, struct error *error)
 {
     struct checkpoint *checkpoint;
     TRY(checkpoint_open(&checkpoint, plan->resume_path, false, error));
-    const uint64_t seed = checkpoint_meta(checkpoint)->seed;
-    checkpoint_close(checkpoint);
-    if (seed != plan->config.seed) {
-        FAIL(error, STATUS_INPUT,
-             "run \"%s\" has seed %" PRIu64 " in config.yaml, but its checkpoint of step %" PRId64
-             " has seed %" PRIu64,
-             plan->run, plan->config.seed, plan->first_step, seed);
+    const char *const text = checkpoint_config(checkpoint);
+    struct config then;
+    enum status status =
+        config_parse_text(plan->resume_path, text, strlen(text), NULL, 0, &then, error);
+    if (status == STATUS_OK) {
+        status = config_change_check(&plan->config, &then, error);
     }
-    return STATUS_OK;
+    checkpoint_close(checkpoint);
+    return error_context(error, status, "could not resume \"%s\" from step %" PRId64, plan->run,
+                         plan->first_step);
 }
 
 /* A run that has no checkpoint yet begins again: the same configuration gives the same weights. */
@@ -85,7 +78,7 @@ static enum status checkpoint_find(struct run_plan *plan, struct error *error)
         return STATUS_OK;
     }
     TRY(catalog_newest_good(root, plan->resume_path, &plan->first_step, error));
-    TRY(seed_check(plan, error));
+    TRY(change_check(plan, error));
     if (plan->first_step > plan->last_step) {
         FAIL(error, STATUS_INPUT,
              "run \"%s\" is at step %" PRId64 " already; --steps counts from the run's beginning",

@@ -178,11 +178,11 @@ enum status config_value_set(const struct config_key *key, const char *const *wo
     return STATUS_OK;
 }
 
-/* The shortest decimal that reads back to the same bits. */
+/* The shortest decimal that reads back to the same bits: 30, not 3e+01. */
 static void real_text(double value, struct text *out)
 {
     char shortest[40];
-    for (int digits = 1; digits <= 17; digits++) {
+    for (int digits = 6; digits <= 17; digits++) { /* %g leaves out zeros at the end */
         double back;
         (void)snprintf(shortest, sizeof shortest, "%.*g", digits, value);
         if (word_real(shortest, &back) && memcmp(&back, &value, sizeof value) == 0) {

@@ -10,6 +10,7 @@
 
 #include "base/clock.h"
 #include "data_pipeline/corpus_manifest.h"
+#include "launch/config_change.h"
 
 enum status run_config_resolve(struct config *config, struct error *error)
 {
@@ -49,26 +50,16 @@ enum status run_folder_make(const char *run, const struct config *config, struct
     return status;
 }
 
-static enum status set_allowed(const char *set, struct error *error)
-{
-    static const char *const neutral[] = {"shard.", "lease.", "checkpoint.", "evaluation.",
-                                          "restart."};
-    for (int64_t i = 0; i < ARRAY_LENGTH(neutral); i++) {
-        if (strncmp(set, neutral[i], strlen(neutral[i])) == 0) {
-            return STATUS_OK;
-        }
-    }
-    FAIL(error, STATUS_INPUT,
-         "--set %s: a resumed run keeps its results, so only shard., lease., checkpoint., "
-         "evaluation. and restart. keys may change",
-         set);
-}
-
 enum status run_folder_config(const char *run, const char *const *sets, int64_t set_count,
                               struct config *config, struct error *error)
 {
     for (int64_t i = 0; i < set_count; i++) {
-        TRY(set_allowed(sets[i], error));
+        if (!config_change_neutral(sets[i])) {
+            FAIL(error, STATUS_INPUT,
+                 "--set %s: a resumed run keeps its results, so only shard., lease., checkpoint., "
+                 "evaluation. and restart. keys may change",
+                 sets[i]);
+        }
     }
     char path[PATH_BYTES];
     TRY(path_join(path, run, "config.yaml", error));
