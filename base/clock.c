@@ -1,8 +1,11 @@
 /* See clock.h. */
 #include "base/clock.h"
 
+#include <sched.h>
 #include <stdio.h>
 #include <time.h>
+
+enum { PAUSE_YIELDS = 64, PAUSE_SLEEP_NS = 50000 };
 
 int64_t clock_now_ns(void)
 {
@@ -14,6 +17,16 @@ int64_t clock_now_ns(void)
 double clock_seconds_since(int64_t start_ns)
 {
     return (double)(clock_now_ns() - start_ns) * 1e-9;
+}
+
+void clock_pause(int64_t polls)
+{
+    if (polls < PAUSE_YIELDS) {
+        (void)sched_yield();
+        return;
+    }
+    const struct timespec moment = {.tv_sec = 0, .tv_nsec = PAUSE_SLEEP_NS};
+    (void)nanosleep(&moment, NULL);
 }
 
 void clock_wall_text(char text[CLOCK_TEXT_BYTES])

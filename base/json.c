@@ -31,18 +31,29 @@ enum status json_read_file(const char *path, size_t size_limit_bytes, json_t **r
     return status;
 }
 
+char *json_text(const json_t *value, size_t flags)
+{
+    char *const dump = value == NULL ? NULL : json_dumps(value, flags);
+    if (dump == NULL) {
+        return NULL;
+    }
+    char *const text = memory_text(dump);
+    json_free_t release; /* not always free() */
+    json_get_alloc_funcs(NULL, &release);
+    release(dump);
+    return text;
+}
+
 enum status json_write_file(const char *path, const json_t *root, struct error *error)
 {
-    char *const text = json_dumps(root, JSON_INDENT(2) | JSON_REAL_PRECISION(17));
+    char *const text = json_text(root, JSON_INDENT(2) | JSON_REAL_PRECISION(17));
     if (text == NULL) {
         FAIL(error, STATUS_INTERNAL, "could not write JSON \"%s\": not serialisable", path);
     }
     const size_t length = strlen(text);
     text[length] = '\n'; /* the terminating zero is not written */
     const enum status status = file_write_durable(path, text, length + 1, error);
-    json_free_t release;
-    json_get_alloc_funcs(NULL, &release);
-    release(text);
+    memory_release(text);
     return status;
 }
 
@@ -127,13 +138,8 @@ enum status json_member_real(const json_t *object, const char *key, const char *
 
 char *json_line(json_t *value)
 {
-    INVARIANT(value != NULL);
-    char *const text = json_dumps(value, JSON_COMPACT | JSON_REAL_PRECISION(9));
+    char *const text = json_text(value, JSON_COMPACT | JSON_REAL_PRECISION(9));
     json_decref(value);
     INVARIANT(text != NULL);
-    char *const copy = memory_text(text);
-    json_free_t release;
-    json_get_alloc_funcs(NULL, &release);
-    release(text);
-    return copy;
+    return text;
 }

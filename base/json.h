@@ -16,6 +16,9 @@ MUST_CHECK enum status json_read_text(const char *what, const char *text, size_t
 /* Durable, indented by two, keys in insertion order. */
 MUST_CHECK enum status json_write_file(const char *path, const json_t *root, struct error *error);
 
+/* The value as text; `flags` are jansson's. Caller frees with memory_release. NULL if the value is
+ * NULL or a text in it is not UTF-8. */
+char *json_text(const json_t *value, size_t flags);
 /* On one line, reals with nine digits; releases `value`. Caller frees with memory_release. */
 char *json_line(json_t *value);
 

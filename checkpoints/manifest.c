@@ -111,8 +111,7 @@ enum status manifest_write(const struct manifest *manifest, const char *folder, 
     char path[PATH_BYTES];
     TRY(path_join(path, folder, file_name, error));
     json_t *const root = manifest_pack(manifest);
-    char *const dump =
-        root == NULL ? NULL : json_dumps(root, JSON_INDENT(2) | JSON_REAL_PRECISION(17));
+    char *const dump = json_text(root, JSON_INDENT(2) | JSON_REAL_PRECISION(17));
     json_decref(root);
     if (dump == NULL) {
         FAIL(error, STATUS_INTERNAL, "could not write \"%s\": a text in it is not UTF-8", path);
@@ -124,9 +123,7 @@ enum status manifest_write(const struct manifest *manifest, const char *folder, 
     tail_make(text + length + 2, text, length + 2);
     const enum status status = file_write_durable(path, text, length + 2 + TAIL_BYTES, error);
     memory_release(text);
-    json_free_t release;
-    json_get_alloc_funcs(NULL, &release);
-    release(dump);
+    memory_release(dump);
     return status;
 }
 

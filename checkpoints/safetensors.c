@@ -268,7 +268,8 @@ static int source_compare(const void *a, const void *b)
                   ((const struct safetensor_source *)b)->name);
 }
 
-/* The header as text, padded with spaces; caller frees with memory_release. Adds the data to `pieces`. */
+/* The header as text, padded with spaces; caller frees with memory_release. Adds the data to
+ * `pieces`. */
 static enum status header_make(const struct safetensor_source *sources, int64_t count,
                                struct file_piece *pieces, char **text, size_t *text_bytes,
                                const char *path, struct error *error)
@@ -294,7 +295,7 @@ static enum status header_make(const struct safetensor_source *sources, int64_t 
         pieces[i] = (struct file_piece){source->data, (size_t)(end - offset)};
         offset = end;
     }
-    char *const dump = packed ? json_dumps(header, JSON_COMPACT) : NULL;
+    char *const dump = packed ? json_text(header, JSON_COMPACT) : NULL;
     json_decref(header);
     if (dump == NULL) {
         FAIL(error, STATUS_INTERNAL, "could not write \"%s\": a name is not UTF-8", path);
@@ -304,9 +305,7 @@ static enum status header_make(const struct safetensor_source *sources, int64_t 
     *text = memory_take(*text_bytes, 1, "safetensors header");
     memset(*text, ' ', *text_bytes);
     memcpy(*text, dump, length);
-    json_free_t release;
-    json_get_alloc_funcs(NULL, &release);
-    release(dump);
+    memory_release(dump);
     return STATUS_OK;
 }
 

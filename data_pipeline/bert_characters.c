@@ -5,6 +5,7 @@
 #include "data_pipeline/bert_characters.h"
 
 #include "base/error.h"
+#include "data_pipeline/character_ranges.h"
 
 enum {
     CLASS_MASK = 7,
@@ -166,17 +167,9 @@ static const struct lower_run lower_runs[] = {
 
 enum bert_class bert_class_of(uint32_t code_point)
 {
-    int low = 0; /* the answer is in [low, high] */
-    int high = ARRAY_LENGTH(boundaries) - 1;
-    while (low < high) {
-        const int middle = low + (high - low + 1) / 2;
-        if (boundaries[middle] >> POINT_SHIFT <= code_point) {
-            low = middle;
-        } else {
-            high = middle - 1;
-        }
-    }
-    return (enum bert_class)(boundaries[low] & CLASS_MASK);
+    const uint32_t entry = character_range_find(boundaries, POINT_SHIFT, 0,
+                                                (uint32_t)ARRAY_LENGTH(boundaries) - 1, code_point);
+    return (enum bert_class)(entry & CLASS_MASK);
 }
 
 bool bert_is_chinese(uint32_t code_point)

@@ -9,6 +9,7 @@
 #include <assert.h>
 
 #include "base/error.h"
+#include "data_pipeline/character_ranges.h"
 
 enum {
     CLASS_MASK = 3,
@@ -261,17 +262,9 @@ static uint32_t entry_of(uint32_t code_point)
 {
     const uint32_t page = code_point >> PAGE_SHIFT;
     const bool paged = page < PAGE_COUNT;
-    uint32_t low = paged ? pages[page] : pages[PAGE_COUNT]; /* the answer is in [low, high] */
-    uint32_t high = paged ? pages[page + 1] : (uint32_t)ARRAY_LENGTH(boundaries) - 1;
-    while (low < high) {
-        const uint32_t middle = low + (high - low + 1) / 2;
-        if (boundaries[middle] >> POINT_SHIFT <= code_point) {
-            low = middle;
-        } else {
-            high = middle - 1;
-        }
-    }
-    return boundaries[low];
+    return character_range_find(boundaries, POINT_SHIFT, paged ? pages[page] : pages[PAGE_COUNT],
+                                paged ? pages[page + 1] : (uint32_t)ARRAY_LENGTH(boundaries) - 1,
+                                code_point);
 }
 
 enum unicode_class unicode_class_of(uint32_t code_point)

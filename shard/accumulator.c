@@ -4,16 +4,11 @@
 #include <math.h>
 #include <sched.h>
 #include <string.h>
-#include <time.h>
 
 #include "base/clock.h"
 #include "base/memory.h"
 
-enum {
-    CHUNK_ELEMENTS = NODE_STATE_LOCK_BLOCKS * PARAMETER_BLOCK,
-    WAIT_SLEEP_NS = 50000,
-    WAIT_YIELDS = 32
-};
+enum { CHUNK_ELEMENTS = NODE_STATE_LOCK_BLOCKS * PARAMETER_BLOCK };
 
 enum status accumulator_init(struct accumulator *accumulator, const struct kernels *kernels,
                              const struct topology *topology, const struct partition *partition,
@@ -219,12 +214,7 @@ enum status accumulator_finish(struct accumulator *accumulator, struct error *er
         if (accumulator->begun_count == groups) {
             break;
         }
-        if (polls < WAIT_YIELDS) {
-            (void)sched_yield();
-        } else {
-            const struct timespec moment = {.tv_sec = 0, .tv_nsec = WAIT_SLEEP_NS};
-            (void)nanosleep(&moment, NULL);
-        }
+        clock_pause(polls);
         if (clock_seconds_since(start_ns) > accumulator->limit_seconds) {
             FAIL(error, STATUS_TIMEOUT,
                  "waited %.0f s for the slots of this node's other workers (%lld of %lld workers "

@@ -3,22 +3,15 @@
  * starve those who compute. */
 #include <assert.h>
 #include <mpi.h>
-#include <sched.h>
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "base/clock.h"
 #include "base/memory.h"
 #include "shard/fabric.h"
 
-enum {
-    GROUP_COUNT_MAX = 64,
-    POLL_YIELDS = 64,
-    POLL_SLEEP_NS = 50000,
-    AGREE_MESSAGE_BYTES = ERROR_MESSAGE_BYTES
-};
+enum { GROUP_COUNT_MAX = 64, AGREE_MESSAGE_BYTES = ERROR_MESSAGE_BYTES };
 
 struct fabric_group {
     struct fabric *fabric;
@@ -141,7 +134,7 @@ int64_t fabric_count(const struct fabric_group *group)
     return group->count;
 }
 
-/* Polls until the request is done: yields first, then sleeps for moments, up to the limit. */
+/* Polls until the request is done, up to the limit. */
 static enum status request_wait(const struct fabric_group *group, MPI_Request *request,
                                 const char *what, struct error *error)
 {
@@ -152,13 +145,8 @@ static enum status request_wait(const struct fabric_group *group, MPI_Request *r
         if (done) {
             return STATUS_OK;
         }
-        if (polls < POLL_YIELDS) {
-            (void)sched_yield();
-            continue;
-        }
-        const struct timespec moment = {.tv_sec = 0, .tv_nsec = POLL_SLEEP_NS};
-        (void)nanosleep(&moment, NULL);
-        if (polls % 1024 == 0 && clock_seconds_since(start_ns) > group->fabric->limit_seconds) {
+        clock_pause(polls);
+        if (clock_seconds_since(start_ns) > group->fabric->limit_seconds) {
             FAIL(error, STATUS_TIMEOUT,
                  "waited %.0f s for the other %d ranks of group \"%s\" in %s (rank %d, host %s)",
                  clock_seconds_since(start_ns), group->count - 1, group->name, what, group->rank,

@@ -292,14 +292,12 @@ static struct tokenizer *open_variant(const char *folder, const char *part, json
         return NULL;
     }
     json_object_update(json_object_get(root, part), changes);
-    char *const text = json_dumps(root, 0);
+    char *const text = json_text(root, 0);
     json_decref(root);
     if (text == NULL || tokenizer_parse(&tokenizer, text, strlen(text), path, error) != STATUS_OK) {
         tokenizer = NULL;
     }
-    json_free_t release;
-    json_get_alloc_funcs(NULL, &release);
-    release(text);
+    memory_release(text);
     return tokenizer;
 }
 
