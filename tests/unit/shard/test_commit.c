@@ -68,7 +68,7 @@ static void scene_open(struct scene *scene, const struct optimizer_options *opti
     for (int64_t i = 0; i < node->element_count; i++) {
         node->weights[i] = (float)(i % 97) * 0.01F - 0.3F;
         node->second[i] = 0.5F;
-        node->sums[i] = (i % 1013 - 500) << 40;
+        node->sums[i] = (i % 1013 - 500) * (INT64_C(1) << 40);
     }
     for (int64_t i = 0; i < OWNERS; i++) {
         const struct topology topology = {
