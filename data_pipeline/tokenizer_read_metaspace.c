@@ -1,10 +1,14 @@
 /* Unigram models from tokenizer.json: the vocabulary with its scores, the normalisers, and words as
  * Metaspace and WhitespaceSplit cut them. */
 #include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/memory.h"
 #include "data_pipeline/tokenizer_reading.h"
+
+enum { DECIMAL_BYTES = 32, DIGITS_MAX = 17, EXACT_POWER = 22 };
 
 /* The vocabulary, rows of a name and a score, as an object of names and ids; caller releases. */
 static enum status index_rows(const json_t *rows, const char *where, json_t **ids,
@@ -27,6 +31,35 @@ static enum status index_rows(const json_t *rows, const char *where, json_t **id
         INVARIANT(failed == 0);
     }
     return STATUS_OK;
+}
+
+/* A score as the reference reads it from its shortest decimal form: all digits as an integer, over
+ * a power of ten, which may miss the nearest double by a bit. It decides between ways to write a
+ * word that are equally good but for the last bit. */
+static double as_read(double score)
+{
+    char text[DECIMAL_BYTES]; /* d.ddde-xx */
+    int digits = 1;
+    const double value = fabs(score);
+    for (; digits <= DIGITS_MAX; digits++) {
+        (void)snprintf(text, sizeof text, "%.*e", digits - 1, value);
+        const double back = strtod(text, NULL);
+        if (back >= value && back <= value) {
+            break;
+        }
+    }
+    uint64_t whole = 0;
+    const char *at = text;
+    for (; *at != 'e' && *at != '\0'; at++) {
+        whole = *at == '.' ? whole : whole * 10 + (uint64_t)(*at - '0');
+    }
+    const long exponent = *at == 'e' ? strtol(at + 1, NULL, 10) - (digits - 1) : 0;
+    double power = 1;
+    for (long i = 0; i < labs(exponent) && i < EXACT_POWER; i++) {
+        power *= 10; /* exact as long as the reference's is */
+    }
+    const double magnitude = exponent < 0 ? (double)whole / power : (double)whole * power;
+    return labs(exponent) > EXACT_POWER ? score : copysign(magnitude, score);
 }
 
 static bool is_byte_name(const char *name)
@@ -54,7 +87,7 @@ static enum status read_scores(struct tokenizer *tokenizer, const json_t *model,
         const json_t *const row = json_array_get(rows, id);
         const bool is_byte =
             unigram->byte_fallback && is_byte_name(tokenizer->vocabulary.texts[id].bytes);
-        unigram->scores[id] = json_number_value(json_array_get(row, 1));
+        unigram->scores[id] = as_read(json_number_value(json_array_get(row, 1)));
         unigram->types[id] = row == NULL ? PIECE_TYPE_CONTROL
                              : is_byte   ? PIECE_TYPE_BYTE
                                          : PIECE_TYPE_NORMAL;

@@ -12,6 +12,7 @@
 #include "data_pipeline/token_table.h"
 #include "data_pipeline/tokenizer_parts.h"
 #include "data_pipeline/train_alphabet.h"
+#include "data_pipeline/train_unigram_text.h"
 #include "data_pipeline/utf8.h"
 #include "data_pipeline/word_counts.h"
 
@@ -46,6 +47,7 @@ struct tokenizer_trainer {
     struct word_counts counts;
     struct bert_normalizer normalizer; /* of WordPiece */
     struct normal_text normal;
+    struct unigram_text_work unigram;
     struct token_table names;
     struct word_row *words;
     int32_t *symbols;
@@ -131,6 +133,7 @@ void tokenizer_trainer_close(struct tokenizer_trainer *trainer)
     token_table_deinit(&trainer->names);
     word_counts_deinit(&trainer->counts);
     normal_text_deinit(&trainer->normal);
+    unigram_text_work_deinit(&trainer->unigram);
     memory_release(trainer);
 }
 
@@ -162,6 +165,9 @@ enum status tokenizer_trainer_add(struct tokenizer_trainer *trainer, const char 
 {
     if (trainer->options.kind == TRAIN_KIND_WORDPIECE) {
         return add_bert_words(trainer, text, size_bytes, error);
+    }
+    if (trainer->options.kind == TRAIN_KIND_UNIGRAM) {
+        return unigram_text_count(&trainer->counts, &trainer->unigram, text, size_bytes, error);
     }
     if (size_bytes > TRAIN_WORD_BYTES_MAX - trainer->counts.text_bytes) {
         FAIL(error, STATUS_LIMIT, "could not count words: the different ones exceed %zu bytes",
@@ -448,6 +454,12 @@ static void hand_over_merges(struct tokenizer_trainer *trainer, struct tokenizer
 enum status tokenizer_trainer_finish(struct tokenizer_trainer *trainer,
                                      struct tokenizer **tokenizer, struct error *error)
 {
+    if (trainer->options.kind == TRAIN_KIND_UNIGRAM) {
+        const enum status status =
+            unigram_text_train(&trainer->counts, &trainer->options, tokenizer, error);
+        tokenizer_trainer_close(trainer);
+        return status;
+    }
     start(trainer);
     if (trainer->names.count > trainer->options.vocabulary &&
         trainer->options.kind == TRAIN_KIND_WORDPIECE) {

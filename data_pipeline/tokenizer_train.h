@@ -12,7 +12,9 @@
  * with "##" before tokens within a word; but ids of equal rank are in code point order where the
  * reference takes the order of a hash table, so its vocabularies differ from run to run and ours
  * does not. Words are BERT's. Ids go to special tokens, characters that begin words, characters
- * within words, merges. Of more than TRAIN_CHARACTERS_MAX characters the rarest stay unknown. */
+ * within words, merges. Of more than TRAIN_CHARACTERS_MAX characters the rarest stay unknown.
+ *
+ * Unigram: no merges; see train_unigram.h and train_unigram_text.h. */
 #ifndef SHARDLM_DATA_PIPELINE_TOKENIZER_TRAIN_H
 #define SHARDLM_DATA_PIPELINE_TOKENIZER_TRAIN_H
 
@@ -23,6 +25,7 @@ enum { TRAIN_SPECIALS_MAX = 256, TRAIN_CHARACTERS_MAX = 1000 };
 enum train_kind {
     TRAIN_KIND_BYTEBPE,
     TRAIN_KIND_WORDPIECE, /* "[UNK]" must be among the special tokens */
+    TRAIN_KIND_UNIGRAM,   /* "<unk>" must be; min_frequency has no meaning */
 };
 
 /* All different words together; memory is about ten times that. English prose of any size stays far

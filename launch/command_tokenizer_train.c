@@ -1,5 +1,6 @@
 /* tokenizer train: a byte-level BPE from text files, with the merges that Hugging Face's trainer
- * makes of them, or a WordPiece vocabulary of BERT's kind. */
+ * makes of them, a WordPiece vocabulary of BERT's kind, or a unigram model as SentencePiece makes
+ * it. */
 #include <stdio.h>
 #include <string.h>
 
@@ -15,12 +16,15 @@ enum {
     FILES_MAX = 1 << 20,
     BYTEBPE_VOCABULARY_MIN = 256 + 5,
     WORDPIECE_VOCABULARY_MIN = 6,
+    UNIGRAM_VOCABULARY_MIN = 6,
     VOCABULARY_MAX = 1 << 24
 };
 
 static const double bytes_per_mb = 1e6;
 static const char *const roberta_specials[] = {"<s>", "<pad>", "</s>", "<unk>", "<mask>"};
 static const char *const bert_specials[] = {"[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"};
+
+static const char *const albert_specials[] = {"<pad>", "<unk>", "[CLS]", "[SEP]", "[MASK]"};
 
 struct training {
     struct tokenizer_trainer *trainer;
@@ -164,22 +168,33 @@ static enum status read_kind(const struct command_line *line,
 {
     const char *const kind = command_line_text(line, "kind");
     options->cased = command_line_has(line, "cased");
+    const bool wordpiece = kind != NULL && strcmp(kind, "wordpiece") == 0;
+    if (options->cased && !wordpiece) {
+        FAIL(error, STATUS_INPUT, "--cased is for --kind wordpiece: the others are cased");
+    }
     if (kind == NULL || strcmp(kind, "bytebpe") == 0) {
-        if (options->cased) {
-            FAIL(error, STATUS_INPUT, "--cased is for --kind wordpiece: a byte-level BPE is cased");
-        }
         options->kind = TRAIN_KIND_BYTEBPE;
         options->specials = roberta_specials;
         options->special_count = ARRAY_LENGTH(roberta_specials);
         return STATUS_OK;
     }
-    if (strcmp(kind, "wordpiece") == 0) {
+    if (wordpiece) {
         options->kind = TRAIN_KIND_WORDPIECE;
         options->specials = bert_specials;
         options->special_count = ARRAY_LENGTH(bert_specials);
         return STATUS_OK;
     }
-    FAIL(error, STATUS_INPUT, "--kind \"%s\" is unknown: expected bytebpe or wordpiece", kind);
+    if (strcmp(kind, "unigram") == 0) {
+        if (command_line_has(line, "min-frequency")) {
+            FAIL(error, STATUS_INPUT, "--min-frequency is not for --kind unigram: it has no pairs");
+        }
+        options->kind = TRAIN_KIND_UNIGRAM;
+        options->specials = albert_specials;
+        options->special_count = ARRAY_LENGTH(albert_specials);
+        return STATUS_OK;
+    }
+    FAIL(error, STATUS_INPUT, "--kind \"%s\" is unknown: expected bytebpe, wordpiece or unigram",
+         kind);
 }
 
 static enum status train_tokenizer(const struct command_line *line, struct error *error)
@@ -187,10 +202,13 @@ static enum status train_tokenizer(const struct command_line *line, struct error
     struct training training = {0};
     struct tokenizer_train_options options = {0};
     TRY(read_kind(line, &options, error));
-    const bool wordpiece = options.kind == TRAIN_KIND_WORDPIECE;
-    TRY(command_line_integer(line, "vocabulary",
-                             wordpiece ? WORDPIECE_VOCABULARY_MIN : BYTEBPE_VOCABULARY_MIN,
-                             VOCABULARY_MAX, 0, &options.vocabulary, error));
+    static const int64_t vocabulary_min[] = {
+        [TRAIN_KIND_BYTEBPE] = BYTEBPE_VOCABULARY_MIN,
+        [TRAIN_KIND_WORDPIECE] = WORDPIECE_VOCABULARY_MIN,
+        [TRAIN_KIND_UNIGRAM] = UNIGRAM_VOCABULARY_MIN,
+    };
+    TRY(command_line_integer(line, "vocabulary", vocabulary_min[options.kind], VOCABULARY_MAX, 0,
+                             &options.vocabulary, error));
     TRY(command_line_integer(line, "min-frequency", 1, INT64_MAX, 2, &options.min_frequency,
                              error));
     TRY(tokenizer_trainer_open(&training.trainer, &options, error));
@@ -227,7 +245,7 @@ static const struct command_option train_options[] = {
      .required = true},
     {.name = "kind",
      .argument = "KIND",
-     .help = "bytebpe (GPT-2, RoBERTa) or wordpiece (BERT), bytebpe unless told"},
+     .help = "bytebpe (GPT-2, RoBERTa), wordpiece (BERT) or unigram (ALBERT), bytebpe unless told"},
     {.name = "cased", .help = "wordpiece keeps capitals and accents"},
     {.name = "min-frequency", .argument = "N", .help = "rarer pairs are not merged, 2 unless told"},
     {.name = "json-key",
@@ -241,11 +259,12 @@ const struct command command_tokenizer_train = {
     .arguments = "FILE…",
     .argument_min = 1,
     .argument_max = FILES_MAX,
-    .summary = "make a tokenizer from text files: byte-level BPE or WordPiece",
+    .summary = "make a tokenizer from text files: byte-level BPE, WordPiece or unigram",
     .detail = "Reads plain text, or documents from .jsonl and from .gz and .zst files. Special "
               "tokens are <s>, <pad>, </s>, <unk> and <mask>, of WordPiece [PAD], [UNK], [CLS], "
-              "[SEP] and [MASK]. Writes tokenizer.json, and vocab.json with merges.txt or "
-              "vocab.txt, as Hugging Face reads them.",
+              "[SEP] and [MASK], of unigram <pad>, <unk>, [CLS], [SEP] and [MASK]. Writes "
+              "tokenizer.json, and vocab.json with merges.txt or vocab.txt, as Hugging Face reads "
+              "them.",
     .options = train_options,
     .option_count = ARRAY_LENGTH(train_options),
     .run = train_run,
