@@ -19,6 +19,7 @@ data:       {corpus: corpus, sequence_tokens: 64, held_out: 0.2, mask_copies: 2,
 step:       {tokens: 896, slot_tokens: 128}
 optimizer:  {peak_rate: 1e-3, warmup_steps: 2, total_steps: 400}
 checkpoint: {every_steps: 0}
+restart:    {attempts: 0}
 YAML
 }
 
