@@ -1,15 +1,12 @@
-/* fill CHECKPOINT TEXT: the likeliest tokens for each <mask> of a text. */
+/* fill CHECKPOINT TEXT: the likeliest tokens for each mask of a text. */
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "base/memory.h"
-#include "data_pipeline/tokenizer.h"
-#include "data_pipeline/utf8.h"
 #include "launch/commands.h"
-#include "launch/pretrained.h"
+#include "launch/language.h"
 #include "launch/print.h"
-#include "model/family.h"
 #include "model/model.h"
 
 enum { TOP_MAX = 1000 };
@@ -19,30 +16,6 @@ struct guess {
     double probability;
 };
 
-/* The ids of `text` between the tokens that begin and end a sequence. */
-static void fill_encode(const struct tokenizer *tokenizer, const char *text, struct token_list *ids)
-{
-    const struct tokenizer_specials specials = tokenizer_specials(tokenizer);
-    struct tokenizer_work *const work = tokenizer_work_open();
-    struct token_list inner = {0};
-    tokenizer_encode(tokenizer, work, text, strlen(text), true, &inner);
-    void *block = NULL;
-    memory_reserve(&block, &ids->capacity, inner.count + 2, sizeof *ids->ids, "text");
-    ids->ids = block;
-    if (specials.bos >= 0) {
-        ids->ids[ids->count++] = specials.bos;
-    }
-    if (inner.count > 0) {
-        memcpy(ids->ids + ids->count, inner.ids, inner.count * sizeof *inner.ids);
-    }
-    ids->count += inner.count;
-    if (specials.eos >= 0) {
-        ids->ids[ids->count++] = specials.eos;
-    }
-    token_list_deinit(&inner);
-    tokenizer_work_close(work);
-}
-
 /* One sequence, with every mask as a target. */
 static void fill_batch(struct batch *batch, const struct token_list *ids, int32_t mask)
 {
@@ -51,10 +24,10 @@ static void fill_batch(struct batch *batch, const struct token_list *ids, int32_
     batch->target_count = 0;
     batch->starts[0] = 0;
     batch->starts[1] = (int32_t)ids->count;
-    batch->segments = NULL;
     for (int32_t i = 0; i < (int32_t)ids->count; i++) {
         batch->ids[i] = ids->ids[i];
         batch->positions[i] = i;
+        batch->segments[i] = 0;
         if (ids->ids[i] == mask) {
             batch->target_rows[batch->target_count] = i;
             batch->target_ids[batch->target_count++] = mask;
@@ -145,24 +118,23 @@ static enum status fill_print(const struct tokenizer *tokenizer, const struct ba
     return status;
 }
 
-static enum status fill_predict(const struct pretrained *pretrained,
-                                const struct tokenizer *tokenizer, const struct token_list *ids,
+static enum status fill_predict(const struct language *language, const struct token_list *ids,
                                 int64_t top, bool as_json, struct error *error)
 {
+    const struct pretrained *const pretrained = &language->pretrained;
     const struct model_options *const options = &pretrained->config.model;
     const struct batch_limits limits = {1, (int64_t)ids->count, (int64_t)ids->count};
-    struct kernels kernels;
     struct model *model = NULL;
-    TRY(kernels_open_configured(&kernels, &pretrained->config.numerics, error));
-    TRY(model_open(&model, &kernels, options, &limits, false, error));
+    TRY(model_open(&model, &language->kernels, options, &limits, false, error));
     struct batch batch;
     batch_init(&batch, &limits);
-    fill_batch(&batch, ids, tokenizer_specials(tokenizer).mask);
+    fill_batch(&batch, ids, tokenizer_specials(language->tokenizer).mask);
     float *const logits =
         memory_take((size_t)(batch.target_count * options->vocabulary), sizeof *logits, "logits");
     enum status status = model_logits(model, pretrained->weights, &batch, logits, error);
     if (status == STATUS_OK) {
-        status = fill_print(tokenizer, &batch, logits, options->vocabulary, top, as_json, error);
+        status = fill_print(language->tokenizer, &batch, logits, options->vocabulary, top, as_json,
+                            error);
     }
     memory_release(logits);
     batch_deinit(&batch);
@@ -170,33 +142,26 @@ static enum status fill_predict(const struct pretrained *pretrained,
     return status;
 }
 
-static enum status fill_check(const struct pretrained *pretrained,
-                              const struct tokenizer *tokenizer, const struct token_list *ids,
+static enum status fill_check(const struct language *language, const struct token_list *ids,
                               struct error *error)
 {
-    const int32_t mask = tokenizer_specials(tokenizer).mask;
-    int64_t mask_count = 0;
-    if (family_find(&pretrained->config.model)->causal) {
+    const int32_t mask = tokenizer_specials(language->tokenizer).mask;
+    if (language->causal) {
         FAIL(error, STATUS_INPUT,
-             "\"%.400s\" predicts what comes next, expected a model of a masked family",
-             pretrained->path);
+             "\"%.400s\" predicts what comes next, not masked tokens: use generate",
+             language->pretrained.path);
+    }
+    if (mask < 0) {
+        FAIL(error, STATUS_INPUT, "the tokenizer \"%.400s\" has no mask token",
+             language->pretrained.tokenizer);
     }
     for (size_t i = 0; i < ids->count; i++) {
-        mask_count += ids->ids[i] == mask;
+        if (ids->ids[i] == mask) {
+            return STATUS_OK;
+        }
     }
-    if (mask < 0 || mask_count == 0) {
-        FAIL(error, STATUS_INPUT, "the text has no <mask> to fill");
-    }
-    if ((int64_t)ids->count > pretrained->config.model.positions) {
-        FAIL(error, STATUS_INPUT, "the text is %zu tokens long, the model has positions for %lld",
-             ids->count, (long long)pretrained->config.model.positions);
-    }
-    if (tokenizer_vocabulary(tokenizer) > pretrained->config.model.vocabulary) {
-        FAIL(error, STATUS_FORMAT, "the tokenizer \"%s\" has %lld token ids, the model only %lld",
-             pretrained->tokenizer, (long long)tokenizer_vocabulary(tokenizer),
-             (long long)pretrained->config.model.vocabulary);
-    }
-    return STATUS_OK;
+    FAIL(error, STATUS_INPUT, "the text has no %s to fill",
+         tokenizer_token(language->tokenizer, mask));
 }
 
 static enum status fill_run(const struct command_line *line, struct error *error)
@@ -204,30 +169,20 @@ static enum status fill_run(const struct command_line *line, struct error *error
     const char *const text = line->arguments[1];
     int64_t top;
     TRY(command_line_integer(line, "top", 1, TOP_MAX, 5, &top, error));
-    if (utf8_valid_prefix(text, strlen(text)) != strlen(text)) {
-        FAIL(error, STATUS_INPUT, "the text is no valid UTF-8 at byte %zu",
-             utf8_valid_prefix(text, strlen(text)));
-    }
-    struct pretrained pretrained;
-    struct tokenizer *tokenizer = NULL;
+    struct language language;
     struct token_list ids = {0};
-    TRY(pretrained_open(&pretrained, line->arguments[0], error));
-    enum status status =
-        pretrained.tokenizer[0] != '\0'
-            ? tokenizer_open(&tokenizer, pretrained.tokenizer, error)
-            : error_set(error, STATUS_INPUT, "\"%s\" holds no tokenizer", pretrained.path);
+    TRY(language_open(&language, line->arguments[0], false, error));
+    enum status status = language_encode(&language, text, strlen(text), true, &ids, error);
     if (status == STATUS_OK) {
-        fill_encode(tokenizer, text, &ids);
-        status = fill_check(&pretrained, tokenizer, &ids, error);
+        status = fill_check(&language, &ids, error);
     }
     if (status == STATUS_OK) {
-        top = top < tokenizer_vocabulary(tokenizer) ? top : tokenizer_vocabulary(tokenizer);
-        status =
-            fill_predict(&pretrained, tokenizer, &ids, top, command_line_has(line, "json"), error);
+        const int64_t vocabulary = tokenizer_vocabulary(language.tokenizer);
+        status = fill_predict(&language, &ids, top < vocabulary ? top : vocabulary,
+                              command_line_has(line, "json"), error);
     }
     token_list_deinit(&ids);
-    tokenizer_close(tokenizer);
-    pretrained_close(&pretrained);
+    language_close(&language);
     return status;
 }
 
@@ -243,6 +198,7 @@ const struct command command_fill = {
     .argument_max = 2,
     .summary = "predict the masked words of a text: \"The sky is <mask>.\"",
     .detail =
+        "The mask is written as the tokenizer has it: <mask> (RoBERTa) or [MASK] (BERT, ALBERT). "
         "CHECKPOINT may be a run (its newest good checkpoint is taken) or a Hugging Face folder.",
     .options = fill_options,
     .option_count = ARRAY_LENGTH(fill_options),

@@ -5,6 +5,7 @@
 #include <stddef.h>
 
 #include "base/error.h"
+#include "model/attention_cache.h"
 #include "model/family.h"
 
 static struct kernels_attention_shape attention_shape(const struct pass *pass, int64_t layer)
@@ -38,7 +39,11 @@ void attention_forward(const struct pass *pass, int64_t layer, float *branch, co
     pass_linear(pass, kept->qkv, in, group, PARAMETER_QUERY_WEIGHT, n, 3 * c, c);
     pass->kernels->bias_forward(kept->qkv, pass_weight(pass, group, PARAMETER_QUERY_BIAS), n,
                                 3 * c);
-    pass->kernels->attention_forward(kept->heads, kept->log_sum, kept->qkv, &shape, scratch);
+    if (pass->cache != NULL) {
+        attention_cache_forward(pass->cache, layer, kept->heads, kept->log_sum, kept->qkv, n);
+    } else {
+        pass->kernels->attention_forward(kept->heads, kept->log_sum, kept->qkv, &shape, scratch);
+    }
     pass_linear(pass, branch, kept->heads, group, PARAMETER_ATTENTION_WEIGHT, n, c, c);
 }
 

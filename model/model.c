@@ -6,6 +6,7 @@
 
 #include "base/memory.h"
 #include "model/activations.h"
+#include "model/attention_cache.h"
 #include "model/encoder.h"
 #include "model/family.h"
 #include "model/head_pair.h"
@@ -315,6 +316,24 @@ enum status model_logits(struct model *model, const float *weights, const struct
     const struct pass pass = pass_make(model, weights, batch, false);
     objective_logits(&pass, &model->activations,
                      encoder_forward(&pass, &model->activations, model->options.layers), logits);
+    return STATUS_OK;
+}
+
+enum status model_logits_next(struct model *model, struct attention_cache *cache,
+                              const float *weights, const struct batch *batch, float *logits,
+                              struct error *error)
+{
+    const struct family *const family = family_find(&model->options);
+    INVARIANT(family != NULL && family->causal && batch->sequence_count == 1);
+    TRY(batch_check(model, batch, error));
+    for (int64_t i = 0; i < batch->token_count; i++) {
+        INVARIANT(batch->positions[i] == cache->count + i);
+    }
+    struct pass pass = pass_make(model, weights, batch, false);
+    pass.cache = cache;
+    objective_logits(&pass, &model->activations,
+                     encoder_forward(&pass, &model->activations, model->options.layers), logits);
+    cache->count += batch->token_count;
     return STATUS_OK;
 }
 

@@ -73,6 +73,12 @@ MUST_CHECK enum status model_evaluate(struct model *model, const float *weights,
 /* Logits of the batch's target rows, no dropout: `logits` (K, V), owned by the caller. */
 MUST_CHECK enum status model_logits(struct model *model, const float *weights,
                                     const struct batch *batch, float *logits, struct error *error);
+/* The same for a batch that goes on where the text in `cache` ends: one sequence, whose positions say so. Afterwards
+ * the cache holds the batch too. For causal families. Agrees with model_logits of the whole text within rounding. */
+struct attention_cache; /* attention_cache.h */
+MUST_CHECK enum status model_logits_next(struct model *model, struct attention_cache *cache,
+                                         const float *weights, const struct batch *batch,
+                                         float *logits, struct error *error);
 /* Logits of the sequence label of every sequence, no dropout: `logits` (B, 2). STATUS_INPUT if the family has none. */
 MUST_CHECK enum status model_sequence_logits(struct model *model, const float *weights,
                                              const struct batch *batch, float *logits,

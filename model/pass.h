@@ -22,6 +22,7 @@ struct pass {
     const int32_t *target_rows;           /* (K) of those */
     struct streams streams;               /* XLNet: who sees whom; else empty */
     struct kernels_visibility visibility; /* the batch's; lists NULL: none */
+    struct attention_cache *cache; /* what came before the batch; NULL: nothing did */
     bool trains;          /* dropout is on, and what backward needs is kept */
 };
 

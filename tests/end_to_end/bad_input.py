@@ -560,6 +560,21 @@ def fill_cases():
     ):
         yield Case(f"fill: {name}", ["fill", "hf", text], named)
         yield Case(f"fill a run: {name}", ["fill", "run", text], named)
+    broken = b"a\xff".decode("utf-8", "surrogateescape")
+    lines = put("texts", b"good\nbad \xff\n")
+    for command in ("embed", "score"):
+        for name, words, named in (
+            ("no text", [], "no text"), ("both", ["a", "--file", lines], "--file"), ("missing file", ["--file", "missing"], "missing"),
+            ("too long", ["river " * 60], "tokens"), ("invalid UTF-8", [broken], "UTF-8"),
+        ):
+            yield Case(f"{command}: {name}", [command, "hf", *words], named)
+    yield Case("embed: pooling", ["embed", "hf", "a", "--pooling", "sum"], "sum")
+    yield Case("score: empty text", ["score", "hf", ""], "argument 2")
+    for name, words, named in (
+        ("a masked model", ["a"], "fill"), ("temperature", ["a", "--temperature", "-1"], "--temperature"), ("top-p", ["a", "--top-p", "2"], "--top-p"),
+        ("top-k", ["a", "--top-k", "-1"], "--top-k"), ("tokens", ["a", "--tokens", "0"], "--tokens"), ("seed", ["a", "--seed", "x"], "--seed"),
+    ):
+        yield Case(f"generate: {name}", ["generate", "hf", *words], named)
 
 
 def output_cases():
