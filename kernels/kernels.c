@@ -4,20 +4,15 @@
 #include <math.h>
 #include <stdio.h>
 
-#include "kernels/matmul_openblas.h"
 #include "kernels/operations.h"
 
 #define TABLE_ENTRY(name, level) .name = name##_##level,
 
 static const struct kernels tables[] = {
     [KERNELS_LEVEL_REFERENCE] = {.level = KERNELS_LEVEL_REFERENCE,
-                                 .matmul = matmul_reference,
                                  KERNELS_OPERATIONS(TABLE_ENTRY, reference)},
-    [KERNELS_LEVEL_AVX2] = {.level = KERNELS_LEVEL_AVX2,
-                            .matmul = matmul_openblas,
-                            KERNELS_OPERATIONS(TABLE_ENTRY, avx2)},
+    [KERNELS_LEVEL_AVX2] = {.level = KERNELS_LEVEL_AVX2, KERNELS_OPERATIONS(TABLE_ENTRY, avx2)},
     [KERNELS_LEVEL_AVX512] = {.level = KERNELS_LEVEL_AVX512,
-                              .matmul = matmul_openblas,
                               KERNELS_OPERATIONS(TABLE_ENTRY, avx512)},
 };
 
@@ -65,14 +60,9 @@ enum status kernels_open(struct kernels *kernels, enum kernels_level level, stru
         FAIL(error, STATUS_INPUT, "this processor does not run vector level \"%s\"",
              kernels_level_name(level));
     }
-    char product[KERNELS_PROFILE_BYTES / 2] = "matmul reference";
-    if (level != KERNELS_LEVEL_REFERENCE) {
-        TRY(matmul_openblas_open(level == KERNELS_LEVEL_AVX512 ? "SkylakeX" : "Haswell", product,
-                                 sizeof product, error));
-    }
     *kernels = tables[level];
-    (void)snprintf(kernels->profile, sizeof kernels->profile, "%s; vector %s", product,
-                   kernels_level_name(level));
+    (void)snprintf(kernels->profile, sizeof kernels->profile, "kernels %d%s", KERNELS_VERSION,
+                   level == KERNELS_LEVEL_REFERENCE ? " reference" : "");
     return STATUS_OK;
 }
 

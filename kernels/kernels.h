@@ -7,8 +7,9 @@
  * ascending j) which are then added pairwise (i with i + 8, + 4, + 2, + 1); a reduction over rows goes in ascending row
  * order per column, each row added to what the sum holds. No contraction: an fma is written as one or does not
  * happen. exp, the normal distribution and log are our own (functions.h).
- * Matrix products come from OpenBLAS, single-threaded and with its kernel family pinned by code; their bits are those
- * of that library, version and family, which the numeric profile records. */
+ * An element of a matrix product is summed in blocks of KERNELS_MATMUL_BLOCK values of k: a chain of fmas from 0 in
+ * ascending k; alpha times a block's sum is added to C, block after block. So its bits depend on no shape, no tile and
+ * no vector level. */
 #ifndef SHARDLM_KERNELS_KERNELS_H
 #define SHARDLM_KERNELS_KERNELS_H
 
@@ -19,12 +20,18 @@
 #include "base/error.h"
 #include "base/random.h"
 
-enum { KERNELS_LANES = 16, KERNELS_BLOCK = 1024, KERNELS_PROFILE_BYTES = 192 };
+enum {
+    KERNELS_VERSION = 2, /* one more with every change of a vector level's bits */
+    KERNELS_LANES = 16,
+    KERNELS_BLOCK = 1024,
+    KERNELS_MATMUL_BLOCK = 384,
+    KERNELS_PROFILE_BYTES = 192,
+};
 
 enum kernels_level {
     KERNELS_LEVEL_REFERENCE, /* plain C, for tests */
-    KERNELS_LEVEL_AVX2,      /* x86-64-v3; OpenBLAS family "Haswell" */
-    KERNELS_LEVEL_AVX512,    /* x86-64-v4; OpenBLAS family "SkylakeX" */
+    KERNELS_LEVEL_AVX2,      /* x86-64-v3 */
+    KERNELS_LEVEL_AVX512,    /* x86-64-v4 */
 };
 
 enum kernels_activation {
@@ -132,7 +139,7 @@ struct kernels_adamw {
 
 struct kernels {
     enum kernels_level level;
-    char profile[KERNELS_PROFILE_BYTES]; /* "openblas 0.3.21 haswell; vector avx2": same text, same bits */
+    char profile[KERNELS_PROFILE_BYTES]; /* "kernels 2": same text, same bits */
 
     /* C (m, n) = alpha · op(A) (m, k) · op(B) (k, n) + beta · C. ld: elements between rows as stored. beta 0 does not
      * read C. */

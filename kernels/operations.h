@@ -1,4 +1,4 @@
-/* Every operation of `struct kernels` but the matrix product, once: from this list follow the declarations of each
+/* Every operation of `struct kernels`, once: from this list follow the declarations of each
  * level's functions (OPERATION_reference, OPERATION_avx2, OPERATION_avx512), the tables of kernels.c and the tests. */
 #ifndef SHARDLM_KERNELS_OPERATIONS_H
 #define SHARDLM_KERNELS_OPERATIONS_H
@@ -6,6 +6,7 @@
 #include "kernels/kernels.h"
 
 #define KERNELS_OPERATIONS(X, level) \
+    X(matmul, level)                 \
     X(embedding_forward, level)      \
     X(embedding_backward, level)     \
     X(dropout_bits, level)           \
@@ -39,7 +40,5 @@
 KERNELS_OPERATIONS(KERNELS_DECLARE, reference)
 KERNELS_OPERATIONS(KERNELS_DECLARE, avx2)
 KERNELS_OPERATIONS(KERNELS_DECLARE, avx512)
-KERNELS_DECLARE(matmul, reference)
-KERNELS_DECLARE(matmul, openblas)
 
 #endif

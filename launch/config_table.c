@@ -190,8 +190,7 @@ const struct config_key config_keys[CONFIG_KEY_COUNT] = {
      "number format of the computation"},
     {"numerics.core", CONFIG_TYPE_CHOICE, AT(numerics.core), "auto",
      {.low = 0}, cores,
-     "vector level of all kernels; auto: the best that all workers have, recorded at the first "
-     "start"},
+     "vector level of all kernels; auto: the best that all workers have; never changes a bit"},
     {"numerics.on_bad_slot", CONFIG_TYPE_CHOICE, AT(numerics.on_bad_slot), "stop",
      {.low = 0}, bad_slot_policies,
      "what becomes of a step with a slot that is not finite: the job stops, the step is skipped "

@@ -8,9 +8,8 @@ enum numerics_compute {
     NUMERICS_COMPUTE_FP32,
 };
 
-enum numerics_core {                     /* kernel family of BLAS and of our vector code */
-                     NUMERICS_CORE_AUTO, /* the best that all workers have, recorded at the first
-                                            start */
+enum numerics_core {                     /* vector level of the kernels */
+                     NUMERICS_CORE_AUTO, /* the best that all workers have */
                      NUMERICS_CORE_AVX2,
                      NUMERICS_CORE_AVX512,
 };

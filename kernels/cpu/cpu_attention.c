@@ -1,5 +1,5 @@
 /* Packed multi-head attention: for each sequence and head, blocks of query rows against all keys
- * they may see. The products are OpenBLAS's on the packed arrays themselves (leading dimensions 3C
+ * they may see. The products are made on the packed arrays themselves (leading dimensions 3C
  * and C); only a block of scores exists at a time, in the scratch.
  *
  *   forward   S = scale · Q K', P = exp(S - max), out = (kept P) V · (dropout scale / Σ P)
@@ -136,10 +136,10 @@ static int64_t part_at(const struct block *block, int64_t row, int64_t part)
 
 static void block_scores(const struct block *block, const float *qkv)
 {
-    matmul_openblas(false, true, block->rows, block->keys, block->width, block->scale,
-                    qkv + part_at(block, block->first, 0), 3 * block->c,
-                    qkv + part_at(block, block->first_key, 1), 3 * block->c, 0.0F, block->scores,
-                    block->stride);
+    OPERATION(matmul)
+    (false, true, block->rows, block->keys, block->width, block->scale,
+     qkv + part_at(block, block->first, 0), 3 * block->c, qkv + part_at(block, block->first_key, 1),
+     3 * block->c, 0.0F, block->scores, block->stride);
 }
 
 static void block_forward(const struct block *block, float *out, float *log_sum, const float *qkv)
@@ -165,9 +165,9 @@ static void block_forward(const struct block *block, float *out, float *log_sum,
         row_clear(row, keys, block->keys);
     }
     float *const rows = out + block->first * block->c + block->head * block->width;
-    matmul_openblas(false, false, block->rows, block->width, block->keys, 1.0F, block->scores,
-                    block->stride, qkv + part_at(block, block->first_key, 2), 3 * block->c, 0.0F,
-                    rows, block->c);
+    OPERATION(matmul)
+    (false, false, block->rows, block->width, block->keys, 1.0F, block->scores, block->stride,
+     qkv + part_at(block, block->first_key, 2), 3 * block->c, 0.0F, rows, block->c);
     for (int64_t i = 0; i < block->rows; i++) {
         row_scale(rows + i * block->c, factors[i], block->width);
     }
@@ -229,17 +229,21 @@ static void block_backward(const struct block *block, const struct backward *bac
     const float before = first ? 0.0F : 1.0F;
     block_scores(block, qkv);
     block_dropout(block);
-    matmul_openblas(false, true, block->rows, block->keys, block->width, 1.0F, d_rows, block->c,
-                    qkv + v, ld, 0.0F, block->slopes, block->stride);
+    OPERATION(matmul)
+    (false, true, block->rows, block->keys, block->width, 1.0F, d_rows, block->c, qkv + v, ld, 0.0F,
+     block->slopes, block->stride);
     for (int64_t i = 0; i < block->rows; i++) {
         row_backward(block, i, backward->log_sum[block->head * block->n + block->first + i]);
     }
-    matmul_openblas(true, false, block->keys, block->width, block->rows, 1.0F, block->scores,
-                    block->stride, d_rows, block->c, before, backward->d_qkv + v, ld);
-    matmul_openblas(false, false, block->rows, block->width, block->keys, block->scale,
-                    block->slopes, block->stride, qkv + k, ld, 0.0F, backward->d_qkv + q, ld);
-    matmul_openblas(true, false, block->keys, block->width, block->rows, block->scale,
-                    block->slopes, block->stride, qkv + q, ld, before, backward->d_qkv + k, ld);
+    OPERATION(matmul)
+    (true, false, block->keys, block->width, block->rows, 1.0F, block->scores, block->stride,
+     d_rows, block->c, before, backward->d_qkv + v, ld);
+    OPERATION(matmul)
+    (false, false, block->rows, block->width, block->keys, block->scale, block->slopes,
+     block->stride, qkv + k, ld, 0.0F, backward->d_qkv + q, ld);
+    OPERATION(matmul)
+    (true, false, block->keys, block->width, block->rows, block->scale, block->slopes,
+     block->stride, qkv + q, ld, before, backward->d_qkv + k, ld);
 }
 
 void OPERATION(attention_backward)(float *d_qkv, const float *d_out, const float *out,

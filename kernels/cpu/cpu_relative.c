@@ -236,12 +236,14 @@ static void block_scores(const struct block *block)
         row_add(content, q, in->content_bias + head_at(block, 0), block->width);
         row_add(position, q, in->position_bias + head_at(block, 0), block->width);
     }
-    matmul_openblas(false, true, block->rows, block->keys, block->width, shape->scale,
-                    block->content, block->width, in->k + head_at(block, block->first_key),
-                    block->c, 0.0F, block->scores, block->stride);
-    matmul_openblas(false, true, block->rows, block->range, block->width, shape->scale,
-                    block->position, block->width, in->r + head_at(block, block->low_row), block->c,
-                    0.0F, block->shifted, block->range_stride);
+    OPERATION(matmul)
+    (false, true, block->rows, block->keys, block->width, shape->scale, block->content,
+     block->width, in->k + head_at(block, block->first_key), block->c, 0.0F, block->scores,
+     block->stride);
+    OPERATION(matmul)
+    (false, true, block->rows, block->range, block->width, shape->scale, block->position,
+     block->width, in->r + head_at(block, block->low_row), block->c, 0.0F, block->shifted,
+     block->range_stride);
     for (int64_t i = 0; i < block->rows; i++) {
         float *const scores = block->scores + i * block->stride;
         row_shift(scores, shifted_at(block, i), block->reversed, block->keys);
@@ -287,9 +289,9 @@ static void block_forward(const struct block *block, float *out, float *log_sum)
             row_drop(row, block->kept + i * block->kept_stride, block->keys);
         }
     }
-    matmul_openblas(false, false, block->rows, block->width, block->keys, 1.0F, block->scores,
-                    block->stride, block->inputs->v + head_at(block, block->first_key), block->c,
-                    0.0F, rows, block->c);
+    OPERATION(matmul)
+    (false, false, block->rows, block->width, block->keys, 1.0F, block->scores, block->stride,
+     block->inputs->v + head_at(block, block->first_key), block->c, 0.0F, rows, block->c);
     for (int64_t i = 0; i < block->rows; i++) {
         row_scale(rows + i * block->c, factors[i], block->width);
     }
@@ -316,12 +318,12 @@ static void content_backward(const struct block *block, const struct kernels_rel
 {
     const float scale = block->shape->scale;
     float *const d_q = to->q + head_at(block, block->first);
-    matmul_openblas(false, false, block->rows, block->width, block->keys, scale, block->slopes,
-                    block->stride, block->inputs->k + head_at(block, block->first_key), block->c,
-                    0.0F, d_q, block->c);
-    matmul_openblas(true, false, block->keys, block->width, block->rows, scale, block->slopes,
-                    block->stride, block->content, block->width, 1.0F,
-                    to->k + head_at(block, block->first_key), block->c);
+    OPERATION(matmul)
+    (false, false, block->rows, block->width, block->keys, scale, block->slopes, block->stride,
+     block->inputs->k + head_at(block, block->first_key), block->c, 0.0F, d_q, block->c);
+    OPERATION(matmul)
+    (true, false, block->keys, block->width, block->rows, scale, block->slopes, block->stride,
+     block->content, block->width, 1.0F, to->k + head_at(block, block->first_key), block->c);
     for (int64_t i = 0; i < block->rows; i++) {
         row_gain(to->content_bias + head_at(block, 0), d_q + i * block->c, block->width);
     }
@@ -338,12 +340,14 @@ static void position_backward(const struct block *block,
         row_shift_back(shifted_at(block, i), block->slopes + i * block->stride, block->reversed,
                        block->keys);
     }
-    matmul_openblas(false, false, block->rows, block->width, block->range, scale, block->shifted,
-                    block->range_stride, block->inputs->r + head_at(block, block->low_row),
-                    block->c, 0.0F, d_position, block->width);
-    matmul_openblas(true, false, block->range, block->width, block->rows, scale, block->shifted,
-                    block->range_stride, block->position, block->width, 1.0F,
-                    to->r + head_at(block, block->low_row), block->c);
+    OPERATION(matmul)
+    (false, false, block->rows, block->width, block->range, scale, block->shifted,
+     block->range_stride, block->inputs->r + head_at(block, block->low_row), block->c, 0.0F,
+     d_position, block->width);
+    OPERATION(matmul)
+    (true, false, block->range, block->width, block->rows, scale, block->shifted,
+     block->range_stride, block->position, block->width, 1.0F,
+     to->r + head_at(block, block->low_row), block->c);
     for (int64_t i = 0; i < block->rows; i++) {
         const float *const d_row = d_position + i * block->width;
         row_gain(to->position_bias + head_at(block, 0), d_row, block->width);
@@ -385,8 +389,9 @@ static void block_backward(const struct block *block, const struct kernels_relat
     const int64_t key = head_at(block, block->first_key);
     block_scores(block);
     block_dropout(block);
-    matmul_openblas(false, true, block->rows, block->keys, block->width, 1.0F, d_rows, block->c,
-                    block->inputs->v + key, block->c, 0.0F, block->slopes, block->stride);
+    OPERATION(matmul)
+    (false, true, block->rows, block->keys, block->width, 1.0F, d_rows, block->c,
+     block->inputs->v + key, block->c, 0.0F, block->slopes, block->stride);
     for (int64_t i = 0; i < block->rows; i++) {
         float *const scores = block->scores + i * block->stride;
         float *const slopes = block->slopes + i * block->stride;
@@ -398,8 +403,9 @@ static void block_backward(const struct block *block, const struct kernels_relat
             row_clear(slopes, 0, block->keys);
         }
     }
-    matmul_openblas(true, false, block->keys, block->width, block->rows, 1.0F, block->scores,
-                    block->stride, d_rows, block->c, 1.0F, to->v + key, block->c);
+    OPERATION(matmul)
+    (true, false, block->keys, block->width, block->rows, 1.0F, block->scores, block->stride,
+     d_rows, block->c, 1.0F, to->v + key, block->c);
     content_backward(block, to);
     position_backward(block, to);
     if (block->shape->key_segments != NULL) {

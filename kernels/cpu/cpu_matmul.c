@@ -1,0 +1,213 @@
+/* Matrix products in fp32. Bits are the same on every level and for every shape: an element's sum
+ * over a block of KERNELS_MATMUL_BLOCK values of k is one chain of fmas in ascending k, whatever
+ * tile it lies in. */
+#include "kernels/cpu/cpu_matmul.h"
+
+static int64_t smaller(int64_t a, int64_t b)
+{
+    return a < b ? a : b;
+}
+
+/* Tiles over the edge are made in a buffer; the formula is that of a whole tile. */
+static void tile_edge(const struct matmul_type *type, const struct tile_place *place, int64_t rows,
+                      int64_t columns, const uint32_t *row_panel, const uint32_t *column_panel,
+                      int64_t units)
+{
+    _Alignas(64) float sums[TILE_ROWS * TILE_COLUMNS];
+    const struct tile_place buffer = {sums, TILE_COLUMNS, place->alpha, 0.0F};
+    type->tile(&buffer, rows, row_panel, column_panel, units);
+    for (int64_t i = 0; i < rows; i++) {
+        float *const c = place->c + i * place->ldc;
+        const float *const sum = sums + i * TILE_COLUMNS;
+        for (int64_t j = 0; j < columns; j++) {
+            c[j] = place->beta == 0.0F ? sum[j] : place->beta * c[j] + sum[j];
+        }
+    }
+}
+
+/* All rows by one block of columns and of k. */
+static void block_run(const struct matmul_type *type, const struct product *product,
+                      int64_t column_first, int64_t depth_first, int64_t depth,
+                      const uint32_t *columns)
+{
+    _Alignas(64) uint32_t rows[ROW_PANEL * BLOCK_UNITS];
+    const int64_t units = (depth + type->unit_elements - 1) / type->unit_elements;
+    const int64_t width = smaller(product->b.lanes - column_first, BLOCK_COLUMNS);
+    for (int64_t i = 0; i < product->a.lanes; i += TILE_ROWS) {
+        const int64_t row_count = smaller(product->a.lanes - i, TILE_ROWS);
+        type->pack(rows, ROW_PANEL, &product->a, i, depth_first, depth);
+        for (int64_t j = 0; j < width; j += TILE_COLUMNS) {
+            const struct tile_place place = {product->c + i * product->ldc + column_first + j,
+                                             product->ldc, product->alpha,
+                                             depth_first == 0 ? product->beta : 1.0F};
+            const uint32_t *const panel = columns + j * units;
+            if (row_count == TILE_ROWS && width - j >= TILE_COLUMNS) {
+                type->tile(&place, TILE_ROWS, rows, panel, units);
+            } else {
+                tile_edge(type, &place, row_count, smaller(width - j, TILE_COLUMNS), rows, panel,
+                          units);
+            }
+        }
+    }
+}
+
+void matmul_run(const struct matmul_type *type, const struct product *product)
+{
+    _Alignas(64) uint32_t columns[BLOCK_COLUMNS * BLOCK_UNITS];
+    const int64_t block = BLOCK_UNITS * type->unit_elements;
+    for (int64_t j = 0; j < product->b.lanes; j += BLOCK_COLUMNS) {
+        const int64_t width = smaller(product->b.lanes - j, BLOCK_COLUMNS);
+        int64_t k = 0;
+        do { /* once for k = 0, too: beta · C */
+            const int64_t depth = smaller(product->k - k, block);
+            const int64_t units = (depth + type->unit_elements - 1) / type->unit_elements;
+            for (int64_t panel = 0; panel < width; panel += TILE_COLUMNS) {
+                type->pack(columns + panel * units, TILE_COLUMNS, &product->b, j + panel, k, depth);
+            }
+            block_run(type, product, j, k, depth, columns);
+            k += depth;
+        } while (k < product->k);
+    }
+}
+
+/* Lanes whose elements lie side by side: eight of them by eight k at a time. */
+static void pack_runs(float *panel, int64_t width, const struct operand *operand, int64_t first,
+                      int64_t depth_first, int64_t depth)
+{
+    for (int64_t group = 0; group < width; group += 8) {
+        const int64_t lanes = operand->lanes - first - group;
+        const float *const in = operand->values + (first + group) * operand->ld + depth_first;
+        int64_t k = 0;
+        for (; k + 8 <= depth; k += 8) {
+            __m256i rows[8];
+            for (int64_t l = 0; l < 8; l++) {
+                rows[l] = l < lanes ? (__m256i)_mm256_loadu_ps(in + l * operand->ld + k)
+                                    : _mm256_setzero_si256();
+            }
+            units_transpose((uint32_t *)panel + k * width + group, width, rows);
+        }
+        for (; k < depth; k++) {
+            for (int64_t l = 0; l < 8; l++) {
+                panel[k * width + group + l] = l < lanes ? in[l * operand->ld + k] : 0.0F;
+            }
+        }
+    }
+}
+
+static void pack_columns(float *panel, int64_t width, const struct operand *operand, int64_t first,
+                         int64_t depth_first, int64_t depth)
+{
+    const int64_t lanes = smaller(operand->lanes - first, width);
+    for (int64_t k = 0; k < depth; k++) {
+        const float *const in = operand->values + (depth_first + k) * operand->ld + first;
+        float *const out = panel + k * width;
+        if (lanes == width) {
+            for (int64_t l = 0; l < width; l += VECTOR_FLOATS) {
+                memcpy(out + l, in + l, VECTOR_FLOATS * sizeof *out);
+            }
+        } else {
+            memset(out, 0, (size_t)width * sizeof *out);
+            memcpy(out, in, (size_t)lanes * sizeof *out);
+        }
+    }
+}
+
+static void pack_floats(uint32_t *panel, int64_t width, const struct operand *operand,
+                        int64_t first, int64_t depth_first, int64_t depth)
+{
+    if (operand->depth_runs) {
+        pack_runs((float *)panel, width, operand, first, depth_first, depth);
+    } else {
+        pack_columns((float *)panel, width, operand, first, depth_first, depth);
+    }
+}
+
+#ifdef __AVX512F__
+#define vector_load     _mm512_loadu_ps
+#define vector_store    _mm512_storeu_ps
+#define vector_fma      _mm512_fmadd_ps
+#define vector_multiply _mm512_mul_ps
+#define vector_add      _mm512_add_ps
+#define vector_set      _mm512_set1_ps
+#else
+#define vector_load     _mm256_loadu_ps
+#define vector_store    _mm256_storeu_ps
+#define vector_fma      _mm256_fmadd_ps
+#define vector_multiply _mm256_mul_ps
+#define vector_add      _mm256_add_ps
+#define vector_set      _mm256_set1_ps
+#endif
+
+/* `rows` is a constant where this is called, so that the sums are registers. */
+static inline __attribute__((always_inline)) void tile_floats_as(const struct tile_place *place,
+                                                                 const int rows, const float *a,
+                                                                 const float *b, int64_t units)
+{
+    vector sum[TILE_ROWS][2];
+#pragma GCC unroll 14
+    for (int i = 0; i < rows; i++) {
+        __builtin_prefetch(place->c + i * place->ldc);
+        __builtin_prefetch(place->c + i * place->ldc + VECTOR_FLOATS);
+        sum[i][0] = vector_set(0.0F);
+        sum[i][1] = vector_set(0.0F);
+    }
+#pragma GCC unroll 4
+    for (int64_t k = 0; k < units; k++) {
+        const vector low = vector_load(b + k * TILE_COLUMNS);
+        const vector high = vector_load(b + k * TILE_COLUMNS + VECTOR_FLOATS);
+#pragma GCC unroll 14
+        for (int i = 0; i < rows; i++) {
+            const vector left = vector_set(a[k * ROW_PANEL + i]);
+            sum[i][0] = vector_fma(left, low, sum[i][0]);
+            sum[i][1] = vector_fma(left, high, sum[i][1]);
+        }
+    }
+    const vector alpha = vector_set(place->alpha);
+    const vector beta = vector_set(place->beta);
+#pragma GCC unroll 14
+    for (int i = 0; i < rows; i++) {
+#pragma GCC unroll 2
+        for (int half = 0; half < 2; half++) {
+            float *const c = place->c + i * place->ldc + half * VECTOR_FLOATS;
+            const vector value = vector_multiply(alpha, sum[i][half]);
+            vector_store(c, place->beta == 0.0F
+                                ? value
+                                : vector_add(vector_multiply(beta, vector_load(c)), value));
+        }
+    }
+}
+
+static void tile_floats(const struct tile_place *place, int64_t rows, const uint32_t *row_panel,
+                        const uint32_t *column_panel, int64_t units)
+{
+    const float *const a = (const float *)row_panel;
+    const float *const b = (const float *)column_panel;
+    if (rows <= 2) {
+        tile_floats_as(place, 2, a, b, units);
+    } else if (rows <= 4) {
+        tile_floats_as(place, 4, a, b, units);
+#ifdef __AVX512F__
+    } else if (rows <= 8) {
+        tile_floats_as(place, 8, a, b, units);
+#endif
+    } else {
+        tile_floats_as(place, TILE_ROWS, a, b, units);
+    }
+}
+
+void OPERATION(matmul)(bool transpose_a, bool transpose_b, int64_t m, int64_t n, int64_t k,
+                       float alpha, const float *a, int64_t lda, const float *b, int64_t ldb,
+                       float beta, float *c, int64_t ldc)
+{
+    static const struct matmul_type type = {1, pack_floats, tile_floats};
+    const struct product product = {.a = {a, lda, !transpose_a, m},
+                                    .b = {b, ldb, transpose_b, n},
+                                    .k = k,
+                                    .alpha = alpha,
+                                    .beta = beta,
+                                    .c = c,
+                                    .ldc = ldc};
+    if (m > 0) {
+        matmul_run(&type, &product);
+    }
+}

@@ -1,0 +1,95 @@
+/* The matrix product's loops, for any type of element: what fp32 and bf16 give to them.
+ *
+ * Both operands are packed into panels of 32-bit units (one float, or two bf16 of neighbouring k):
+ * a panel of rows holds unit k of ROW_PANEL rows side by side, a panel of columns that of
+ * TILE_COLUMNS columns. A tile is TILE_ROWS by TILE_COLUMNS sums that stay in registers over a
+ * block of k. Packed columns of a block stay in the second-level cache, a panel of rows in the
+ * first-level one. */
+#ifndef SHARDLM_KERNELS_CPU_MATMUL_H
+#define SHARDLM_KERNELS_CPU_MATMUL_H
+
+#include <immintrin.h>
+
+#include "kernels/cpu/cpu_level.h"
+
+#ifdef __AVX512F__
+enum { VECTOR_FLOATS = 16, TILE_ROWS = 14, ROW_PANEL = 16 };
+typedef __m512 vector;
+#else
+enum { VECTOR_FLOATS = 8, TILE_ROWS = 6, ROW_PANEL = 8 };
+typedef __m256 vector;
+#endif
+
+enum {
+    TILE_COLUMNS = 2 * VECTOR_FLOATS,
+    BLOCK_UNITS = KERNELS_MATMUL_BLOCK, /* of k */
+    BLOCK_COLUMNS = 512,
+};
+
+/* op(A) by rows or op(B) by columns: `lanes` vectors of length k. */
+struct operand {
+    const float *values;
+    int64_t ld;
+    bool depth_runs; /* the elements of a lane lie side by side; else those of one k do */
+    int64_t lanes;
+};
+
+/* Where a tile goes: C = beta · C + alpha · sum. */
+struct tile_place {
+    float *c;
+    int64_t ldc;
+    float alpha;
+    float beta;
+};
+
+struct matmul_type {
+    int64_t unit_elements; /* of k */
+    /* `depth` elements from `depth_first` on of `width` lanes from `first` on; zeros behind the
+     * last lane and k. */
+    void (*pack)(uint32_t *panel, int64_t width, const struct operand *operand, int64_t first,
+                 int64_t depth_first, int64_t depth);
+    /* A tile of which `rows` <= TILE_ROWS are wanted (more may be written into the buffer c). */
+    void (*tile)(const struct tile_place *place, int64_t rows, const uint32_t *row_panel,
+                 const uint32_t *column_panel, int64_t units);
+};
+
+struct product {
+    struct operand a;
+    struct operand b;
+    int64_t k;
+    float alpha;
+    float beta;
+    float *c;
+    int64_t ldc;
+};
+
+#define matmul_run OPERATION(matmul_run)
+void matmul_run(const struct matmul_type *type, const struct product *product);
+
+/* Eight vectors of eight units, row r at in + r · stride; NULL rows are zeros: out[j · width + r] =
+ * in[r][j]. */
+static inline void units_transpose(uint32_t *out, int64_t width, const __m256i in[8])
+{
+    __m256 pairs[8];
+    for (int i = 0; i < 4; i++) {
+        pairs[2 * i] = _mm256_unpacklo_ps((__m256)in[2 * i], (__m256)in[2 * i + 1]);
+        pairs[2 * i + 1] = _mm256_unpackhi_ps((__m256)in[2 * i], (__m256)in[2 * i + 1]);
+    }
+    __m256 fours[8];
+    for (int i = 0; i < 2; i++) {
+        for (int half = 0; half < 2; half++) {
+            const __m256d low = (__m256d)pairs[4 * i + half];
+            const __m256d high = (__m256d)pairs[4 * i + 2 + half];
+            fours[4 * i + 2 * half] = (__m256)_mm256_unpacklo_pd(low, high);
+            fours[4 * i + 2 * half + 1] = (__m256)_mm256_unpackhi_pd(low, high);
+        }
+    }
+    for (int j = 0; j < 4; j++) {
+        _mm256_storeu_ps((float *)(out + j * width),
+                         _mm256_permute2f128_ps(fours[j], fours[4 + j], 0x20));
+        _mm256_storeu_ps((float *)(out + (j + 4) * width),
+                         _mm256_permute2f128_ps(fours[j], fours[4 + j], 0x31));
+    }
+}
+
+#endif
