@@ -3,6 +3,7 @@
 
 #include <math.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "kernels/operations.h"
 
@@ -63,6 +64,30 @@ enum status kernels_open(struct kernels *kernels, enum kernels_level level, stru
     *kernels = tables[level];
     (void)snprintf(kernels->profile, sizeof kernels->profile, "kernels %d%s", KERNELS_VERSION,
                    level == KERNELS_LEVEL_REFERENCE ? " reference" : "");
+    return STATUS_OK;
+}
+
+enum status kernels_use_bf16(struct kernels *kernels, struct error *error)
+{
+    switch (kernels->level) {
+    case KERNELS_LEVEL_REFERENCE:
+        kernels->matmul = matmul_bf16_reference;
+        break;
+    case KERNELS_LEVEL_AVX512:
+        if (__builtin_cpu_supports("avx512bf16")) {
+            kernels->matmul = matmul_bf16_avx512;
+            break;
+        }
+        /* fall through */
+    case KERNELS_LEVEL_AVX2:
+        FAIL(error, STATUS_INPUT,
+             "numerics.compute is bf16, which needs a processor with AVX512-BF16 and vector level "
+             "avx512; %s",
+             kernels->level == KERNELS_LEVEL_AVX512 ? "this processor has no AVX512-BF16"
+                                                    : "the level of this job is avx2");
+    }
+    const size_t used = strlen(kernels->profile);
+    (void)snprintf(kernels->profile + used, sizeof kernels->profile - used, " bf16");
     return STATUS_OK;
 }
 

@@ -264,13 +264,15 @@ struct kernels {
 enum kernels_level kernels_level_best(void);
 const char *kernels_level_name(enum kernels_level level); /* "reference", "avx2", "avx512" */
 
-/* Fills the table; for a vector level loads OpenBLAS with its threads (1) and kernel family pinned, whatever the
- * environment says. Call it before other threads start (it sets environment variables that OpenBLAS reads). One vector
- * level per process: a second call with another is refused, as OpenBLAS chooses its family once. The reference level
- * has its own matrix product and may stand beside a vector level.
- * STATUS_INPUT if this processor cannot run `level`, STATUS_INTERNAL if OpenBLAS cannot be loaded as pinned. */
+/* Fills the table. STATUS_INPUT if this processor cannot run `level`. */
 MUST_CHECK enum status kernels_open(struct kernels *kernels, enum kernels_level level,
                                     struct error *error);
+
+/* Makes `matmul` round its operands to bf16 (nearest even; denormals become 0) and add products to sums in fp32: of two
+ * neighbours k, k + 1 (k even) the second product first, in a chain of fmas; the first block has beta, and blocks are
+ * 2 · KERNELS_MATMUL_BLOCK values of k. Attention keeps its fp32 products. STATUS_INPUT unless the level is the
+ * reference, or AVX-512 on a processor that has AVX512-BF16. */
+MUST_CHECK enum status kernels_use_bf16(struct kernels *kernels, struct error *error);
 
 /* Table of relative positions: row p (of n) holds position x = first - p, not beyond `clamp` either way (0: any), as
  * [sin(x f_i), i < C/2; cos(x f_i)] with f_i = 10000^(-2i/C), the same bits on every machine. |x| below 2^18,

@@ -22,7 +22,7 @@ static const char *const packings[] = {"full", "document", NULL};
 static const char *const optimizers[] = {"adamw", "lamb", NULL};
 static const char *const schedules[] = {"linear", "cosine", "inverse_square_root", "constant",
                                         NULL};
-static const char *const computes[] = {"fp32", NULL};
+static const char *const computes[] = {"fp32", "bf16", NULL};
 static const char *const cores[] = {"auto", "avx2", "avx512", NULL};
 static const char *const bad_slot_policies[] = {"stop", "skip", "rollback", NULL};
 static const char *const loss_spike_policies[] = {"stop", "skip", "rollback", "go_on", NULL};
@@ -40,6 +40,7 @@ static_assert(DATA_PACKING_DOCUMENT == 1, "order of packings");
 static_assert(OPTIMIZER_NAME_LAMB == 1, "order of optimizers");
 static_assert(SCHEDULE_NAME_CONSTANT == 3, "order of schedules");
 static_assert(NUMERICS_POLICY_ROLLBACK == 2 && NUMERICS_POLICY_GO_ON == 3, "order of policies");
+static_assert(NUMERICS_COMPUTE_BF16 == 1, "order of number formats");
 static_assert(NUMERICS_CORE_AVX512 == 2, "order of cores");
 static_assert(LEASE_MODE_DYNAMIC == 2, "order of lease modes");
 
@@ -187,7 +188,8 @@ const struct config_key config_keys[CONFIG_KEY_COUNT] = {
      "largest norm of the whole gradient; 0: no clipping"},
 
     {"numerics.compute", CONFIG_TYPE_CHOICE, AT(numerics.compute), "fp32", {.low = 0}, computes,
-     "number format of the computation"},
+     "operands of the network's matrix products; bf16 needs AVX512-BF16 and keeps weights, sums "
+     "and optimizer in fp32"},
     {"numerics.core", CONFIG_TYPE_CHOICE, AT(numerics.core), "auto",
      {.low = 0}, cores,
      "vector level of all kernels; auto: the best that all workers have; never changes a bit"},

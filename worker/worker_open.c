@@ -34,13 +34,16 @@ static enum status profile_agree(struct worker *worker, struct error *error)
 {
     enum kernels_level level;
     TRY(level_agree(worker, &level, error));
-    const enum status opened = kernels_open(&worker->kernels, level, error);
+    const bool bf16 = worker->setup->numerics->compute == NUMERICS_COMPUTE_BF16;
+    enum status opened = kernels_open(&worker->kernels, level, error);
+    if (opened == STATUS_OK && bf16) {
+        opened = kernels_use_bf16(&worker->kernels, error);
+    }
     TRY(fabric_agree(worker->workers, opened, error));
     (void)snprintf(worker->profile, sizeof worker->profile,
-                   "compute fp32; %s; slot_tokens %" PRId64
-                   "; tensor_parts 1; block %d; fraction %d",
-                   worker->kernels.profile, worker->setup->step->slot_tokens, PARAMETER_BLOCK,
-                   ACCUMULATOR_FRACTION_BITS);
+                   "compute %s; %s; slot_tokens %" PRId64 "; tensor_parts 1; block %d; fraction %d",
+                   bf16 ? "bf16" : "fp32", worker->kernels.profile,
+                   worker->setup->step->slot_tokens, PARAMETER_BLOCK, ACCUMULATOR_FRACTION_BITS);
     char first[CHECKPOINT_PROFILE_BYTES];
     memcpy(first, worker->profile, sizeof first);
     TRY(fabric_broadcast(worker->workers, 0, first, sizeof first, error));

@@ -6,6 +6,7 @@
 
 enum numerics_compute {
     NUMERICS_COMPUTE_FP32,
+    NUMERICS_COMPUTE_BF16, /* matrix products only; sums, weights and optimizer stay fp32 */
 };
 
 enum numerics_core {                     /* vector level of the kernels */

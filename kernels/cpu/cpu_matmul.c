@@ -1,7 +1,7 @@
 /* Matrix products in fp32. Bits are the same on every level and for every shape: an element's sum
  * over a block of KERNELS_MATMUL_BLOCK values of k is one chain of fmas in ascending k, whatever
  * tile it lies in. */
-#include "kernels/cpu/cpu_matmul.h"
+#include "kernels/cpu/cpu_matmul_tile.h"
 
 static int64_t smaller(int64_t a, int64_t b)
 {
@@ -122,84 +122,20 @@ static void pack_floats(uint32_t *panel, int64_t width, const struct operand *op
     }
 }
 
+static inline vector tile_step(vector sum, vector left, vector right)
+{
 #ifdef __AVX512F__
-#define vector_load     _mm512_loadu_ps
-#define vector_store    _mm512_storeu_ps
-#define vector_fma      _mm512_fmadd_ps
-#define vector_multiply _mm512_mul_ps
-#define vector_add      _mm512_add_ps
-#define vector_set      _mm512_set1_ps
+    return _mm512_fmadd_ps(left, right, sum);
 #else
-#define vector_load     _mm256_loadu_ps
-#define vector_store    _mm256_storeu_ps
-#define vector_fma      _mm256_fmadd_ps
-#define vector_multiply _mm256_mul_ps
-#define vector_add      _mm256_add_ps
-#define vector_set      _mm256_set1_ps
+    return _mm256_fmadd_ps(left, right, sum);
 #endif
-
-/* `rows` is a constant where this is called, so that the sums are registers. */
-static inline __attribute__((always_inline)) void tile_floats_as(const struct tile_place *place,
-                                                                 const int rows, const float *a,
-                                                                 const float *b, int64_t units)
-{
-    vector sum[TILE_ROWS][2];
-#pragma GCC unroll 14
-    for (int i = 0; i < rows; i++) {
-        __builtin_prefetch(place->c + i * place->ldc);
-        __builtin_prefetch(place->c + i * place->ldc + VECTOR_FLOATS);
-        sum[i][0] = vector_set(0.0F);
-        sum[i][1] = vector_set(0.0F);
-    }
-#pragma GCC unroll 4
-    for (int64_t k = 0; k < units; k++) {
-        const vector low = vector_load(b + k * TILE_COLUMNS);
-        const vector high = vector_load(b + k * TILE_COLUMNS + VECTOR_FLOATS);
-#pragma GCC unroll 14
-        for (int i = 0; i < rows; i++) {
-            const vector left = vector_set(a[k * ROW_PANEL + i]);
-            sum[i][0] = vector_fma(left, low, sum[i][0]);
-            sum[i][1] = vector_fma(left, high, sum[i][1]);
-        }
-    }
-    const vector alpha = vector_set(place->alpha);
-    const vector beta = vector_set(place->beta);
-#pragma GCC unroll 14
-    for (int i = 0; i < rows; i++) {
-#pragma GCC unroll 2
-        for (int half = 0; half < 2; half++) {
-            float *const c = place->c + i * place->ldc + half * VECTOR_FLOATS;
-            const vector value = vector_multiply(alpha, sum[i][half]);
-            vector_store(c, place->beta == 0.0F
-                                ? value
-                                : vector_add(vector_multiply(beta, vector_load(c)), value));
-        }
-    }
-}
-
-static void tile_floats(const struct tile_place *place, int64_t rows, const uint32_t *row_panel,
-                        const uint32_t *column_panel, int64_t units)
-{
-    const float *const a = (const float *)row_panel;
-    const float *const b = (const float *)column_panel;
-    if (rows <= 2) {
-        tile_floats_as(place, 2, a, b, units);
-    } else if (rows <= 4) {
-        tile_floats_as(place, 4, a, b, units);
-#ifdef __AVX512F__
-    } else if (rows <= 8) {
-        tile_floats_as(place, 8, a, b, units);
-#endif
-    } else {
-        tile_floats_as(place, TILE_ROWS, a, b, units);
-    }
 }
 
 void OPERATION(matmul)(bool transpose_a, bool transpose_b, int64_t m, int64_t n, int64_t k,
                        float alpha, const float *a, int64_t lda, const float *b, int64_t ldb,
                        float beta, float *c, int64_t ldc)
 {
-    static const struct matmul_type type = {1, pack_floats, tile_floats};
+    static const struct matmul_type type = {1, pack_floats, tile_run};
     const struct product product = {.a = {a, lda, !transpose_a, m},
                                     .b = {b, ldb, transpose_b, n},
                                     .k = k,

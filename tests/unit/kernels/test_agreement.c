@@ -393,6 +393,8 @@ static const struct {
     {"relative attention", run_relative, 1e-5, 64},
 };
 
+enum { MATMUL_CASE = 9 }; /* for its name */
+
 static const int64_t rows_of[] = {0, 1, 7, 130};
 static const int64_t widths_of[] = {1, 7, 9, 11, 16, 44, 129, 2050, 50257};
 
@@ -480,9 +482,53 @@ START_TEST(test_vector_levels_have_the_same_bits)
 }
 END_TEST
 
+/* Of both: the products that the contract defines, to the bit. */
+START_TEST(test_bf16_products_have_the_bits_of_the_reference)
+{
+    struct kernels reference;
+    struct kernels vector;
+    struct error error = {0};
+    kernels_take(&reference, KERNELS_LEVEL_REFERENCE);
+    CHECK_OK(kernels_use_bf16(&reference, &error), error);
+    kernels_take(&vector, kernels_level_best());
+    if (kernels_use_bf16(&vector, &error) != STATUS_OK) {
+        ck_assert_ptr_nonnull(strstr(error.message, "AVX512-BF16"));
+        (void)fprintf(stderr, "skipped, bf16 against reference: %s\n", error.message);
+        return;
+    }
+    ck_assert_ptr_nonnull(strstr(vector.profile, "bf16"));
+    for (int64_t i = 0; i < ARRAY_LENGTH(rows_of); i++) {
+        const int64_t widths[] = {1, 16, 33, 129};
+        for (int64_t j = 0; j < ARRAY_LENGTH(widths); j++) {
+            struct bench first;
+            struct bench second;
+            bench_init(&first);
+            bench_init(&second);
+            run_matmul(&vector, &first, rows_of[i], widths[j]);
+            run_matmul(&reference, &second, rows_of[i], widths[j]);
+            benches_compare(&first, &second, MATMUL_CASE, true, rows_of[i], widths[j]);
+            bench_deinit(&first);
+            bench_deinit(&second);
+        }
+    }
+}
+END_TEST
+
+START_TEST(test_bf16_is_refused_at_level_avx2)
+{
+    struct kernels kernels;
+    struct error error = {0};
+    kernels_take(&kernels, KERNELS_LEVEL_AVX2);
+    CHECK_FAILS(kernels_use_bf16(&kernels, &error), STATUS_INPUT);
+    ck_assert_ptr_nonnull(strstr(error.message, "the level of this job is avx2"));
+}
+END_TEST
+
 int main(void)
 {
     return suite_run("kernels agreement",
                      (const TTest *[]){test_avx2_agrees_with_the_reference,
-                                       test_vector_levels_have_the_same_bits, NULL});
+                                       test_vector_levels_have_the_same_bits,
+                                       test_bf16_products_have_the_bits_of_the_reference,
+                                       test_bf16_is_refused_at_level_avx2, NULL});
 }

@@ -216,7 +216,7 @@ static const struct {
      "key \"optimizer.schedule\" is \"linaer\", expected one of \"linear\", \"cosine\", "
      "\"inverse_square_root\", \"constant\""},
     {SMALL "numerics: {compute: fp16}\n",
-     "key \"numerics.compute\" is \"fp16\", expected \"fp32\""},
+     "key \"numerics.compute\" is \"fp16\", expected one of \"fp32\", \"bf16\""},
     {"data: {corpus: c, skip_bad_shards: yes}\n",
      "key \"data.skip_bad_shards\" is \"yes\", expected true or false"},
     {"data: {corpus: \"\"}\n", "key \"data.corpus\" is empty, expected a path or \"synthetic\""},

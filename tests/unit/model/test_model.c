@@ -1,5 +1,5 @@
-/* model/model: gradients against finite differences, packing, dropout, the same bits whenever and within whatever
- * limits. Agreement with the reference library is tests/golden. */
+/* model/model: gradients against finite differences, packing, dropout, the same bits whenever and
+ * within whatever limits. Agreement with the reference library is tests/golden. */
 #include "model/model.h"
 
 #include <math.h>
@@ -60,6 +60,36 @@ START_TEST(test_model_gives_the_same_bits_twice_and_within_other_limits)
         bench_close(&large);
         bench_close(&small);
     }
+}
+END_TEST
+
+/* bf16 keeps 8 bits, so a product's operands are off by 2^-9 at most; over two layers forward and
+ * back, the whole gradient stays within a few of those. */
+START_TEST(test_model_bf16_gradient_is_near_that_of_fp32)
+{
+    const struct model_options options = options_tiny(MODEL_NORM_POST, 0.1);
+    struct error error = {0};
+    struct bench whole;
+    struct bench half;
+    bench_open(&whole, KERNELS_LEVEL_REFERENCE, &options, &limits_tiny);
+    bench_open(&half, KERNELS_LEVEL_REFERENCE, &options, &limits_tiny);
+    CHECK_OK(kernels_use_bf16(&half.kernels, &error), error);
+    struct batch batch = batch_tiny();
+    const double loss = bench_train(&whole, &batch).loss_sum;
+    ck_assert_double_eq_tol(bench_train(&half, &batch).loss_sum / loss, 1.0, 0.01);
+    double difference = 0;
+    double size = 0;
+    for (int64_t i = 0; i < whole.table->element_count; i++) {
+        const double value = (double)whole.gradient[i];
+        const double off = (double)half.gradient[i] - value;
+        difference += off * off;
+        size += value * value;
+    }
+    ck_assert_double_lt(sqrt(difference / size), 0.02);
+    ck_assert_double_gt(sqrt(difference / size), 1e-4);
+    batch_deinit(&batch);
+    bench_close(&half);
+    bench_close(&whole);
 }
 END_TEST
 
@@ -188,7 +218,8 @@ START_TEST(test_model_without_targets_has_a_zero_gradient)
 }
 END_TEST
 
-/* A vocabulary so large that the head takes two chunks: the same as the two halves of the targets alone. */
+/* A vocabulary so large that the head takes two chunks: the same as the two halves of the targets
+ * alone. */
 START_TEST(test_model_chunks_of_logits_add_up)
 {
     struct model_options options = options_tiny(MODEL_NORM_POST, 0.0);
@@ -303,6 +334,7 @@ int main(void)
                           test_model_gradients_are_slopes_of_the_loss_pre_norm,
                           test_model_gradients_are_slopes_of_the_loss_under_dropout,
                           test_model_gives_the_same_bits_twice_and_within_other_limits,
+                          test_model_bf16_gradient_is_near_that_of_fp32,
                           test_model_packed_sequences_do_not_see_each_other,
                           test_model_evaluates_what_it_trains_on_when_nothing_is_dropped,
                           test_model_hands_over_head_then_layers_from_the_top_then_embeddings,

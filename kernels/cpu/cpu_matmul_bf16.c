@@ -1,0 +1,96 @@
+/* Matrix products of bf16: operands are rounded to bf16 (nearest even) while they are packed, two
+ * neighbours of k in a unit; vdpbf16ps adds both products of a unit to a sum in fp32. Needs
+ * AVX512-BF16: kernels.c asks for it before this is called. The instruction takes denormals for
+ * zero. */
+#include "kernels/cpu/cpu_matmul_tile.h"
+
+static inline vector tile_step(vector sum, vector left, vector right)
+{
+    return _mm512_dpbf16_ps(sum, (__m512bh)left, (__m512bh)right);
+}
+
+static inline __mmask16 mask_of(int64_t count)
+{
+    return count >= 16 ? (__mmask16)0xffff : count <= 0 ? 0 : (__mmask16)((1U << count) - 1U);
+}
+
+/* Lanes whose elements lie side by side: eight of them by sixteen k at a time, which are eight
+ * units. */
+static void pack_runs(uint32_t *panel, int64_t width, const struct operand *operand, int64_t first,
+                      int64_t depth_first, int64_t depth)
+{
+    for (int64_t group = 0; group < width; group += 8) {
+        const int64_t lanes = operand->lanes - first - group;
+        const float *const in = operand->values + (first + group) * operand->ld + depth_first;
+        for (int64_t k = 0; k < depth; k += 16) {
+            const __mmask16 wanted = mask_of(depth - k);
+            __m256i rows[8];
+            for (int64_t l = 0; l < 8; l++) {
+                rows[l] = l < lanes ? (__m256i)_mm512_cvtneps_pbh(
+                                          _mm512_maskz_loadu_ps(wanted, in + l * operand->ld + k))
+                                    : _mm256_setzero_si256();
+            }
+            uint32_t *const out = panel + k / 2 * width + group;
+            if (depth - k >= 16) {
+                units_transpose(out, width, rows);
+                continue;
+            }
+            uint32_t part[64];
+            units_transpose(part, 8, rows);
+            for (int64_t unit = 0; 2 * unit < depth - k; unit++) {
+                memcpy(out + unit * width, part + 8 * unit, 8 * sizeof *out);
+            }
+        }
+    }
+}
+
+/* Lanes lie side by side: two rows of k become one of units. */
+static void pack_columns(uint32_t *panel, int64_t width, const struct operand *operand,
+                         int64_t first, int64_t depth_first, int64_t depth)
+{
+    enum { PAIR_LANES = 32 };
+    uint16_t places[PAIR_LANES]; /* 0, 16, 1, 17, … */
+    for (int l = 0; l < PAIR_LANES; l++) {
+        places[l] = (uint16_t)(l / 2 + l % 2 * VECTOR_FLOATS);
+    }
+    const __m512i order = _mm512_loadu_si512(places);
+    const int64_t lanes = operand->lanes - first;
+    for (int64_t k = 0; k < depth; k += 2) {
+        const float *const in = operand->values + (depth_first + k) * operand->ld + first;
+        for (int64_t l = 0; l < width; l += VECTOR_FLOATS) {
+            const __mmask16 wanted = mask_of(lanes - l);
+            const __m512 even = _mm512_maskz_loadu_ps(wanted, in + l);
+            const __m512 odd =
+                _mm512_maskz_loadu_ps(k + 1 < depth ? wanted : 0, in + operand->ld + l);
+            const __m512i both = (__m512i)_mm512_cvtne2ps_pbh(odd, even);
+            _mm512_storeu_si512(panel + k / 2 * width + l, _mm512_permutexvar_epi16(order, both));
+        }
+    }
+}
+
+static void pack_pairs(uint32_t *panel, int64_t width, const struct operand *operand, int64_t first,
+                       int64_t depth_first, int64_t depth)
+{
+    if (operand->depth_runs) {
+        pack_runs(panel, width, operand, first, depth_first, depth);
+    } else {
+        pack_columns(panel, width, operand, first, depth_first, depth);
+    }
+}
+
+void matmul_bf16_avx512(bool transpose_a, bool transpose_b, int64_t m, int64_t n, int64_t k,
+                        float alpha, const float *a, int64_t lda, const float *b, int64_t ldb,
+                        float beta, float *c, int64_t ldc)
+{
+    static const struct matmul_type type = {2, pack_pairs, tile_run};
+    const struct product product = {.a = {a, lda, !transpose_a, m},
+                                    .b = {b, ldb, transpose_b, n},
+                                    .k = k,
+                                    .alpha = alpha,
+                                    .beta = beta,
+                                    .c = c,
+                                    .ldc = ldc};
+    if (m > 0) {
+        matmul_run(&type, &product);
+    }
+}
