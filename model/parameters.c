@@ -471,44 +471,40 @@ int64_t parameter_head_group(const struct parameter_table *table)
     return table->group_count - 1;
 }
 
-/* Words of one element's stream, 32 bits each. */
-struct word_stream {
-    struct random_key key;
-    uint64_t element;
-    uint64_t used;
-    struct random_block block;
-};
-
-static double word_stream_unit(struct word_stream *stream)
+/* Standard normal cut off at two, where `word` of 32 random bits falls in it: the inverse of the
+ * distribution function, by P. J. Acklam's rational function (error below 4e-8 between -2 and 2).
+ * Plain arithmetic only, so that no libm can change a bit of the initial weights. */
+static double normal_at(uint32_t word)
 {
-    if (stream->used % 4 == 0) {
-        stream->block = random_at(stream->key, stream->element, stream->used / 4);
-    }
-    return (double)stream->block.word[stream->used++ % 4] * 0x1p-32;
+    const double inside = 0.95449973610364158; /* the share of a whole normal that is kept */
+    const double q = (((double)word + 0.5) * 0x1p-32 - 0.5) * inside;
+    const double r = q * q;
+    const double over =
+        ((((-3.969683028665376e+01 * r + 2.209460984245205e+02) * r - 2.759285104469687e+02) * r +
+          1.383577518672690e+02) *
+             r -
+         3.066479806614716e+01) *
+            r +
+        2.506628277459239e+00;
+    const double under =
+        ((((-5.447609879822406e+01 * r + 1.615858368580409e+02) * r - 1.556989798598866e+02) * r +
+          6.680131188771972e+01) *
+             r -
+         1.328068155288572e+01) *
+            r +
+        1.0;
+    return q * over / under;
 }
 
-/* True with probability exp(-t), 0 <= t <= 1: von Neumann's run of falling uniforms has even length with just that
- * probability. Comparisons only, so that no libm can change a bit of the initial weights. */
-static bool falling_run_is_even(struct word_stream *stream, double t)
+/* Elements [from, to) of a tensor; four share a block of random bits. */
+static void normal_fill(float *out, struct random_key key, double deviation, int64_t from,
+                        int64_t to)
 {
-    bool even = true;
-    double before = t;
-    for (double unit = word_stream_unit(stream); unit < before; unit = word_stream_unit(stream)) {
-        before = unit;
-        even = !even;
-    }
-    return even;
-}
-
-/* Standard normal cut off at two: uniform x in (-2, 2), accepted with probability exp(-x²/2) = exp(-x²/4)². */
-static double normal_at(struct random_key key, uint64_t element)
-{
-    struct word_stream stream = {.key = key, .element = element};
-    for (;;) {
-        const double x = 4.0 * (word_stream_unit(&stream) + 0x1p-33) - 2.0;
-        const bool first = falling_run_is_even(&stream, x * x * 0.25);
-        if (first && falling_run_is_even(&stream, x * x * 0.25)) {
-            return x;
+    enum { WORDS = 4 };
+    for (int64_t i = from; i < to;) {
+        const struct random_block block = random_at(key, 0, (uint64_t)(i / WORDS));
+        for (int64_t w = i % WORDS; w < WORDS && i < to; w++, i++) {
+            out[i - from] = (float)(deviation * normal_at(block.word[w]));
         }
     }
 }
@@ -525,10 +521,12 @@ void parameter_fill(const struct parameter_table *table, double init_range, uint
         const int64_t to = row_end < first + count ? row_end : first + count;
         const struct random_key key = random_key_make(seed, RANDOM_PURPOSE_INITIALISE, (uint64_t)r);
         const double deviation = init_range * row->init_scale;
-        for (int64_t i = from; i < to && row->init != PARAMETER_INIT_ZERO; i++) {
-            out[i - first] = row->init == PARAMETER_INIT_ONE
-                                 ? 1.0F
-                                 : (float)(deviation * normal_at(key, (uint64_t)(i - row->offset)));
+        if (row->init == PARAMETER_INIT_ONE) {
+            for (int64_t i = from; i < to; i++) {
+                out[i - first] = 1.0F;
+            }
+        } else if (row->init != PARAMETER_INIT_ZERO) {
+            normal_fill(out + (from - first), key, deviation, from - row->offset, to - row->offset);
         }
     }
 }
