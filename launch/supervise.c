@@ -226,6 +226,9 @@ static enum status supervisor_loop(struct supervisor *supervisor, struct error *
         int code = 0;
         TRY(job_start(supervisor, &code, error));
         const bool broke = code != 0 && code != 2 && code != 3 && code != 75 && code != 127;
+        if (code == 3 && supervision->run != NULL) {
+            memory_forget(supervisor); /* nobody comes back for it at once */
+        }
         if (!broke || supervision->run == NULL) {
             return mpi_job_explain(code, NULL, error);
         }

@@ -32,6 +32,9 @@ refused stops 3 --workers 2 --steps $steps
 says stops.log "step 5: the gradient or loss of slot 3 is not finite"
 says stops.log "words.txt, its "
 [ -z "$(fingerprint stops 5)" ] || fail "a step with a bad slot was done"
+memory=$(grep -o 'shardlm-[0-9a-f]*' stops/memory | head -n 1)
+[ -n "$memory" ] || fail "no name in stops/memory: $(cat stops/memory)"
+[ -z "$(find /dev/shm -name "$memory*")" ] || fail "shared memory is left: $memory"
 echo "stopped: a slot that is not finite"
 
 # Skip: the step counts, the bits are those of any shape and of a resumed run.
