@@ -3,17 +3,20 @@
 #include "launch/mpi_job.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/memory.h"
 #include "base/process.h"
 
-enum { FIXED_WORDS_MAX = 32 };
+enum { FIXED_WORDS_MAX = 32, WATCH_MS = 1000 };
 
 static volatile sig_atomic_t job_process;
 static volatile sig_atomic_t stops_asked;
@@ -106,13 +109,43 @@ __attribute__((noreturn)) static void job_become(char **words)
     _exit(127);
 }
 
-static enum status job_wait(pid_t process, int *code, struct error *error)
+/* Kills mpirun once its job has been without a coordinator for too long; `lost_ns` says since when,
+ * 0: it is not. */
+static void farewell_check(const struct mpi_job *job, pid_t process, int64_t *lost_ns)
 {
+    if (job->leaderless == NULL || !job->leaderless(job->context)) {
+        *lost_ns = 0;
+    } else if (*lost_ns == 0) {
+        *lost_ns = clock_now_ns();
+    } else if (clock_seconds_since(*lost_ns) > MPI_JOB_FAREWELL_SECONDS) {
+        (void)fprintf(
+            stderr,
+            "shardlm: the coordinator is gone, and mpirun still waits for a host after %d "
+            "s: killed\n",
+            MPI_JOB_FAREWELL_SECONDS);
+        (void)kill(-process, SIGKILL);
+    }
+}
+
+static enum status job_wait(const struct mpi_job *job, pid_t process, int *code,
+                            struct error *error)
+{
+    struct pollfd end = {.fd = (int)syscall(SYS_pidfd_open, process, 0), .events = POLLIN};
     int state = 0;
-    while (waitpid(process, &state, 0) < 0) {
-        if (errno != EINTR) {
-            FAIL(error, STATUS_INTERNAL, "could not wait for mpirun: %s", strerror(errno));
+    pid_t ended = 0;
+    for (int64_t lost_ns = 0; ended == 0;) {
+        /* Without a descriptor (an old kernel) poll only sleeps: the end is seen a second later. */
+        (void)poll(&end, 1, WATCH_MS);
+        ended = waitpid(process, &state, WNOHANG);
+        if (ended == 0) {
+            farewell_check(job, process, &lost_ns);
         }
+    }
+    if (end.fd >= 0) {
+        (void)close(end.fd);
+    }
+    if (ended < 0) {
+        FAIL(error, STATUS_INTERNAL, "could not wait for mpirun: %s", strerror(errno));
     }
     *code = WIFEXITED(state) ? WEXITSTATUS(state) : 128 + WTERMSIG(state);
     return STATUS_OK;
@@ -173,7 +206,7 @@ enum status mpi_job_run(const struct mpi_job *job, int *code, struct error *erro
     }
     job_process = (sig_atomic_t)process;
     mpi_job_signals();
-    const enum status status = job_wait(process, code, error);
+    const enum status status = job_wait(job, process, code, error);
     job_process = 0;
     return status;
 }

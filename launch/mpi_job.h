@@ -4,6 +4,8 @@
 #ifndef SHARDLM_LAUNCH_MPI_JOB_H
 #define SHARDLM_LAUNCH_MPI_JOB_H
 
+#include <stdbool.h>
+
 #include "base/file.h"
 
 struct mpi_job {
@@ -11,7 +13,14 @@ struct mpi_job {
     int64_t workers;          /* one rank more is started: the coordinator */
     const char *hostfile;     /* mpirun's, or NULL: all on this host */
     const char *folder;       /* for mpirun's own files on this host, or NULL: where it likes */
+    /* Has the job lost its coordinator? Asked once a second; NULL: nobody can tell. mpirun waits
+     * for good for hosts that a cut network took away: it is killed when this has been true for
+     * MPI_JOB_FAREWELL_SECONDS. */
+    bool (*leaderless)(void *context);
+    void *context; /* of leaderless */
 };
+
+enum { MPI_JOB_FAREWELL_SECONDS = 10 };
 
 /* Signals that reached this process so far, each a request to stop. */
 int64_t mpi_job_stops(void);

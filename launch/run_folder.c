@@ -110,3 +110,15 @@ enum status run_folder_wait(const char *run, double seconds, struct error *error
     (void)close(descriptor);
     return STATUS_OK;
 }
+
+bool run_folder_held(const char *run)
+{
+    int descriptor;
+    struct error ignored;
+    if (lock_open(run, &descriptor, &ignored) != STATUS_OK) {
+        return false;
+    }
+    const bool held = flock(descriptor, LOCK_SH | LOCK_NB) != 0;
+    (void)close(descriptor);
+    return held;
+}

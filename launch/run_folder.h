@@ -23,4 +23,7 @@ MUST_CHECK enum status run_folder_lock(const char *run, struct error *error);
 /* Waits until no job holds the run, without holding it. STATUS_INPUT after `seconds`. */
 MUST_CHECK enum status run_folder_wait(const char *run, double seconds, struct error *error);
 
+/* Does a job hold the run now? Asks without getting into the way of one that stands already. */
+bool run_folder_held(const char *run);
+
 #endif

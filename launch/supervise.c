@@ -34,6 +34,7 @@ struct supervisor {
     int64_t futile; /* starts in a row without a step done */
     int64_t restarts;
     struct journal_tail tail; /* as it was before the start in hand */
+    int64_t started_bytes; /* the journal's size at that start, the restart's own line included */
 };
 
 /* The words as they were given. */
@@ -186,6 +187,16 @@ static enum status restart_decide(struct supervisor *supervisor, int code, struc
                : STATUS_OK;
 }
 
+/* The coordinator holds the run from before its first line in the journal until its last breath. */
+static bool job_leaderless(void *context)
+{
+    const struct supervisor *const supervisor = context;
+    int64_t size_bytes = 0;
+    struct error ignored;
+    return file_size(supervisor->journal, &size_bytes, &ignored) == STATUS_OK &&
+           size_bytes > supervisor->started_bytes && !run_folder_held(supervisor->supervision->run);
+}
+
 static enum status job_start(struct supervisor *supervisor, int *code, struct error *error)
 {
     const struct supervision *const supervision = supervisor->supervision;
@@ -194,7 +205,14 @@ static enum status job_start(struct supervisor *supervisor, int *code, struct er
         .workers = supervision->workers > 0 ? supervision->workers : process_core_count(),
         .hostfile = host_list_path(&supervisor->hosts),
         .folder = supervisor->folder[0] != '\0' ? supervisor->folder : NULL,
+        .leaderless = supervision->run != NULL ? job_leaderless : NULL,
+        .context = supervisor,
     };
+    struct error none_yet;
+    supervisor->started_bytes = 0;
+    if (supervision->run != NULL) {
+        (void)!file_size(supervisor->journal, &supervisor->started_bytes, &none_yet);
+    }
     folder_clear(supervisor);
     if (job.folder != NULL) {
         TRY(folder_make(job.folder, error));

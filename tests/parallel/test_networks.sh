@@ -71,3 +71,26 @@ same stage0 $steps "$expected" "5 workers on 3 nodes, stage 0, dynamic leases"
 resume stage1 2 6
 resume one 3 6
 same stage1 6 "$(fingerprint one 6)" "begun on 3 nodes, resumed on one"
+
+# A cut wire: the report names a worker over there, mpirun, which would wait for it for good, is ended, the host is
+# dropped, and the run goes on with the rest.
+ip netns exec "$space-0" unshare --uts bash -c 'hostname node0; exec "$@"' bash \
+    timeout 200 "$shardlm" train tiny.yaml --run cut --workers 5 --hostfile hosts --set optimizer.total_steps=100000 \
+    --set lease.heartbeat_seconds=0.5 --set lease.silence_seconds=4 >cut.log 2>&1 &
+job=$!
+wait_for_step cut 3
+ip -n "$hub" link set port2 down
+for ((i = 0; i < 900; i++)); do
+    if grep -qs '"event":"restart"' cut/journal.jsonl; then break; fi
+    sleep 0.1
+done
+grep -q 'no sign of life for 4 s: worker [34] (host node2' cut.log || fail "no report of the cut: $(tail -n 5 cut.log)"
+grep -q 'host 10.77.0.3 does not start a process: dropped' cut.log || fail "the host was not dropped: $(tail -n 5 cut.log)"
+again=$(grep '"event":"restart"' cut/journal.jsonl | grep -o '"step":[0-9]*' | cut -d: -f2)
+wait_for_step cut $((again + 2))
+kill -INT "$(pgrep -P "$job" -x shardlm || echo "$job")"
+code=0
+wait "$job" || code=$?
+[ "$code" -eq 75 ] || fail "stopped after the cut with code $code: $(tail -n 5 cut.log)"
+train straight 2 $((again + 2)) --set optimizer.total_steps=100000
+same cut $((again + 2)) "$(fingerprint straight $((again + 2)))" "a wire cut, a host dropped"
