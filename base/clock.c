@@ -31,7 +31,13 @@ void clock_pause(int64_t polls)
 
 void clock_wall_text(char text[CLOCK_TEXT_BYTES])
 {
-    const time_t now = time(NULL);
+    clock_wall_later_text(0, text);
+}
+
+void clock_wall_later_text(double seconds, char text[CLOCK_TEXT_BYTES])
+{
+    const double limit = 1e11; /* some three thousand years: a year of four figures */
+    const time_t now = time(NULL) + (time_t)(seconds < limit ? seconds : limit);
     struct tm parts;
     (void)gmtime_r(&now, &parts);
     if (strftime(text, CLOCK_TEXT_BYTES, "%Y-%m-%dT%H:%M:%SZ", &parts) == 0) {

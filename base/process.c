@@ -35,6 +35,13 @@ bool process_gone(int64_t process)
     return process > 0 && kill((pid_t)process, 0) != 0 && errno == ESRCH;
 }
 
+int64_t process_machine_bytes(void)
+{
+    const long pages = sysconf(_SC_PHYS_PAGES);
+    const long page_bytes = sysconf(_SC_PAGESIZE);
+    return pages > 0 && page_bytes > 0 ? (int64_t)pages * page_bytes : 0;
+}
+
 int64_t process_core_count(void)
 {
     cpu_set_t set;

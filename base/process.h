@@ -13,8 +13,9 @@ struct process_memory {
 };
 struct process_memory process_memory(void); /* zeros where the system does not say */
 
-bool process_gone(int64_t process); /* of this host: does it exist no more? */
-int64_t process_core_count(void);   /* cores that this process may run on, at least 1 */
+bool process_gone(int64_t process);  /* of this host: does it exist no more? */
+int64_t process_core_count(void);    /* cores that this process may run on, at least 1 */
+int64_t process_machine_bytes(void); /* memory of the machine; 0 where the system does not say */
 MUST_CHECK enum status process_program(char path[PATH_BYTES],
                                        struct error *error); /* of this program */
 

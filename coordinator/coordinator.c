@@ -373,22 +373,12 @@ static enum status command_send(struct coordinator *coordinator, enum message_ki
     return STATUS_OK;
 }
 
-/* Private memory of all workers, and on each host the most that one of its workers sees of the
- * shared. */
 static double memory_total(const struct coordinator *coordinator)
 {
     double sum = 0;
     for (int64_t i = 0; i < coordinator->options->worker_count; i++) {
-        const struct member *const member = &coordinator->members[i];
-        sum += (double)member->ready.values[MESSAGE_VALUE_PRIVATE];
-        double shared = (double)member->ready.values[MESSAGE_VALUE_SHARED];
-        for (int64_t k = 0; k < coordinator->options->worker_count; k++) {
-            const struct member *const other = &coordinator->members[k];
-            const double seen = (double)other->ready.values[MESSAGE_VALUE_SHARED];
-            const bool counted_there = seen > shared || (seen >= shared && k < i);
-            shared = strcmp(member->host, other->host) == 0 && k != i && counted_there ? 0 : shared;
-        }
-        sum += shared;
+        const int64_t *const values = coordinator->members[i].ready.values;
+        sum += (double)(values[MESSAGE_VALUE_PRIVATE] + values[MESSAGE_VALUE_SHARED]);
     }
     return sum;
 }

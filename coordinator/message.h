@@ -68,7 +68,7 @@ enum message_value {
     MESSAGE_VALUE_SPANS, /* tokens predicted from the boundaries of their span */
     MESSAGE_VALUE_SPANS_CORRECT,
     MESSAGE_VALUE_PRIVATE, /* bytes: peak resident memory of this worker without what is shared */
-    MESSAGE_VALUE_SHARED,  /* bytes: shared memory of its node that it has touched */
+    MESSAGE_VALUE_SHARED,  /* bytes: shared memory of its node, from the node's first worker */
     MESSAGE_VALUE_SKIPPED, /* 1: the step's numbers were bad, weights are as they were; text: why */
     MESSAGE_VALUE_AUDITED, /* 1 + slot that two workers computed with the same bits; 0: none */
 };

@@ -10,6 +10,7 @@ const struct command *const command_table[] = {
     &command_corpus_build,
     &command_corpus_show,
     &command_corpus_sample,
+    &command_plan,
     &command_train,
     &command_resume,
     &command_top,

@@ -11,6 +11,7 @@ extern const struct command command_tokenizer_decode;
 extern const struct command command_corpus_build;
 extern const struct command command_corpus_show;
 extern const struct command command_corpus_sample;
+extern const struct command command_plan;
 extern const struct command command_train;
 extern const struct command command_resume;
 extern const struct command command_top;

@@ -144,6 +144,15 @@ enum status window_reserve(const struct window *window, size_t first_byte, size_
     return STATUS_OK;
 }
 
+int64_t window_taken_bytes(const struct window *window)
+{
+    enum { STAT_BLOCK_BYTES = 512 };
+    struct stat facts;
+    return window->data != NULL && fstat(window->descriptor, &facts) == 0
+               ? (int64_t)facts.st_blocks * STAT_BLOCK_BYTES
+               : 0;
+}
+
 enum status window_keep(const struct window *window, const char *name, struct error *error)
 {
     char path[WINDOW_PATH_BYTES];

@@ -35,6 +35,8 @@ MUST_CHECK enum status window_reserve(const struct window *window, size_t first_
 /* Gives the window a name under which it survives. Local, by one worker of the node. */
 MUST_CHECK enum status window_keep(const struct window *window, const char *name,
                                    struct error *error);
+/* Memory that the system has given for it so far; 0 for a zeroed one. Local. */
+int64_t window_taken_bytes(const struct window *window);
 void window_close(struct window *window); /* Local; accepts a zeroed window. */
 /* Removes all names of this host that begin with `prefix`; returns how many there were. */
 int64_t window_remove(const char *prefix);

@@ -21,7 +21,10 @@ static struct message ready_message(struct worker *worker)
         message_make(MESSAGE_KIND_READY, worker->topology.worker_index, worker->step);
     const struct process_memory memory = process_memory();
     ready.values[MESSAGE_VALUE_PRIVATE] = memory.peak_bytes - memory.shared_bytes;
-    ready.values[MESSAGE_VALUE_SHARED] = memory.shared_bytes;
+    ready.values[MESSAGE_VALUE_SHARED] = worker->topology.local_index > 0
+                                             ? 0
+                                             : window_taken_bytes(&worker->node.window) +
+                                                   window_taken_bytes(&worker->snapshot.window);
     if (worker->writer != NULL) {
         const struct writer_report report = writer_report(worker->writer);
         ready.values[MESSAGE_VALUE_WRITTEN] = report.written_step;

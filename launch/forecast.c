@@ -1,0 +1,100 @@
+/* See forecast.h. */
+#include "launch/forecast.h"
+
+#include <math.h>
+
+#include "shard/node_state.h"
+
+static int64_t quotient_up(int64_t a, int64_t b)
+{
+    return (a + b - 1) / b;
+}
+
+static void memory_figure(const struct forecast_inputs *inputs, const struct forecast_shape *shape,
+                          struct forecast_figures *figures)
+{
+    const double elements = (double)inputs->elements;
+    const double nodes = (double)shape->nodes;
+    const double owned = shape->stage == 0 ? elements : elements / nodes;
+    const double local = (double)quotient_up(shape->workers, shape->nodes);
+    figures->weights = 4.0 * elements;
+    figures->sums = 8.0 * elements;
+    figures->moments = 8.0 * owned;
+    figures->records = local * (double)sizeof(struct node_owner) +
+                       (double)inputs->blocks *
+                           (double)(sizeof(double) + FINGERPRINT_ARRAYS * sizeof(struct digest));
+    figures->snapshot = 12.0 * elements / nodes;
+    figures->shared =
+        figures->weights + figures->sums + figures->moments + figures->records + figures->snapshot;
+    /* Between nodes a worker receives the complete sums of what it owns beside the node's. */
+    const double received = shape->nodes > 1 && shape->stage > 0 ? 8.0 * owned / local : 0.0;
+    figures->worker =
+        (double)inputs->work_bytes + inputs->process_bytes + FORECAST_WRITER_BYTES + received;
+    figures->coordinator = inputs->process_bytes;
+    figures->node =
+        figures->shared + local * figures->worker + figures->coordinator + FORECAST_PUBLISHER_BYTES;
+    figures->all_workers = nodes * figures->shared + (double)shape->workers * figures->worker +
+                           FORECAST_PUBLISHER_BYTES;
+    figures->checkpoint = 12.0 * elements;
+    figures->fits = figures->node <= inputs->node_bytes;
+}
+
+static void time_figure(const struct forecast_inputs *inputs, const struct forecast_shape *shape,
+                        struct forecast_figures *figures)
+{
+    const double elements = (double)inputs->elements;
+    const double nodes = (double)shape->nodes;
+    const double slot = inputs->slot_flops / inputs->worker_flops;
+    const double local = (double)(shape->workers / shape->nodes);
+    figures->compute = (double)quotient_up(inputs->slots, shape->workers) * slot;
+    const double updated = shape->stage == 0 ? elements / local : elements / (nodes * local);
+    figures->update = updated * inputs->element_seconds;
+    if (shape->nodes > 1) {
+        /* A ring or a halving tree sends (n-1)/n of the data once for the scatter of sums, and
+         * once more for what comes back: sums again under stage 0, weights under stage 1. */
+        const double share = (nodes - 1.0) / nodes;
+        const double sums = 8.0 * elements * share;
+        const double back = (shape->stage == 0 ? 8.0 : 4.0) * elements * share;
+        figures->traffic = sums + back;
+        const double hidden = slot / 2.0; /* the last slot's backward, about */
+        figures->network =
+            fmax(0.0, sums / inputs->network_bytes - hidden) + back / inputs->network_bytes;
+    }
+    figures->step = figures->compute + figures->update + figures->network;
+    figures->run = figures->step * (double)inputs->steps;
+}
+
+struct forecast_figures forecast_figure(const struct forecast_inputs *inputs,
+                                        const struct forecast_shape *shape)
+{
+    struct forecast_figures figures = {0};
+    memory_figure(inputs, shape, &figures);
+    time_figure(inputs, shape, &figures);
+    return figures;
+}
+
+bool forecast_nearest(const struct forecast_inputs *inputs, const struct forecast_shape *wanted,
+                      int64_t nodes_max, struct forecast_shape *nearest)
+{
+    *nearest = *wanted;
+    nearest->stage = wanted->stage > 1 ? wanted->stage : 1;
+    if (forecast_figure(inputs, nearest).fits) {
+        return true;
+    }
+    const int64_t local = quotient_up(wanted->workers, wanted->nodes);
+    for (int64_t each = local - 1; each >= 1; each--) {
+        nearest->workers = each * wanted->nodes;
+        if (forecast_figure(inputs, nearest).fits) {
+            return true;
+        }
+    }
+    for (nearest->nodes = wanted->nodes + 1; nearest->nodes <= nodes_max; nearest->nodes++) {
+        for (int64_t each = local; each >= 1; each--) {
+            nearest->workers = each * nearest->nodes;
+            if (forecast_figure(inputs, nearest).fits) {
+                return true;
+            }
+        }
+    }
+    return false;
+}

@@ -1,0 +1,71 @@
+/* What a job will take on a cluster of a given shape, from the sizes of its parts and a short
+ * measurement: memory, traffic, time, disk. Arithmetic only; command_plan.c measures and prints.
+ * Memory in bytes, time in seconds. Nodes are alike; workers are spread evenly over them.
+ *
+ * Shared once a node: weights 4P, exact sums 8P, moments 8P of what is owned there, snapshot 12P /
+ * nodes (P: elements of the flat parameter space), and each owner's redo record.
+ * Each worker: activations and gradient scratch (model_work_bytes), and what every process of the
+ * job holds (libraries, MPI, HDF5, data), which is measured.
+ * Step: slots are dealt out one by one, so it lasts as long as the worker with most of them:
+ * ceil(slots / workers) slots, then the update of its share of the parameters. Between nodes each
+ * element moves as 8 bytes of sum and, under stage 1, comes back as 4 bytes of weight; the sums of
+ * all but the lowest group are hidden behind the last slot's backward where that takes longer. */
+#ifndef SHARDLM_LAUNCH_FORECAST_H
+#define SHARDLM_LAUNCH_FORECAST_H
+
+#include "base/error.h"
+#include "launch/config.h"
+#include "model/parameters.h"
+
+/* Private memory that writing checkpoints with HDF5 adds to each worker, and to the first, which
+ * also publishes them; measured with models of 1 to 54 M parameters. The measurement before a plan
+ * writes none. */
+enum { FORECAST_WRITER_BYTES = 4500000, FORECAST_PUBLISHER_BYTES = 6000000 };
+
+/* Who computes and holds; none of it changes a bit of the result. */
+struct forecast_shape {
+    int64_t workers; /* in all */
+    int64_t nodes;
+    int64_t stage;
+};
+
+/* What is known beforehand. */
+struct forecast_inputs {
+    int64_t elements;       /* of the flat parameter space */
+    int64_t blocks;         /* of it */
+    int64_t work_bytes;     /* of one worker's model */
+    int64_t slots;          /* in a step */
+    int64_t steps;          /* in the run */
+    int64_t kept;           /* checkpoints on disk at once */
+    double slot_flops;      /* useful, forward and backward */
+    double process_bytes;   /* measured: private memory of a worker besides its model */
+    double worker_flops;    /* measured: useful, a second, with all of a node's workers busy */
+    double element_seconds; /* measured: update of one element, one worker */
+    double node_bytes;      /* memory of a node */
+    double network_bytes;   /* a second, each way, of a node */
+};
+
+struct forecast_figures {
+    double weights, sums, moments, records, snapshot; /* bytes, shared, a node */
+    double shared;                                    /* their sum */
+    double worker;                                    /* bytes, private, a worker */
+    double coordinator;                               /* bytes, on the first node */
+    double all_workers;                               /* bytes, all nodes without the coordinator */
+    double node;                                      /* bytes, the first node, all processes */
+    double traffic;                  /* bytes that a node sends in a step; 0 on one node */
+    double compute, update, network; /* seconds of a step: slots, update, what nothing hides */
+    double step;                     /* seconds */
+    double run;                      /* seconds, all steps */
+    double checkpoint;               /* bytes on disk, one */
+    bool fits;                       /* node <= node_bytes */
+};
+
+struct forecast_figures forecast_figure(const struct forecast_inputs *inputs,
+                                        const struct forecast_shape *shape);
+
+/* The shape that fits and is nearest: same nodes with stage 1, then fewer workers a node, then more
+ * nodes of as many workers, up to `nodes_max`. Returns false if none of them fits. */
+bool forecast_nearest(const struct forecast_inputs *inputs, const struct forecast_shape *wanted,
+                      int64_t nodes_max, struct forecast_shape *nearest);
+
+#endif
