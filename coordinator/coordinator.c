@@ -62,9 +62,9 @@ static void journal_event(struct coordinator *coordinator, const char *event, co
                                         (json_int_t)coordinator->step, "text", text));
 }
 
-/* Names every worker: who is silent, and what the others are waiting in. */
-static enum status silence_report(const struct coordinator *coordinator, int64_t silent,
-                                  struct error *error)
+/* Names every worker: the one at fault, and what the others are waiting in. */
+static enum status hang_report(const struct coordinator *coordinator, int64_t fault,
+                               const char *what, double seconds, struct error *error)
 {
     const int64_t now_ns = clock_now_ns();
     for (int64_t i = 0; i < coordinator->options->worker_count; i++) {
@@ -73,18 +73,24 @@ static enum status silence_report(const struct coordinator *coordinator, int64_t
         log_line(LOG_LEVEL_ERROR, "%s", line);
     }
     char line[EVENT_BYTES / 2];
-    member_text(&coordinator->members[silent], silent, now_ns, line, sizeof line);
-    FAIL(error, STATUS_TIMEOUT, "no sign of life for %.0f s: %s",
-         coordinator->options->silence_seconds, line);
+    member_text(&coordinator->members[fault], fault, now_ns, line, sizeof line);
+    FAIL(error, STATUS_TIMEOUT, "%s for %.0f s: %s", what, seconds, line);
 }
 
 static enum status silence_check(const struct coordinator *coordinator, struct error *error)
 {
     const int64_t now_ns = clock_now_ns();
-    const double limit = coordinator->options->silence_seconds;
+    const double silence = coordinator->options->silence_seconds;
+    /* The other waits are as long: their messages, which say more, come first. */
+    const double standstill = coordinator->options->wait_seconds + silence;
     for (int64_t i = 0; i < coordinator->options->worker_count; i++) {
-        if ((double)(now_ns - coordinator->members[i].heard_ns) * 1e-9 > limit) {
-            return silence_report(coordinator, i, error);
+        const struct member *const member = &coordinator->members[i];
+        if ((double)(now_ns - member->heard_ns) * 1e-9 > silence) {
+            return hang_report(coordinator, i, "no sign of life", silence, error);
+        }
+        if (member->state == MEMBER_STATE_BUSY &&
+            (double)(now_ns - member->moved_ns) * 1e-9 > standstill) {
+            return hang_report(coordinator, i, "alive but no progress", standstill, error);
         }
     }
     return STATUS_OK;
@@ -190,6 +196,10 @@ static enum status message_take(struct coordinator *coordinator, const struct me
         }
         return STATUS_OK;
     case MESSAGE_KIND_HEARTBEAT:
+        if (member->phase != message->phase || member->step != message->step ||
+            member->slot != message->slot) {
+            member->moved_ns = member->heard_ns;
+        }
         member->phase = message->phase;
         member->step = message->step;
         member->slot = message->slot;
@@ -244,6 +254,7 @@ static void pause_forgive(struct coordinator *coordinator, int64_t pause_ns)
     }
     for (int64_t i = 0; i < coordinator->options->worker_count; i++) {
         coordinator->members[i].heard_ns += pause_ns;
+        coordinator->members[i].moved_ns += pause_ns;
     }
 }
 
@@ -368,6 +379,7 @@ static enum status command_send(struct coordinator *coordinator, enum message_ki
         command.publish_step = publish_step;
         command.values[0] = coordinator->leases.dynamic ? 1 : 0;
         coordinator->members[i].state = MEMBER_STATE_BUSY;
+        coordinator->members[i].moved_ns = coordinator->command_ns;
         TRY(channel_server_send(coordinator->server, &command, error));
     }
     return STATUS_OK;
@@ -566,6 +578,7 @@ enum status coordinator_run(struct channel_server *server,
         memory_take((size_t)options->worker_count, sizeof *coordinator.members, "members");
     for (int64_t i = 0; i < options->worker_count; i++) {
         coordinator.members[i].heard_ns = clock_now_ns();
+        coordinator.members[i].moved_ns = coordinator.members[i].heard_ns;
         coordinator.members[i].written_step = -1;
     }
     lease_book_init(&coordinator.leases, options->lease_policy, options->worker_count,

@@ -73,6 +73,7 @@ struct coordinator_options {
     enum lease_policy lease_policy;
     const char *host;       /* this process's: of workers there it sees whether they live */
     double silence_seconds; /* a worker not heard of for so long ends the job */
+    double wait_seconds;    /* one that does not get on for so much longer ends it too */
     const char *journal;    /* path, or NULL */
     const volatile sig_atomic_t *stop; /* number of a signal that came: checkpoint, then end */
     const struct fault *fault;         /* where a test wants this process killed, or NULL */

@@ -18,6 +18,7 @@ struct member {
     int64_t process;
     double peak_flops; /* a second, of matrix products, measured at start */
     int64_t heard_ns;  /* when anything came from it last */
+    int64_t moved_ns;  /* when what it is doing changed last */
     int32_t phase;     /* from its heartbeats */
     int64_t step, slot;
     struct message ready; /* its last READY */

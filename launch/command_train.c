@@ -219,8 +219,8 @@ const struct command command_train = {
         "Starts mpirun with one coordinator and the workers, and shows the progress. Run under "
         "mpirun "
         "by hand (mpirun -n WORKERS+1 shardlm train …) it takes its rank instead. Ctrl-C writes a "
-        "checkpoint and stops (exit code 75); a second Ctrl-C ends the job at once. The weights do "
-        "not "
+        "checkpoint and stops (exit code 75); a second Ctrl-C ends the job at once. A job that "
+        "breaks is started again from memory. The weights do not "
         "depend on the number of workers.",
     .options = train_options,
     .option_count = ARRAY_LENGTH(train_options),
@@ -248,7 +248,7 @@ const struct command command_resume = {
     .arguments = "RUN",
     .argument_min = 1,
     .argument_max = 1,
-    .summary = "go on with a run from its newest good checkpoint",
+    .summary = "go on with a run: from memory after a kill, else from its newest good checkpoint",
     .detail =
         "On any number of workers, with the same bits as if the run had never stopped. A damaged "
         "checkpoint is passed over and named.",

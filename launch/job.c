@@ -251,6 +251,7 @@ static enum status job_lead(struct job *job, struct error *error)
                                                                    : LEASE_POLICY_AUTO,
         .host = fabric_host(job->fabric),
         .silence_seconds = config->lease.silence_seconds,
+        .wait_seconds = config->lease.wait_seconds,
         .journal = job->options.run != NULL ? journal : NULL,
         .stop = &stop_asked,
         .listener = job->options.listener,

@@ -161,6 +161,10 @@ static enum status restart_decide(struct supervisor *supervisor, int code, struc
     char reason[JOURNAL_TEXT_BYTES];
     reason_find(supervisor, &now, code, reason);
     supervisor->futile = progress ? 1 : supervisor->futile + 1;
+    if (supervision->restart.attempts == 0) {
+        FAIL(error, STATUS_PEER, "%.400s; go on with: shardlm resume %.200s", reason,
+             supervision->run);
+    }
     if (supervisor->futile > supervision->restart.attempts) {
         memory_forget(supervisor);
         FAIL(error, STATUS_PEER,

@@ -105,12 +105,16 @@ for ((round = 1; $(strikes) < random_kills; round++)); do
     finish $run
 done
 
-# What is left has moments to go.
+# What is left has moments to go. Other jobs of this machine are none of our business.
 leftover() {
-    local memory
-    pgrep -a -f -- "(--run|resume) (point|round)-[a-z0-9-]* " | grep -v campaign || true
+    local memory process folder
+    for process in $(pgrep -x shardlm); do
+        [ "$(readlink "/proc/$process/cwd")" != "$scratch" ] || echo "process $process"
+    done
     for memory in "${memories[@]}"; do ls /dev/shm | grep -- "$memory" || true; done
-    find /dev/shm -maxdepth 1 -name 'shardlm-mpi-*' -newer calm.log
+    for folder in $(find /dev/shm -maxdepth 1 -name 'shardlm-mpi-*' -newer calm.log); do
+        pgrep -f -- "$folder" >/dev/null || echo "$folder"
+    done
 }
 for ((i = 0; i < 50; i++)); do
     left=$(leftover)

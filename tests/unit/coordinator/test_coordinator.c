@@ -157,7 +157,8 @@ static struct coordinator_options options_make(int64_t workers, int64_t steps)
                                         .slots = 4,
                                         .last_step = steps,
                                         .checkpoint_at_end = true,
-                                        .silence_seconds = 20};
+                                        .silence_seconds = 20,
+                                        .wait_seconds = 600};
 }
 
 START_TEST(test_coordinator_leads_steps_then_saves_drains_and_ends)
@@ -233,6 +234,20 @@ START_TEST(test_coordinator_notices_a_silent_worker_among_talking_ones)
     struct coordinator_result result;
     CHECK_FAILS(play_run(&play, &options, &result, &error), STATUS_TIMEOUT);
     ck_assert_ptr_nonnull(strstr(error.message, "worker 1 (host host-1"));
+}
+END_TEST
+
+START_TEST(test_coordinator_names_a_worker_that_lives_but_does_not_get_on)
+{
+    struct error error;
+    struct play play = {.mute = true, .beats = 150};
+    struct coordinator_options options = options_make(1, 5);
+    options.silence_seconds = 0.4;
+    options.wait_seconds = 0.1;
+    struct coordinator_result result;
+    CHECK_FAILS(play_run(&play, &options, &result, &error), STATUS_TIMEOUT);
+    ck_assert_ptr_nonnull(strstr(error.message, "alive but no progress"));
+    ck_assert_ptr_nonnull(strstr(error.message, "worker 0 (host host-0"));
 }
 END_TEST
 
@@ -370,6 +385,7 @@ int main(void)
             test_coordinator_names_the_worker_that_failed,
             test_coordinator_names_a_silent_worker_within_the_limit,
             test_coordinator_notices_a_silent_worker_among_talking_ones,
+            test_coordinator_names_a_worker_that_lives_but_does_not_get_on,
             test_coordinator_goes_on_and_fails_at_the_end_when_checkpoints_cannot_be_written,
             test_coordinator_is_not_moved_by_old_records, test_coordinator_obeys_an_operator,
             test_coordinator_journal_has_a_line_a_step, NULL});
