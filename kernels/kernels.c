@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "kernels/matmul_openblas.h"
 #include "kernels/operations.h"
 
 #define TABLE_ENTRY(name, level) .name = name##_##level,
@@ -88,6 +89,22 @@ enum status kernels_use_bf16(struct kernels *kernels, struct error *error)
     }
     const size_t used = strlen(kernels->profile);
     (void)snprintf(kernels->profile + used, sizeof kernels->profile - used, " bf16");
+    return STATUS_OK;
+}
+
+enum status kernels_use_openblas(struct kernels *kernels, struct error *error)
+{
+    if (kernels->level == KERNELS_LEVEL_REFERENCE) {
+        FAIL(error, STATUS_INPUT,
+             "numerics.products is openblas, which needs a processor with AVX2; this job computes "
+             "with the reference kernels");
+    }
+    char product[KERNELS_PROFILE_BYTES / 2];
+    TRY(matmul_openblas_open(kernels->level == KERNELS_LEVEL_AVX512 ? "SkylakeX" : "Haswell",
+                             product, sizeof product, error));
+    kernels->matmul = matmul_openblas;
+    const size_t used = strlen(kernels->profile);
+    (void)snprintf(kernels->profile + used, sizeof kernels->profile - used, " %s", product);
     return STATUS_OK;
 }
 

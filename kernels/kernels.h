@@ -274,6 +274,11 @@ MUST_CHECK enum status kernels_open(struct kernels *kernels, enum kernels_level 
  * reference, or AVX-512 on a processor that has AVX512-BF16. */
 MUST_CHECK enum status kernels_use_bf16(struct kernels *kernels, struct error *error);
 
+/* Makes `matmul` OpenBLAS', pinned to one thread and to the kernel family of the level (Haswell, SkylakeX); the profile
+ * then names library, version and family, since the bits are theirs. Attention keeps our own products. STATUS_INPUT at
+ * the reference level; STATUS_INTERNAL if the library is missing or does not obey. */
+MUST_CHECK enum status kernels_use_openblas(struct kernels *kernels, struct error *error);
+
 /* Table of relative positions: row p (of n) holds position x = first - p, not beyond `clamp` either way (0: any), as
  * [sin(x f_i), i < C/2; cos(x f_i)] with f_i = 10000^(-2i/C), the same bits on every machine. |x| below 2^18,
  * C even. */

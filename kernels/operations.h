@@ -41,6 +41,8 @@ KERNELS_OPERATIONS(KERNELS_DECLARE, reference)
 KERNELS_OPERATIONS(KERNELS_DECLARE, avx2)
 KERNELS_OPERATIONS(KERNELS_DECLARE, avx512)
 
+__typeof__(matmul_reference) matmul_openblas;
+
 /* Products of bf16 are of two kinds only. */
 __typeof__(matmul_reference) matmul_bf16_reference;
 __typeof__(matmul_avx512) matmul_bf16_avx512;

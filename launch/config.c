@@ -254,6 +254,11 @@ static enum status config_check(const struct config_reader *reader, struct error
     TRY(check_words(reader, model->vocabulary == 0 || model->pad_id < model->vocabulary,
                     "model.pad_id", "model.vocabulary", "model.pad_id is outside model.vocabulary",
                     error));
+    TRY(check_words(reader,
+                    config->numerics.products != NUMERICS_PRODUCTS_OPENBLAS ||
+                        config->numerics.compute == NUMERICS_COMPUTE_FP32,
+                    "numerics.products", "numerics.compute",
+                    "numerics.products \"openblas\" needs numerics.compute \"fp32\"", error));
     TRY(check_words(reader, config->lease.silence_seconds > config->lease.heartbeat_seconds,
                     "lease.silence_seconds", "lease.heartbeat_seconds",
                     "lease.silence_seconds is not more than lease.heartbeat_seconds", error));

@@ -23,6 +23,7 @@ static const char *const optimizers[] = {"adamw", "lamb", NULL};
 static const char *const schedules[] = {"linear", "cosine", "inverse_square_root", "constant",
                                         NULL};
 static const char *const computes[] = {"fp32", "bf16", NULL};
+static const char *const products[] = {"shardlm", "openblas", NULL};
 static const char *const cores[] = {"auto", "avx2", "avx512", NULL};
 static const char *const bad_slot_policies[] = {"stop", "skip", "rollback", NULL};
 static const char *const loss_spike_policies[] = {"stop", "skip", "rollback", "go_on", NULL};
@@ -190,9 +191,13 @@ const struct config_key config_keys[CONFIG_KEY_COUNT] = {
     {"numerics.compute", CONFIG_TYPE_CHOICE, AT(numerics.compute), "fp32", {.low = 0}, computes,
      "operands of the network's matrix products; bf16 needs AVX512-BF16 and keeps weights, sums "
      "and optimizer in fp32"},
+    {"numerics.products", CONFIG_TYPE_CHOICE, AT(numerics.products), "shardlm",
+     {.low = 0}, products,
+     "whose matrix products; OpenBLAS' (fp32 only) have other bits on every vector level"},
     {"numerics.core", CONFIG_TYPE_CHOICE, AT(numerics.core), "auto",
      {.low = 0}, cores,
-     "vector level of all kernels; auto: the best that all workers have; never changes a bit"},
+     "vector level of all kernels; auto: the best that all workers have; with our own products it "
+     "never changes a bit"},
     {"numerics.on_bad_slot", CONFIG_TYPE_CHOICE, AT(numerics.on_bad_slot), "stop",
      {.low = 0}, bad_slot_policies,
      "what becomes of a step with a slot that is not finite: the job stops, the step is skipped "

@@ -39,6 +39,9 @@ static enum status profile_agree(struct worker *worker, struct error *error)
     if (opened == STATUS_OK && bf16) {
         opened = kernels_use_bf16(&worker->kernels, error);
     }
+    if (opened == STATUS_OK && worker->setup->numerics->products == NUMERICS_PRODUCTS_OPENBLAS) {
+        opened = kernels_use_openblas(&worker->kernels, error);
+    }
     TRY(fabric_agree(worker->workers, opened, error));
     (void)snprintf(worker->profile, sizeof worker->profile,
                    "compute %s; %s; slot_tokens %" PRId64 "; tensor_parts 1; block %d; fraction %d",

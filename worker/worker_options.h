@@ -9,6 +9,11 @@ enum numerics_compute {
     NUMERICS_COMPUTE_BF16, /* matrix products only; sums, weights and optimizer stay fp32 */
 };
 
+enum numerics_products {
+    NUMERICS_PRODUCTS_SHARDLM,  /* ours: one set of bits on all processors */
+    NUMERICS_PRODUCTS_OPENBLAS, /* the library's, pinned; fp32 */
+};
+
 enum numerics_core {                     /* vector level of the kernels */
                      NUMERICS_CORE_AUTO, /* the best that all workers have */
                      NUMERICS_CORE_AVX2,
@@ -25,6 +30,7 @@ enum numerics_policy {
 
 struct numerics_options {
     enum numerics_compute compute;
+    enum numerics_products products;
     enum numerics_core core;
     enum numerics_policy on_bad_slot;
     enum numerics_policy on_loss_spike;

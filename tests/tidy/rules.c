@@ -47,8 +47,8 @@ static const struct {
     {"zstd.h", "data_pipeline/corpus_text*.c data_pipeline/corpus_stream.c"},
     {"zlib.h", "data_pipeline/corpus_text*.c data_pipeline/corpus_stream.c"},
     {"utf8proc.h", "data_pipeline/unicode_form.c"},
-    {"cblas.h", ""},
-    {"dlfcn.h", ""},
+    {"cblas.h", "kernels/matmul_openblas.c"},
+    {"dlfcn.h", "kernels/matmul_openblas.c"},
     {"check.h", ""},
 };
 

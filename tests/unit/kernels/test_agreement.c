@@ -524,11 +524,48 @@ START_TEST(test_bf16_is_refused_at_level_avx2)
 }
 END_TEST
 
+/* Two orders of sums of at most 130 products: each within 130 roundings, 2e-7 by experience. */
+static const double library_distance_max = 2e-6;
+
+/* Its sums have another order: agreement within rounding, and a profile that names it. */
+START_TEST(test_openblas_agrees_with_the_reference)
+{
+    struct error error = {0};
+    struct kernels reference;
+    struct kernels library;
+    kernels_take(&reference, KERNELS_LEVEL_REFERENCE);
+    CHECK_FAILS(kernels_use_openblas(&reference, &error), STATUS_INPUT);
+    kernels_take(&library, kernels_level_best());
+    CHECK_OK(kernels_use_openblas(&library, &error), error);
+    ck_assert_ptr_nonnull(strstr(library.profile, "openblas 0."));
+    for (int64_t i = 0; i < ARRAY_LENGTH(rows_of); i++) {
+        const int64_t widths[] = {1, 16, 33, 129};
+        for (int64_t j = 0; j < ARRAY_LENGTH(widths); j++) {
+            struct bench first;
+            struct bench second;
+            bench_init(&first);
+            bench_init(&second);
+            run_matmul(&library, &first, rows_of[i], widths[j]);
+            run_matmul(&reference, &second, rows_of[i], widths[j]);
+            for (int k = 0; k < first.array_count; k++) {
+                const double far =
+                    distance(first.arrays[k].data, second.arrays[k].data, first.arrays[k].count);
+                ck_assert_msg(far <= library_distance_max, "%d x %d, array %d: distance %g",
+                              (int)rows_of[i], (int)widths[j], k, far);
+            }
+            bench_deinit(&first);
+            bench_deinit(&second);
+        }
+    }
+}
+END_TEST
+
 int main(void)
 {
     return suite_run("kernels agreement",
                      (const TTest *[]){test_avx2_agrees_with_the_reference,
                                        test_vector_levels_have_the_same_bits,
                                        test_bf16_products_have_the_bits_of_the_reference,
-                                       test_bf16_is_refused_at_level_avx2, NULL});
+                                       test_bf16_is_refused_at_level_avx2,
+                                       test_openblas_agrees_with_the_reference, NULL});
 }
