@@ -12,8 +12,10 @@ enum data_objective {
     DATA_OBJECTIVE_STATIC_MASK,     /* `mask_copies` fixed masks per sequence, used in turn */
     DATA_OBJECTIVE_WHOLE_WORD_MASK, /* dynamic, all pieces of a word together */
     DATA_OBJECTIVE_NGRAM_MASK,      /* dynamic, one to three words in a row (ALBERT) */
-    DATA_OBJECTIVE_SPAN_MASK,       /* dynamic, one to ten words in a row, replaced alike (SpanBERT) */
-    DATA_OBJECTIVE_CAUSAL,          /* nothing is masked: each next token is predicted (GPT) */
+    DATA_OBJECTIVE_SPAN_MASK,   /* dynamic, one to ten words in a row, replaced alike (SpanBERT) */
+    DATA_OBJECTIVE_CAUSAL,      /* nothing is masked: each next token is predicted (GPT) */
+    DATA_OBJECTIVE_PERMUTATION, /* nothing is masked: some words, each from the context and those
+                                   before it in a random order (XLNet) */
 };
 
 enum data_packing {
@@ -37,6 +39,8 @@ struct data_options {
     double mask_share;        /* of those: replaced by the mask token; default 0.8 */
     double random_share;      /* of those: replaced by a random token; default 0.1 (the rest is kept) */
     int64_t mask_copies;      /* static_mask only; default 10 */
+    int64_t chain_rows;       /* permutation: rows that follow each other in text and slot; 0: 1 */
+    bool bi_data;             /* permutation: half of the chains are read backwards */
     int64_t sequence_tokens;  /* T: length of a full sequence, special tokens included */
     double held_out;          /* share of documents kept from training, chosen by hash of their content */
     bool skip_bad_shards;     /* go on without a damaged corpus shard (recorded) instead of refusing */

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "base/memory.h"
+#include "data_pipeline/chain.h"
 #include "data_pipeline/corpus_folder.h"
 #include "data_pipeline/corpus_index.h"
 #include "data_pipeline/plan.h"
@@ -33,7 +34,10 @@ struct data_source {
     struct corpus_index held_out;
     struct sampling_table table;
     struct sampling_rules rules;
-    struct plan plan;
+    struct plan plan;   /* of chains of rows */
+    int64_t chain_rows; /* in a chain; 1 without chains */
+    int64_t row_count;  /* of the training side */
+    int64_t slot_rows;
     struct batch_limits limits;
     int64_t sequences_in_row_max;
     int64_t parts_in_row_max;
@@ -45,6 +49,14 @@ struct data_source {
 struct fill_work {
     struct corpus_row row;
     struct sampling_work sampling;
+    struct chain_work chain;
+};
+
+/* A row of a slot and its place in its chain. */
+struct source_row {
+    struct plan_row row;
+    bool begins;
+    bool reversed;
 };
 
 static enum status check_share(double value, const char *key, double most, struct error *error)
@@ -61,11 +73,34 @@ static enum status check_pairs(const struct data_options *options, struct error 
         FAIL(error, STATUS_INPUT, "data.pair_copies is %lld, expected 1 to %d",
              (long long)options->pair_copies, CORPUS_PAIR_COPIES_MAX);
     }
-    if (options->objective == DATA_OBJECTIVE_CAUSAL) {
-        FAIL(error, STATUS_INPUT, "data.pairs goes with masks, not with data.objective causal");
+    if (options->objective == DATA_OBJECTIVE_CAUSAL ||
+        options->objective == DATA_OBJECTIVE_PERMUTATION) {
+        FAIL(error, STATUS_INPUT,
+             "data.pairs goes with masks, not with data.objective causal or permutation");
     }
     if (strcmp(options->corpus, "synthetic") == 0) {
         FAIL(error, STATUS_INPUT, "data.pairs needs a corpus of text, not synthetic data");
+    }
+    return STATUS_OK;
+}
+
+static int64_t chain_rows(const struct data_options *options)
+{
+    return options->chain_rows == 0 ? 1 : options->chain_rows;
+}
+
+static enum status check_chains(const struct data_options *options, const struct step_options *step,
+                                struct error *error)
+{
+    const int64_t rows = chain_rows(options);
+    if (rows < 1 || step->slot_tokens / options->sequence_tokens % rows != 0) {
+        FAIL(error, STATUS_INPUT,
+             "step.slot_tokens %lld is not a multiple of data.chain_rows %lld sequences",
+             (long long)step->slot_tokens, (long long)rows);
+    }
+    if ((rows > 1 || options->bi_data) && options->objective != DATA_OBJECTIVE_PERMUTATION) {
+        FAIL(error, STATUS_INPUT,
+             "data.chain_rows and bi_data go with data.objective permutation only");
     }
     return STATUS_OK;
 }
@@ -154,7 +189,8 @@ static enum status source_open_table(struct data_source *source, struct error *e
              "tokenizer \"%s\" is not the one that corpus \"%s\" was built with", corpus->tokenizer,
              corpus->folder);
     }
-    const bool masks = source->rules.objective != DATA_OBJECTIVE_CAUSAL;
+    const bool masks = source->rules.objective != DATA_OBJECTIVE_CAUSAL &&
+                       source->rules.objective != DATA_OBJECTIVE_PERMUTATION;
     if (source->specials.bos < 0 || source->specials.eos < 0 ||
         (masks && source->specials.mask < 0) || source->table.ordinary_count == 0) {
         FAIL(error, STATUS_FORMAT, "tokenizer \"%s\" has no <s>, </s>%s, or nothing else",
@@ -227,7 +263,7 @@ static enum status source_open_corpus(struct data_source *source, struct error *
 
 static void source_set_limits(struct data_source *source)
 {
-    const int64_t rows = source->plan.rows_per_slot;
+    const int64_t rows = source->slot_rows;
     const int64_t row_tokens = source->options.sequence_tokens;
     const int64_t row_targets = source->rules.objective == DATA_OBJECTIVE_CAUSAL
                                     ? row_tokens - 1
@@ -246,6 +282,7 @@ enum status data_source_open(struct data_source **source, const struct data_opti
 {
     TRY(check_options(options, error));
     TRY(check_step(options, step, error));
+    TRY(check_chains(options, step, error));
     struct data_source *const made = memory_take(1, sizeof *made, "data source");
     made->options = *options;
     made->seed = seed;
@@ -258,8 +295,10 @@ enum status data_source_open(struct data_source **source, const struct data_opti
     made->plan = (struct plan){
         .seed = seed,
         .slots = step->tokens / step->slot_tokens,
-        .rows_per_slot = step->slot_tokens / options->sequence_tokens,
+        .rows_per_slot = step->slot_tokens / options->sequence_tokens / chain_rows(options),
     };
+    made->chain_rows = chain_rows(options);
+    made->slot_rows = step->slot_tokens / options->sequence_tokens;
     const enum status status = strcmp(options->corpus, "synthetic") == 0
                                    ? source_open_synthetic(made, synthetic_vocabulary, error)
                                    : source_open_corpus(made, error);
@@ -267,6 +306,8 @@ enum status data_source_open(struct data_source **source, const struct data_opti
         data_source_close(made);
         return status;
     }
+    made->row_count = made->plan.row_count;
+    made->plan.row_count = (made->row_count + made->chain_rows - 1) / made->chain_rows;
     source_set_limits(made);
     *source = made;
     return STATUS_OK;
@@ -333,13 +374,33 @@ double data_source_epochs(const struct data_source *source, int64_t step)
 
 int64_t data_source_slot_rows(const struct data_source *source)
 {
-    return source->plan.rows_per_slot;
+    return source->slot_rows;
+}
+
+/* Row `place` of a slot. Chains are what the plan puts in order; rows follow each other in one. The
+ * last chain begins early enough to be whole, so that some rows stand in two. */
+static struct source_row source_row_at(const struct data_source *source, int64_t step, int64_t slot,
+                                       int64_t place)
+{
+    const int64_t length = source->chain_rows;
+    struct source_row at = {
+        plan_at(&source->plan, data_source_step(source, step), slot, place / length),
+        place % length == 0, false};
+    if (source->rules.objective == DATA_OBJECTIVE_PERMUTATION) {
+        at.reversed =
+            source->options.bi_data && chain_is_reversed(source->seed, at.row.epoch, at.row.row);
+        const int64_t last = source->row_count > length ? source->row_count - length : 0;
+        const int64_t first = at.row.row * length < last ? at.row.row * length : last;
+        const int64_t within = at.reversed ? length - 1 - place % length : place % length;
+        at.row.row = (first + within) % source->row_count;
+    }
+    return at;
 }
 
 struct plan_row data_source_row(const struct data_source *source, int64_t step, int64_t slot,
                                 int64_t place)
 {
-    return plan_at(&source->plan, data_source_step(source, step), slot, place);
+    return source_row_at(source, step, slot, place).row;
 }
 
 void data_source_skip(struct data_source *source, const struct data_skips *skips)
@@ -370,10 +431,12 @@ static void work_init(struct fill_work *work, const struct data_source *source)
     row->labels = memory_take((size_t)source->sequences_in_row_max, sizeof *row->labels, "slot");
     row->parts = memory_take((size_t)source->parts_in_row_max, sizeof *row->parts, "slot");
     sampling_work_init(&work->sampling, source->options.sequence_tokens);
+    chain_work_init(&work->chain, source->options.sequence_tokens);
 }
 
 static void work_deinit(struct fill_work *work)
 {
+    chain_work_deinit(&work->chain);
     sampling_work_deinit(&work->sampling);
     memory_release(work->row.parts);
     memory_release(work->row.labels);
@@ -442,8 +505,15 @@ static void batch_predict_next(struct batch *batch, int64_t begin, int64_t end)
 
 /* Puts the row in `work` behind what the batch holds, with what is to be predicted. */
 static void batch_append(struct batch *batch, const struct data_source *source, uint64_t seed,
-                         int64_t epoch, struct fill_work *work)
+                         const struct source_row *at, struct fill_work *work)
 {
+    const int64_t epoch = at->row.epoch;
+    if (source->rules.objective == DATA_OBJECTIVE_PERMUTATION) {
+        const struct chain_place place = {seed, epoch, source->rules.fraction, at->begins,
+                                          at->reversed};
+        chain_append(batch, &source->table, &place, &work->row, &work->chain);
+        return;
+    }
     const struct corpus_row *const row = &work->row;
     const int64_t first_row = batch->token_count;
     const bool causal = source->rules.objective == DATA_OBJECTIVE_CAUSAL;
@@ -469,8 +539,11 @@ static void batch_append(struct batch *batch, const struct data_source *source, 
     batch->starts[batch->sequence_count] = (int32_t)batch->token_count;
 }
 
-static void batch_begin(struct batch *batch, struct random_key dropout_key, float sequence_weight)
+static void batch_begin(struct batch *batch, const struct data_source *source,
+                        struct random_key dropout_key, float sequence_weight)
 {
+    batch->permuted = source->rules.objective == DATA_OBJECTIVE_PERMUTATION;
+    batch->chained = batch->permuted;
     batch->sequence_weight = sequence_weight;
     batch->sequence_count = 0;
     batch->token_count = 0;
@@ -496,18 +569,18 @@ enum status data_source_fill(const struct data_source *source, int64_t step, int
     }
     const uint64_t place =
         (uint64_t)data_source_step(source, step) * SOURCE_SLOTS_MAX + (uint64_t)slot;
-    batch_begin(batch, random_key_make(source->seed, RANDOM_PURPOSE_DROPOUT, place),
+    batch_begin(batch, source, random_key_make(source->seed, RANDOM_PURPOSE_DROPOUT, place),
                 label_weight(source, &source->train));
     struct fill_work work;
     work_init(&work, source);
-    for (int64_t i = 0; i < source->plan.rows_per_slot; i++) {
-        const struct plan_row row = data_source_row(source, step, slot, i);
+    for (int64_t i = 0; i < source->slot_rows; i++) {
+        const struct source_row at = source_row_at(source, step, slot, i);
         if (source->corpus == NULL) {
-            synthetic_read(source, row.row, &work.row);
+            synthetic_read(source, at.row.row, &work.row);
         } else {
-            corpus_index_read(&source->train, row.row, &work.row);
+            corpus_index_read(&source->train, at.row.row, &work.row);
         }
-        batch_append(batch, source, source->seed, row.epoch, &work);
+        batch_append(batch, source, source->seed, &at, &work);
     }
     work_deinit(&work);
     batch_check(batch, &source->limits);
@@ -516,7 +589,7 @@ enum status data_source_fill(const struct data_source *source, int64_t step, int
 
 int64_t data_source_held_out_slots(const struct data_source *source)
 {
-    const int64_t rows_per_slot = source->plan.rows_per_slot;
+    const int64_t rows_per_slot = source->slot_rows;
     return (source->held_out.row_count + rows_per_slot - 1) / rows_per_slot;
 }
 
@@ -528,15 +601,17 @@ enum status data_source_fill_held_out(const struct data_source *source, int64_t 
         FAIL(error, STATUS_INPUT, "held-out slot %lld: expected 0 to %lld", (long long)slot,
              (long long)slots - 1);
     }
-    batch_begin(batch, random_key_make(HELD_OUT_SEED, RANDOM_PURPOSE_DROPOUT, (uint64_t)slot),
+    batch_begin(batch, source,
+                random_key_make(HELD_OUT_SEED, RANDOM_PURPOSE_DROPOUT, (uint64_t)slot),
                 label_weight(source, &source->held_out));
     struct fill_work work;
     work_init(&work, source);
-    const int64_t first = slot * source->plan.rows_per_slot;
-    for (int64_t row = first;
-         row < first + source->plan.rows_per_slot && row < source->held_out.row_count; row++) {
+    const int64_t first = slot * source->slot_rows;
+    for (int64_t row = first; row < first + source->slot_rows && row < source->held_out.row_count;
+         row++) {
         corpus_index_read(&source->held_out, row, &work.row);
-        batch_append(batch, source, HELD_OUT_SEED, 0, &work);
+        const struct source_row at = {.begins = (row - first) % source->chain_rows == 0};
+        batch_append(batch, source, HELD_OUT_SEED, &at, &work);
     }
     work_deinit(&work);
     batch_check(batch, &source->limits);

@@ -15,10 +15,11 @@
 enum { ROWS_MAX = 10000 };
 
 static const char *const objectives[] = {"dynamic_mask", "static_mask", "whole_word_mask",
-                                         "ngram_mask",   "span_mask",   "causal"};
+                                         "ngram_mask",   "span_mask",   "causal",
+                                         "permutation"};
 static const char *const pairs[] = {"none", "next_sentence", "sentence_order"};
 static const char *const packings[] = {"full", "document"};
-static_assert((int)DATA_OBJECTIVE_CAUSAL == 5, "order of objectives");
+static_assert((int)DATA_OBJECTIVE_PERMUTATION == 6, "order of objectives");
 static_assert((int)DATA_PAIRS_SENTENCE_ORDER == 2, "order of pairs");
 static_assert((int)DATA_PACKING_DOCUMENT == 1, "order of packings");
 
@@ -100,6 +101,33 @@ static enum status put_ids(const struct sample *sample, const int32_t *ids, int6
     return STATUS_OK;
 }
 
+/* Which one a target is in the order of its sequence's, from 1. */
+static int64_t target_turn(const struct batch *batch, int64_t target)
+{
+    const int32_t row = batch->target_rows[target];
+    int64_t b = 0;
+    while (batch->starts[b + 1] <= row) {
+        b++;
+    }
+    int64_t turn = 1;
+    for (int64_t k = 0; k < batch->target_count; k++) {
+        const int32_t other = batch->target_rows[k];
+        turn += other >= batch->starts[b] && other < batch->starts[b + 1] &&
+                batch->orders[other] < batch->orders[row];
+    }
+    return turn;
+}
+
+/* A predicted token of a permutation: what stands in the text, and when its turn is. */
+static enum status put_turn(const struct sample *sample, int64_t target, struct error *error)
+{
+    paint(sample, PAINT_MASKED);
+    TRY(put_ids(sample, &sample->batch->target_ids[target], 1, "[", error));
+    (void)printf("|%lld]", (long long)target_turn(sample->batch, target));
+    paint(sample, PAINT_NONE);
+    return STATUS_OK;
+}
+
 /* A predicted token: what stands in the text, and how the model sees it. */
 static enum status put_target(const struct sample *sample, int64_t target, struct error *error)
 {
@@ -170,7 +198,8 @@ static enum status put_sequence(const struct sample *sample, const struct data_o
                  label_words(options->pairs, batch->sequence_labels[number]));
     for (; !causal && *target < behind; ++*target) {
         TRY(put_context(sample, place, batch->target_rows[*target], error));
-        TRY(put_target(sample, *target, error));
+        TRY(batch->permuted ? put_turn(sample, *target, error)
+                            : put_target(sample, *target, error));
         place = batch->target_rows[*target] + 1;
     }
     *target = behind;
@@ -225,7 +254,9 @@ static enum status put_rows(const struct data_source *source, struct sample *sam
         }
     }
     batch_deinit(&batch);
-    if (status == STATUS_OK && !as_json && options->objective != DATA_OBJECTIVE_CAUSAL) {
+    if (status == STATUS_OK && !as_json && options->objective == DATA_OBJECTIVE_PERMUTATION) {
+        (void)puts("[word|n] predicted as the n-th, from the rest and those before it");
+    } else if (status == STATUS_OK && !as_json && options->objective != DATA_OBJECTIVE_CAUSAL) {
         (void)puts("[word] masked, [word\xe2\x86\x92other] replaced, [word=] kept; "
                    "all of them predicted");
     }
@@ -292,8 +323,9 @@ static enum status sample_run(const struct command_line *line, struct error *err
 static const struct command_option sample_table[] = {
     {.name = "objective",
      .argument = "NAME",
-     .help = "dynamic_mask (unless told), static_mask, whole_word_mask, ngram_mask, span_mask or "
-             "causal"},
+     .help =
+         "dynamic_mask (unless told), static_mask, whole_word_mask, ngram_mask, span_mask, causal "
+         "or permutation"},
     {.name = "pairs",
      .argument = "NAME",
      .help = "none (unless told), next_sentence or sentence_order"},
@@ -313,7 +345,7 @@ const struct command command_corpus_sample = {
     .detail =
         "Shows rows as training would read them, with what is predicted in brackets: "
         "[word] is hidden behind the mask token, [word\xe2\x86\x92other] is replaced, [word=] "
-        "is kept. In colour on a terminal.",
+        "is kept; of a permutation, [word|3] is predicted as the third. In colour on a terminal.",
     .options = sample_table,
     .option_count = ARRAY_LENGTH(sample_table),
     .run = sample_run,

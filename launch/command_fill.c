@@ -118,6 +118,19 @@ static enum status fill_print(const struct tokenizer *tokenizer, const struct ba
     return status;
 }
 
+/* XLNet reads a mask as a target: hidden from all, its own query sees the rest. */
+static void fill_permute(struct batch *batch)
+{
+    for (int64_t i = 0; i < batch->token_count; i++) {
+        batch->orders[i] = -1;
+        batch->horizons[i] = 0;
+    }
+    for (int64_t k = 0; k < batch->target_count; k++) {
+        batch->orders[batch->target_rows[k]] = 0;
+    }
+    batch->permuted = true;
+}
+
 static enum status fill_predict(const struct language *language, const struct token_list *ids,
                                 int64_t top, bool as_json, struct error *error)
 {
@@ -129,6 +142,9 @@ static enum status fill_predict(const struct language *language, const struct to
     struct batch batch;
     batch_init(&batch, &limits);
     fill_batch(&batch, ids, tokenizer_specials(language->tokenizer).mask);
+    if (options->family == MODEL_FAMILY_XLNET) {
+        fill_permute(&batch);
+    }
     float *const logits =
         memory_take((size_t)(batch.target_count * options->vocabulary), sizeof *logits, "logits");
     enum status status = model_logits(model, pretrained->weights, &batch, logits, error);

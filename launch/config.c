@@ -198,6 +198,31 @@ static const char *sharing_key(const struct model_options *model)
                                                          : NULL;
 }
 
+/* XLNet's keys go together. */
+static enum status check_relative(const struct config_reader *reader, const struct family *family,
+                                  struct error *error)
+{
+    const struct model_options *const model = &reader->config->model;
+    const struct data_options *const data = &reader->config->data;
+    TRY(check_words(reader, family->relative == (data->objective == DATA_OBJECTIVE_PERMUTATION),
+                    "data.objective", "model.family",
+                    family->relative ? "model.family xlnet needs data.objective permutation"
+                                     : "data.objective permutation needs model.family xlnet",
+                    error));
+    TRY(check_words(reader,
+                    family->relative || (model->memory_tokens == 0 && model->memory_reuse == 0 &&
+                                         model->distance_max == 0),
+                    "model.family", "model.memory_tokens",
+                    "model.memory_tokens, memory_reuse and distance_max go with model.family xlnet "
+                    "only",
+                    error));
+    TRY(check_words(reader, family->relative || (data->chain_rows == 1 && !data->bi_data),
+                    "model.family", "data.chain_rows",
+                    "data.chain_rows and bi_data go with model.family xlnet only", error));
+    return check_words(reader, !family->relative || model->hidden % 2 == 0, "model.hidden",
+                       "model.family", "model.family xlnet needs an even model.hidden", error);
+}
+
 /* What some families have and others have not. */
 static enum status check_family(const struct config_reader *reader, struct error *error)
 {
@@ -221,6 +246,7 @@ static enum status check_family(const struct config_reader *reader, struct error
                     family->causal ? "model.family gpt needs data.objective causal"
                                    : "data.objective causal needs model.family gpt",
                     error));
+    TRY(check_relative(reader, family, error));
     TRY(check_words(reader, data->pairs == DATA_PAIRS_NONE || family_labels_pairs(family),
                     "data.pairs", "model.family",
                     "this model.family has no head for data.pairs; bert and albert have", error));
@@ -241,6 +267,12 @@ static enum status config_check(const struct config_reader *reader, struct error
                       model->positions, error));
     TRY(check_multiple(reader, "step.slot_tokens", config->step.slot_tokens, "data.sequence_tokens",
                        data->sequence_tokens, error));
+    TRY(check_words(reader,
+                    config->step.slot_tokens % (data->chain_rows * data->sequence_tokens) == 0,
+                    "data.chain_rows", "step.slot_tokens",
+                    "step.slot_tokens is not a multiple of data.chain_rows times "
+                    "data.sequence_tokens",
+                    error));
     TRY(check_multiple(reader, "step.tokens", config->step.tokens, "step.slot_tokens",
                        config->step.slot_tokens, error));
     TRY(check_at_most(reader, "optimizer.warmup_steps", config->optimizer.warmup_steps,

@@ -49,6 +49,16 @@ static const struct config_preset presets[] = {
     {MODEL_FAMILY_GPT, "data.objective", "causal"},
     {MODEL_FAMILY_GPT, "optimizer.betas", "[0.9, 0.95]"},
     {MODEL_FAMILY_GPT, "optimizer.weight_decay", "0.1"},
+
+    {MODEL_FAMILY_XLNET, "model.norm_epsilon", "1e-12"},
+    {MODEL_FAMILY_XLNET, "model.position_offset", "0"},
+    {MODEL_FAMILY_XLNET, "model.type_vocabulary", "3"},
+    {MODEL_FAMILY_XLNET, "model.pad_id", "-1"},
+    {MODEL_FAMILY_XLNET, "model.memory_tokens", "384"},
+    {MODEL_FAMILY_XLNET, "data.objective", "permutation"},
+    {MODEL_FAMILY_XLNET, "data.mask_fraction", "0.166"},
+    {MODEL_FAMILY_XLNET, "data.chain_rows", "4"},
+    {MODEL_FAMILY_XLNET, "optimizer.betas", "[0.9, 0.999]"},
 };
 
 const char *config_family_standard(const struct config_key *key, enum model_family family)

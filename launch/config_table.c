@@ -10,13 +10,14 @@
 
 #define AT(field) offsetof(struct config, field)
 
-static const char *const families[] = {"roberta", "bert", "albert", "spanbert", "gpt", NULL};
+static const char *const families[] = {"roberta", "bert",  "albert", "spanbert",
+                                       "gpt",     "xlnet", NULL};
 static const char *const shares[] = {"none", "all", "attention", "ffn", NULL};
 static const char *const activations[] = {"gelu", "gelu_tanh", "relu", NULL};
 static const char *const norms[] = {"post", "pre", NULL};
 static const char *const objectives[] = {"dynamic_mask", "static_mask", "whole_word_mask",
                                          "ngram_mask",   "span_mask",   "causal",
-                                         NULL};
+                                         "permutation",  NULL};
 static const char *const pairs[] = {"none", "next_sentence", "sentence_order", NULL};
 static const char *const packings[] = {"full", "document", NULL};
 static const char *const optimizers[] = {"adamw", "lamb", NULL};
@@ -31,11 +32,11 @@ static const char *const lease_modes[] = {"auto", "static", "dynamic", NULL};
 static const char *const no_paths[] = {"synthetic", NULL};
 
 /* The tables of words follow the enums. */
-static_assert(MODEL_FAMILY_GPT == 4, "order of families");
+static_assert(MODEL_FAMILY_XLNET == 5, "order of families");
 static_assert(MODEL_SHARE_FEED_FORWARD == 3, "order of what is shared");
 static_assert(MODEL_ACTIVATION_RELU == 2, "order of activations");
 static_assert(MODEL_NORM_PRE == 1, "order of norms");
-static_assert(DATA_OBJECTIVE_CAUSAL == 5, "order of objectives");
+static_assert(DATA_OBJECTIVE_PERMUTATION == 6, "order of objectives");
 static_assert(DATA_PAIRS_SENTENCE_ORDER == 2, "order of pairs");
 static_assert(DATA_PACKING_DOCUMENT == 1, "order of packings");
 static_assert(OPTIMIZER_NAME_LAMB == 1, "order of optimizers");
@@ -112,6 +113,15 @@ const struct config_key config_keys[CONFIG_KEY_COUNT] = {
     {"model.span_position_width", CONFIG_TYPE_INTEGER, AT(model.span_position_width), "200",
      {.low = 1, .high = 65536}, NULL,
      "width of the embedding of a place in a span (spanbert)"},
+    {"model.memory_tokens", CONFIG_TYPE_INTEGER, AT(model.memory_tokens), "0",
+     {.low = 0, .high = 65536}, NULL,
+     "most tokens of earlier sequences of its chain that a sequence sees (xlnet)"},
+    {"model.memory_reuse", CONFIG_TYPE_INTEGER, AT(model.memory_reuse), "0",
+     {.low = 0, .high = 65536}, NULL,
+     "only so many first tokens of a sequence are remembered (xlnet); 0: all"},
+    {"model.distance_max", CONFIG_TYPE_INTEGER, AT(model.distance_max), "0",
+     {.low = 0, .high = 65536}, NULL,
+     "tokens farther apart count as this far (xlnet); 0: as far as they are"},
 
     {"data.corpus", CONFIG_TYPE_PATH, AT(data.corpus), NULL,
      {.low = 0}, no_paths,
@@ -120,7 +130,8 @@ const struct config_key config_keys[CONFIG_KEY_COUNT] = {
     {"data.objective", CONFIG_TYPE_CHOICE, AT(data.objective), "dynamic_mask",
      {.low = 0}, objectives,
      "what is predicted: new masks every epoch, fixed masks, or masks over whole words, over one "
-     "to three words (ngram_mask), or over one to ten (span_mask); every next token (causal)"},
+     "to three words (ngram_mask), or over one to ten (span_mask); every next token (causal); one "
+     "word after the other in a random order (permutation)"},
     {"data.pairs", CONFIG_TYPE_CHOICE, AT(data.pairs), "none", {.low = 0}, pairs,
      "sequences of two texts, and what is asked of them beside the masks: does the second follow "
      "the first, or do they stand in order (bert, albert)"},
@@ -142,6 +153,12 @@ const struct config_key config_keys[CONFIG_KEY_COUNT] = {
     {"data.mask_copies", CONFIG_TYPE_INTEGER, AT(data.mask_copies), "10",
      {.low = 1, .high = 65536}, NULL,
      "fixed masks of each sequence, used in turn (static_mask)"},
+    {"data.chain_rows", CONFIG_TYPE_INTEGER, AT(data.chain_rows), "1",
+     {.low = 1, .high = 65536}, NULL,
+     "rows of a slot that follow each other in the text, each with the ones before it in memory "
+     "(permutation)"},
+    {"data.bi_data", CONFIG_TYPE_BOOLEAN, AT(data.bi_data), "false", {.low = 0}, NULL,
+     "half of the chains are read from the last token to the first (permutation)"},
     {"data.sequence_tokens", CONFIG_TYPE_INTEGER, AT(data.sequence_tokens), "128",
      {.low = 4, .high = 1048576}, NULL,
      "length of a full sequence, special tokens included"},

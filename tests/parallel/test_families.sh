@@ -11,11 +11,13 @@ python3 "$tests/end_to_end/make_text.py" 5 60 . >make.log
 # settings FAMILY: tiny.yaml of that family.
 settings() {
     local more=""
-    case $1 in albert) more=", embedding_width: 16" ;; spanbert) more=", span_position_width: 8" ;; esac
+    case $1 in albert) more=", embedding_width: 16" ;; spanbert) more=", span_position_width: 8" ;; xlnet) more=", memory_tokens: 40" ;; esac
+    local chains=""
+    [ $1 = xlnet ] && chains=", chain_rows: 2, bi_data: true"
     cat >tiny.yaml <<YAML
 seed: 7
 model:      {family: $1, layers: 2, hidden: 32, heads: 2, feed_forward: 64, dropout: 0.1$more}
-data:       {corpus: corpus, sequence_tokens: 64, held_out: 0.2, mask_copies: 2, pair_copies: 2}
+data:       {corpus: corpus, sequence_tokens: 64, held_out: 0.2, mask_copies: 2, pair_copies: 2$chains}
 step:       {tokens: 896, slot_tokens: 128}
 optimizer:  {peak_rate: 1e-3, warmup_steps: 2, total_steps: 400}
 checkpoint: {every_steps: 0}
@@ -37,7 +39,7 @@ has() {
 }
 
 steps=4
-for family in roberta bert albert spanbert gpt; do
+for family in roberta bert albert spanbert gpt xlnet; do
     case $family in
     bert | albert) heads="pair_loss pair_accuracy" ;;
     spanbert) heads="span_loss span_accuracy" ;;

@@ -387,6 +387,72 @@ START_TEST(test_data_source_refuses_another_tokenizer)
 }
 END_TEST
 
+/* Tokens of sequence b as they stand in the text, without the two at its end. */
+static int64_t text_of(const struct batch *batch, int64_t b, int32_t text[T])
+{
+    const int64_t count = batch->starts[b + 1] - batch->starts[b] - 2;
+    for (int64_t i = 0; i < count; i++) {
+        const int64_t at = batch->reversed[b] != 0 ? count - 1 - i : i;
+        text[i] = batch->ids[batch->starts[b] + at];
+    }
+    return count;
+}
+
+/* Chains of four: both directions, memory where the text goes on, a sixth predicted, separator and
+ * class token last. */
+START_TEST(test_data_source_chains_follow_the_text)
+{
+    char out[PATH_BYTES];
+    fixture_corpus(out, "chains", DOCUMENTS);
+    struct data_options options = options_for(out);
+    options.objective = DATA_OBJECTIVE_PERMUTATION;
+    options.mask_fraction = 1.0 / 6;
+    options.chain_rows = 4;
+    options.bi_data = true;
+    struct batch batch;
+    struct batch again;
+    struct data_source *const source = source_open(&options, SEED, &batch);
+    struct data_source *const other = source_open(&options, SEED, &again);
+    struct error error;
+    int64_t continued = 0;
+    int64_t backwards = 0;
+    int64_t sequences = 0;
+    for (int64_t slot = 3; slot >= 0; slot--) {
+        CHECK_OK(data_source_fill(source, 2, slot, &batch, &error), error);
+        CHECK_OK(data_source_fill(other, 2, slot, &again, &error), error);
+        const size_t tokens = (size_t)batch.token_count * sizeof(int32_t);
+        ck_assert_mem_eq(batch.ids, again.ids, tokens);
+        ck_assert_mem_eq(batch.orders, again.orders, tokens);
+        ck_assert_mem_eq(batch.horizons, again.horizons, tokens);
+        ck_assert(batch.permuted && batch.chained);
+        for (int64_t b = 0; b < batch.sequence_count; b++, sequences++) {
+            int32_t text[T];
+            const int64_t end = batch.starts[b + 1];
+            ck_assert_int_eq(batch.segments[end - 1], 2);
+            ck_assert_int_eq(batch.segments[end - 2], 0);
+            ck_assert_int_gt(text_of(&batch, b, text), 0);
+            ck_assert(b % 4 != 0 || batch.continues[b] == 0);
+            ck_assert(b % 4 == 0 || batch.reversed[b] == batch.reversed[b - 1]);
+            continued += batch.continues[b];
+            backwards += batch.reversed[b];
+        }
+        for (int64_t k = 0; k < batch.target_count; k++) {
+            const int32_t row = batch.target_rows[k];
+            ck_assert_int_eq(batch.target_ids[k], batch.ids[row]);
+            ck_assert_int_eq(batch.horizons[row], batch.orders[row]);
+        }
+        ck_assert_int_ge(batch.target_count * 8, batch.token_count);
+        ck_assert_int_le(batch.target_count * 5, batch.token_count);
+    }
+    ck_assert_int_gt(continued, 0);
+    ck_assert(backwards > 0 && backwards < sequences);
+    batch_deinit(&again);
+    batch_deinit(&batch);
+    data_source_close(other);
+    data_source_close(source);
+}
+END_TEST
+
 int main(void)
 {
     return suite_run(
@@ -399,5 +465,6 @@ int main(void)
             test_data_source_causal_slots_predict_each_next_token_and_mask_nothing,
             test_data_source_span_boundaries_lie_inside_the_sequence,
             test_data_source_refuses_options_that_do_not_fit_and_names_the_key,
-            test_data_source_refuses_another_tokenizer, NULL});
+            test_data_source_chains_follow_the_text, test_data_source_refuses_another_tokenizer,
+            NULL});
 }

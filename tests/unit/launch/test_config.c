@@ -397,7 +397,8 @@ static const char *family_for(const char *set)
 {
     static const char *const rows[][2] = {{"model.share=", "model.family=albert"},
                                           {"data.pairs=", "model.family=bert"},
-                                          {"data.objective=causal", "model.family=gpt"}};
+                                          {"data.objective=causal", "model.family=gpt"},
+                                          {"data.objective=permutation", "model.family=xlnet"}};
     for (int64_t i = 0; i < ARRAY_LENGTH(rows); i++) {
         if (strncmp(set, rows[i][0], strlen(rows[i][0])) == 0) {
             return rows[i][1];
