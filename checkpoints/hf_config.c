@@ -87,6 +87,18 @@ static const struct number gpt_numbers[] = {
     REAL_OR("initializer_range", init_range, 0.02),
 };
 
+/* What XLNet counts by other keys is in relative_read(). */
+static const struct number xlnet_numbers[] = {
+    INTEGER("n_layer", layers),
+    INTEGER("d_model", hidden),
+    INTEGER("n_head", heads),
+    INTEGER("d_inner", feed_forward),
+    INTEGER("vocab_size", vocabulary),
+    REAL_OR("dropout", dropout, 0.1),
+    REAL_OR("layer_norm_eps", norm_epsilon, 1e-12),
+    REAL_OR("initializer_range", init_range, 0.02),
+};
+
 /* SpanBERT is a BERT with these two; transformers keeps them without reading them. */
 static const char span_key[] = "sbo_max_span";
 static const struct number span_numbers[] = {
@@ -118,6 +130,8 @@ static const struct kind {
      NUMBERS(albert_numbers), "hidden_act", "gelu_new", 0},
     {"gpt2", MODEL_FAMILY_GPT, MODEL_NORM_PRE, "GPT2LMHeadModel", NULL, NUMBERS(gpt_numbers),
      "activation_function", "gelu_new", -1},
+    {"xlnet", MODEL_FAMILY_XLNET, MODEL_NORM_POST, "XLNetLMHeadModel", NULL, NUMBERS(xlnet_numbers),
+     "ff_activation", "gelu", -1},
 };
 
 static const struct kind *kind_of(const struct model_options *options)
@@ -211,6 +225,26 @@ static void numbers_pack(json_t *root, const struct number *numbers, int64_t cou
     }
 }
 
+/* Limits that Hugging Face writes as null or -1 where there are none. The direction of reading is
+ * no part of a model: bi_data only shapes batches of pretraining. */
+static void relative_pack(json_t *root, const struct model_options *options)
+{
+    const int64_t memory = options->memory_tokens;
+    const int64_t reuse = options->memory_reuse;
+    (void)json_object_set_new(root, "attn_type", json_string(options->one_way ? "uni" : "bi"));
+    (void)json_object_set_new(root, "bi_data", json_false());
+    (void)json_object_set_new(root, "same_length", json_false());
+    (void)json_object_set_new(
+        root, "clamp_len",
+        json_integer(options->distance_max == 0 ? -1 : (json_int_t)options->distance_max));
+    (void)json_object_set_new(root, "mem_len",
+                              memory == 0 ? json_null() : json_integer((json_int_t)memory));
+    (void)json_object_set_new(root, "reuse_len",
+                              reuse == 0 ? json_null() : json_integer((json_int_t)reuse));
+    (void)json_object_set_new(root, "d_head",
+                              json_integer((json_int_t)(options->hidden / options->heads)));
+}
+
 /* "torch_dtype" is what transformers 4 reads, "dtype" what 5 does. */
 static json_t *config_pack(const struct model_options *options, const struct hf_token_ids *ids)
 {
@@ -230,6 +264,8 @@ static json_t *config_pack(const struct model_options *options, const struct hf_
         numbers_pack(root, span_numbers, ARRAY_LENGTH(span_numbers), &stored);
     } else if (options->family == MODEL_FAMILY_GPT) {
         (void)json_object_set_new(root, "embd_pdrop", json_real(options->dropout));
+    } else if (options->family == MODEL_FAMILY_XLNET) {
+        relative_pack(root, options);
     }
     return root;
 }
@@ -357,7 +393,7 @@ static enum status pad_read(const json_t *root, const struct kind *kind, const c
     const bool roberta = options->family == MODEL_FAMILY_ROBERTA;
     const json_t *const value = json_object_get(root, "pad_token_id");
     options->pad_id = kind->pad_id;
-    if (value != NULL && options->family != MODEL_FAMILY_GPT) {
+    if (value != NULL && kind->pad_id >= 0) {
         options->pad_id = -1;
         if (!json_is_null(value) || roberta) {
             TRY(json_member_integer(root, "pad_token_id", path, &options->pad_id, error));
@@ -375,6 +411,48 @@ static enum status pad_read(const json_t *root, const struct kind *kind, const c
              (long long)options->positions, (long long)options->position_offset);
     }
     return STATUS_OK;
+}
+
+/* A limit: null, missing and what is not above 0 mean none. */
+static enum status limit_read(const json_t *root, const char *key, const char *path, int64_t *limit,
+                              struct error *error)
+{
+    int64_t value = 0;
+    if (member(root, key) != NULL) {
+        TRY(json_member_integer(root, key, path, &value, error));
+    }
+    if (value > size_max) {
+        FAIL(error, STATUS_FORMAT, "\"%s\": key \"%s\" is %lld, expected at most %lld", path, key,
+             (long long)value, (long long)size_max);
+    }
+    *limit = value > 0 ? value : 0;
+    return STATUS_OK;
+}
+
+/* XLNet's positions are distances, of which there is no table; longer sequences than these are a
+ * matter of model.positions. Every segment id is possible, as only their being equal counts. */
+static enum status relative_read(const json_t *root, const char *path,
+                                 struct model_options *options, struct error *error)
+{
+    enum { POSITIONS = 512, SEGMENTS = 5 };
+    const char *kind = "bi";
+    if (member(root, "attn_type") != NULL) {
+        TRY(json_member_text(root, "attn_type", path, &kind, error));
+    }
+    if ((strcmp(kind, "bi") != 0 && strcmp(kind, "uni") != 0) ||
+        json_is_true(json_object_get(root, "same_length")) ||
+        json_is_true(json_object_get(root, "bi_data"))) {
+        FAIL(error, STATUS_FORMAT,
+             "\"%s\": attn_type \"%.64s\", expected bi or uni, without same_length and bi_data",
+             path, kind);
+    }
+    options->one_way = strcmp(kind, "uni") == 0;
+    options->attention_dropout = options->dropout;
+    options->positions = POSITIONS;
+    options->type_vocabulary = SEGMENTS;
+    TRY(limit_read(root, "mem_len", path, &options->memory_tokens, error));
+    TRY(limit_read(root, "reuse_len", path, &options->memory_reuse, error));
+    return limit_read(root, "clamp_len", path, &options->distance_max, error);
 }
 
 /* GPT-2 has a rate for its embeddings, the model has one for them and the sublayers. */
@@ -402,8 +480,8 @@ static enum status options_read(const json_t *root, const char *path, struct mod
     const struct kind *const kind = kind_find(type, member(root, span_key) != NULL);
     if (kind == NULL) {
         FAIL(error, STATUS_FORMAT,
-             "\"%s\": model_type \"%.64s\", expected roberta, roberta-prelayernorm, bert, albert "
-             "or gpt2",
+             "\"%s\": model_type \"%.64s\", expected roberta, roberta-prelayernorm, bert, albert, "
+             "gpt2 or xlnet",
              path, type);
     }
     options->family = kind->family;
@@ -416,6 +494,8 @@ static enum status options_read(const json_t *root, const char *path, struct mod
         TRY(numbers_read(root, span_numbers, ARRAY_LENGTH(span_numbers), path, options, error));
     } else if (options->family == MODEL_FAMILY_GPT) {
         TRY(embedding_dropout_check(root, path, options, error));
+    } else if (options->family == MODEL_FAMILY_XLNET) {
+        TRY(relative_read(root, path, options, error));
     }
     TRY(pad_read(root, kind, path, options, error));
     options_from_file(options);

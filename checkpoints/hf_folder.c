@@ -30,8 +30,8 @@ static enum status weights_write(const char *folder, const char *name, bool span
     for (int64_t i = 0; i < table->row_count; i++) {
         const struct parameter *const row = &table->rows[i];
         if (row_is_span(row) == spans) {
-            sources[count++] =
-                (struct safetensor_source){row->name, row->rows, row->cols, weights + row->offset};
+            sources[count++] = (struct safetensor_source){row->name, row->shape, row->axis_count,
+                                                          weights + row->offset};
         }
     }
     const enum status status =

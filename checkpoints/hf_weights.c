@@ -196,9 +196,11 @@ enum status hf_weights_open(struct hf_weights *weights, const char *folder,
 static enum status row_read(const struct hf_weights *weights, const struct safetensor *tensor,
                             const struct parameter *row, float *out, struct error *error)
 {
-    const int64_t axes = row->cols == 0 ? 1 : 2;
-    if (tensor->axes != axes || tensor->shape[0] != row->rows ||
-        (axes == 2 && tensor->shape[1] != row->cols)) {
+    bool same = tensor->axes == row->axis_count;
+    for (int64_t axis = 0; axis < row->axis_count && same; axis++) {
+        same = tensor->shape[axis] == row->shape[axis];
+    }
+    if (!same) {
         FAIL(error, STATUS_FORMAT,
              "\"%s\": tensor \"%s\" has another shape than config.json says: expected (%lld, %lld)",
              weights->path, tensor->name, (long long)row->rows, (long long)row->cols);

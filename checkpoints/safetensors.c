@@ -280,13 +280,13 @@ static enum status header_make(const struct safetensor_source *sources, int64_t 
     bool packed = true;
     for (int64_t i = 0; i < count; i++) {
         const struct safetensor_source *const source = &sources[i];
-        const int64_t elements = source->rows * (source->cols == 0 ? 1 : source->cols);
-        const int64_t end = offset + elements * (int64_t)sizeof *source->data;
+        int64_t elements = 1;
         json_t *const shape = json_array();
-        (void)json_array_append_new(shape, json_integer((json_int_t)source->rows));
-        if (source->cols != 0) {
-            (void)json_array_append_new(shape, json_integer((json_int_t)source->cols));
+        for (int64_t axis = 0; axis < source->axes; axis++) {
+            (void)json_array_append_new(shape, json_integer((json_int_t)source->shape[axis]));
+            elements *= source->shape[axis];
         }
+        const int64_t end = offset + elements * (int64_t)sizeof *source->data;
         packed = json_object_set_new(header, source->name,
                                      json_pack("{ss so s[II]}", "dtype", "F32", "shape", shape,
                                                "data_offsets", (json_int_t)offset,

@@ -45,9 +45,9 @@ bool safetensor_floats(const struct safetensor *tensor, float *out /* (count) */
 /* A tensor to write, fp32. */
 struct safetensor_source {
     const char *name;
-    int64_t rows;
-    int64_t cols;      /* 0: a vector */
-    const float *data; /* borrowed for the call */
+    const int64_t *shape; /* (axes) borrowed for the call, as the data */
+    int64_t axes;
+    const float *data;
 };
 /* Durable, with metadata {"format": "pt"}. Sorts `sources` by name. */
 MUST_CHECK enum status safetensors_write(const char *path, struct safetensor_source *sources,

@@ -58,7 +58,8 @@ START_TEST(test_hf_folder_of_transformers_is_read_and_written_with_the_same_byte
 {
     static const char *const names[] = {"roberta_mlm",  "roberta_mlm_padded", "bert_pretraining",
                                         "bert_visible", "albert_pretraining", "albert_groups",
-                                        "gpt2_lm",      "gpt2_generate"};
+                                        "gpt2_lm",      "gpt2_generate",      "xlnet_perm",
+                                        "xlnet_plain",  "xlnet_uni"};
     int64_t count = 0;
     for (int64_t i = 0; i < ARRAY_LENGTH(names); i++) {
         char folder[PATH_BYTES];
@@ -130,6 +131,10 @@ static void check_round_trip(const struct model_options *options, const char *na
     ck_assert_int_eq(read.type_vocabulary, options->type_vocabulary);
     ck_assert_int_eq(read.pad_id, options->pad_id);
     ck_assert_int_eq(model_embedding_width(&read), model_embedding_width(options));
+    ck_assert_int_eq(read.memory_tokens, options->memory_tokens);
+    ck_assert_int_eq(read.memory_reuse, options->memory_reuse);
+    ck_assert_int_eq(read.distance_max, options->distance_max);
+    ck_assert_int_eq(read.one_way, options->one_way);
     ck_assert_int_eq(read.without_pairs, options->without_pairs);
     ck_assert_double_eq(read.dropout, options->dropout);
     ck_assert_double_eq(read.attention_dropout, options->attention_dropout);
@@ -192,6 +197,15 @@ START_TEST(test_hf_folder_round_trips_every_family)
     options.norm = MODEL_NORM_PRE;
     options.pad_id = -1;
     check_round_trip(&options, "gpt");
+    options.family = MODEL_FAMILY_XLNET;
+    options.norm = MODEL_NORM_POST;
+    /* one rate for both, no table of positions or segments */
+    options.attention_dropout = options.dropout;
+    options.positions = 512;
+    options.type_vocabulary = 5;
+    options.memory_tokens = 3;
+    options.one_way = true;
+    check_round_trip(&options, "xlnet");
 }
 END_TEST
 

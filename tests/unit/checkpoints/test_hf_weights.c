@@ -21,8 +21,9 @@ static void weights_put(const struct model_state *state, const char *folder, con
         const struct parameter *const row = &state->table.rows[i];
         const bool renamed = strcmp(row->name, from) == 0;
         if (!renamed || to != NULL) {
-            sources[count++] = (struct safetensor_source){renamed ? to : row->name, row->rows,
-                                                          row->cols, state->weights + row->offset};
+            sources[count++] =
+                (struct safetensor_source){renamed ? to : row->name, row->shape, row->axis_count,
+                                           state->weights + row->offset};
         }
     }
     if (more != NULL) {
@@ -45,13 +46,14 @@ START_TEST(test_hf_weights_accepts_older_names_and_tied_copies)
     float *const weights = memory_take(count, sizeof *weights, "test");
     const struct parameter *const word =
         parameter_find(&state.table, "roberta.embeddings.word_embeddings.weight");
-    const struct safetensor_source copy = {"lm_head.decoder.weight", word->rows, word->cols,
+    const struct safetensor_source copy = {"lm_head.decoder.weight", word->shape, 2,
                                            state.weights + word->offset};
     static const float other[36] = {1};
-    const struct safetensor_source untied = {"lm_head.decoder.weight", word->rows, word->cols,
-                                             other};
-    const struct safetensor_source pooler = {"roberta.pooler.dense.weight", 2, 3, other};
-    const struct safetensor_source ids = {"roberta.embeddings.position_ids", 1, 7, other};
+    const struct safetensor_source untied = {"lm_head.decoder.weight", word->shape, 2, other};
+    const struct safetensor_source pooler = {"roberta.pooler.dense.weight", (const int64_t[]){2, 3},
+                                             2, other};
+    const struct safetensor_source ids = {"roberta.embeddings.position_ids",
+                                          (const int64_t[]){1, 7}, 2, other};
     static const char norm[] = "roberta.embeddings.LayerNorm.weight";
     const struct {
         const char *from;
@@ -102,8 +104,8 @@ static void part_put(const struct model_state *state, const char *folder, const 
                              : prefix != NULL ? (size_t)(prefix - lead)
                                               : 0),
                        lead, row->name + (own ? 5 : 0));
-        sources[i - first] = (struct safetensor_source){names[i - first], row->rows, row->cols,
-                                                        state->weights + row->offset};
+        sources[i - first] = (struct safetensor_source){
+            names[i - first], row->shape, row->axis_count, state->weights + row->offset};
     }
     CHECK_OK(folder_make(folder, &error), error);
     CHECK_OK(path_join(path, folder, file, &error), error);

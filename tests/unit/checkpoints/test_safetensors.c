@@ -159,7 +159,8 @@ START_TEST(test_safetensors_gives_back_what_was_written)
 {
     static const float matrix[6] = {1.0F, -2.5F, 0.0F, 3e-42F, 3.4e38F, -0.0F};
     static const float vector[2] = {7.0F, 8.0F};
-    struct safetensor_source sources[] = {{"m", 3, 2, matrix}, {"b", 2, 0, vector}};
+    struct safetensor_source sources[] = {{"m", (const int64_t[]){3, 2}, 2, matrix},
+                                          {"b", (const int64_t[]){2}, 1, vector}};
     char path[PATH_BYTES];
     struct error error;
     CHECK_OK(path_join(path, suite_scratch(), "written.safetensors", &error), error);
