@@ -40,7 +40,7 @@ static void node_open(struct node_state *node, const struct parameter_table *tab
         const struct parameter *const tensor = &table->rows[r];
         for (int64_t i = tensor->offset; i < tensor->offset + tensor->count; i++) {
             node->weights[i] = (float)(i % 97) * 0.01F - 0.3F;
-            node->sums[i] = (i % 1013 - 500) << 40;
+            node->sums[i] = (i % 1013 - 500) * (INT64_C(1) << 40);
         }
     }
 }
