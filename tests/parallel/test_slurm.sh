@@ -17,7 +17,16 @@ cluster_remove() {
         ip netns pids "$name" 2>/dev/null | xargs -r kill -9 || true
         ip netns del "$name" 2>/dev/null || true
     done
-    if [ -s munged.pid ]; then kill "$(cat munged.pid)" || true; fi
+    # Killed outright: at an orderly end it would still write its seed into the folder that is being removed.
+    if [ -s munged.pid ]; then
+        local process i
+        process=$(cat munged.pid)
+        kill -9 "$process" || true
+        for ((i = 0; i < 100; i++)); do
+            kill -0 "$process" 2>/dev/null || break
+            sleep 0.05
+        done
+    fi
 }
 trap 'cluster_remove; rm -rf "$scratch"' EXIT
 chmod 755 "$scratch"
