@@ -19,7 +19,6 @@
 #include "model/model.h"
 
 enum {
-    SETS_MAX = COMMAND_LINE_REPEATS_MAX,
     WORKERS_MAX = 65536,
     NODES_MAX = 65536,
     NEAREST_NODES_MAX = 4096,
@@ -132,12 +131,8 @@ static enum status shape_read(struct planning *planning, struct error *error)
 static enum status planning_read(struct planning *planning, struct error *error)
 {
     const struct command_line *const line = planning->line;
-    const char *sets[SETS_MAX];
-    int64_t count = 0;
-    const char *set;
-    while (count < SETS_MAX && (set = command_line_text_at(line, "set", count)) != NULL) {
-        sets[count++] = set;
-    }
+    const char *sets[COMMAND_LINE_REPEATS_MAX];
+    const int64_t count = command_line_texts(line, "set", sets);
     TRY(config_read(line->arguments[0], sets, count, &planning->config, error));
     TRY(run_config_resolve(&planning->config, error));
     return shape_read(planning, error);
