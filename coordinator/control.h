@@ -9,8 +9,9 @@
 #ifndef SHARDLM_COORDINATOR_CONTROL_H
 #define SHARDLM_COORDINATOR_CONTROL_H
 
-#include "coordinator/coordinator.h"
+#include "coordinator/channel.h"
 #include "coordinator/member.h"
+#include "coordinator/step_record.h"
 
 struct control {
     bool paused;

@@ -2,23 +2,15 @@
 #include "coordinator/coordinator.h"
 
 #include <inttypes.h>
-#include <math.h>
 #include <stdio.h>
-#include <string.h>
 
 #include "base/clock.h"
 #include "base/log.h"
-#include "base/memory.h"
-#include "base/process.h"
 #include "coordinator/control.h"
 #include "coordinator/journal.h"
-#include "coordinator/member.h"
+#include "coordinator/roster.h"
 
-enum {
-    POLL_MS = 200,
-    PAUSE_MS = 5 * POLL_MS, /* a poll that took so long did not run meanwhile */
-    EVENT_BYTES = 1024
-};
+enum { POLL_MS = 200, EVENT_BYTES = 1024 };
 static const double pause_seconds = 1.0;
 
 struct coordinator {
@@ -26,7 +18,7 @@ struct coordinator {
     struct channel_server *server;
     struct journal journal;
     struct lease_book leases;
-    struct member *members;
+    struct roster roster;
     struct control control;
     int64_t step;           /* updates done */
     int64_t command_step;   /* that of the command in hand: what READY answers */
@@ -60,57 +52,6 @@ static void journal_event(struct coordinator *coordinator, const char *event, co
 {
     journal_note(coordinator, json_pack("{s:s, s:I, s:s}", "event", event, "step",
                                         (json_int_t)coordinator->step, "text", text));
-}
-
-/* Names every worker: the one at fault, and what the others are waiting in. */
-static enum status hang_report(const struct coordinator *coordinator, int64_t fault,
-                               const char *what, double seconds, struct error *error)
-{
-    const int64_t now_ns = clock_now_ns();
-    for (int64_t i = 0; i < coordinator->options->worker_count; i++) {
-        char line[EVENT_BYTES];
-        member_text(&coordinator->members[i], i, now_ns, line, sizeof line);
-        log_line(LOG_LEVEL_ERROR, "%s", line);
-    }
-    char line[EVENT_BYTES / 2];
-    member_text(&coordinator->members[fault], fault, now_ns, line, sizeof line);
-    FAIL(error, STATUS_TIMEOUT, "%s for %.0f s: %s", what, seconds, line);
-}
-
-static enum status silence_check(const struct coordinator *coordinator, struct error *error)
-{
-    const int64_t now_ns = clock_now_ns();
-    const double silence = coordinator->options->silence_seconds;
-    /* The other waits are as long: their messages, which say more, come first. */
-    const double standstill = coordinator->options->wait_seconds + silence;
-    for (int64_t i = 0; i < coordinator->options->worker_count; i++) {
-        const struct member *const member = &coordinator->members[i];
-        if ((double)(now_ns - member->heard_ns) * 1e-9 > silence) {
-            return hang_report(coordinator, i, "no sign of life", silence, error);
-        }
-        if (member->state == MEMBER_STATE_BUSY &&
-            (double)(now_ns - member->moved_ns) * 1e-9 > standstill) {
-            return hang_report(coordinator, i, "alive but no progress", standstill, error);
-        }
-    }
-    return STATUS_OK;
-}
-
-/* mpirun sends SIGTERM also when a process of the job has died: then it is named. */
-static enum status death_check(const struct coordinator *coordinator, struct error *error)
-{
-    const struct coordinator_options *const options = coordinator->options;
-    for (int64_t i = 0; i < options->worker_count; i++) {
-        const struct member *const member = &coordinator->members[i];
-        if (options->stop != NULL && *options->stop == SIGTERM &&
-            member->state != MEMBER_STATE_ABSENT && strcmp(member->host, options->host) == 0 &&
-            process_gone(member->process)) {
-            char line[EVENT_BYTES / 2];
-            member_text(member, i, clock_now_ns(), line, sizeof line);
-            FAIL(error, STATUS_PEER, "a worker died: %s", line);
-        }
-    }
-    return STATUS_OK;
 }
 
 /* A request of another step is an old one. */
@@ -164,7 +105,7 @@ static void request_take(struct coordinator *coordinator, const struct message *
                                       .saved_step = coordinator->saved_step,
                                       .published_step = coordinator->published_step,
                                       .write_failed = coordinator->write_failed,
-                                      .members = coordinator->members,
+                                      .members = coordinator->roster.members,
                                       .worker_count = coordinator->options->worker_count};
     control_take(&coordinator->control, &view, coordinator->server, request);
     if (request->kind != MESSAGE_KIND_STATUS) {
@@ -179,7 +120,7 @@ static enum status message_take(struct coordinator *coordinator, const struct me
         request_take(coordinator, message);
         return STATUS_OK;
     }
-    struct member *const member = &coordinator->members[message->worker];
+    struct member *const member = &coordinator->roster.members[message->worker];
     member->heard_ns = clock_now_ns();
     switch ((enum message_kind)message->kind) {
     case MESSAGE_KIND_HELLO:
@@ -235,29 +176,6 @@ static enum status message_take(struct coordinator *coordinator, const struct me
     return STATUS_OK;
 }
 
-static bool all_ready(const struct coordinator *coordinator)
-{
-    for (int64_t i = 0; i < coordinator->options->worker_count; i++) {
-        if (coordinator->members[i].state != MEMBER_STATE_READY) {
-            return false;
-        }
-    }
-    return true;
-}
-
-/* While we did not run ourselves (a suspended machine, a job stopped by a signal), nobody can have
- * been heard: that time is no worker's silence. */
-static void pause_forgive(struct coordinator *coordinator, int64_t pause_ns)
-{
-    if (pause_ns < (int64_t)PAUSE_MS * 1000000) {
-        return;
-    }
-    for (int64_t i = 0; i < coordinator->options->worker_count; i++) {
-        coordinator->members[i].heard_ns += pause_ns;
-        coordinator->members[i].moved_ns += pause_ns;
-    }
-}
-
 /* Takes a message, if one comes soon, and looks now and then who is silent. */
 static enum status moment_pass(struct coordinator *coordinator, int64_t *checked_ns,
                                struct error *error)
@@ -266,14 +184,18 @@ static enum status moment_pass(struct coordinator *coordinator, int64_t *checked
     bool received;
     const int64_t poll_ns = clock_now_ns();
     TRY(channel_server_receive(coordinator->server, POLL_MS, &message, &received, error));
-    pause_forgive(coordinator, clock_now_ns() - poll_ns);
+    roster_forgive(&coordinator->roster, clock_now_ns() - poll_ns);
     if (received) {
         TRY(message_take(coordinator, &message, error));
     }
-    TRY(death_check(coordinator, error));
+    /* mpirun sends SIGTERM also when a process of the job has died: then it is named. */
+    const volatile sig_atomic_t *const stop = coordinator->options->stop;
+    if (stop != NULL && *stop == SIGTERM) {
+        TRY(roster_check_deaths(&coordinator->roster, coordinator->options->host, error));
+    }
     /* By the clock, not when nothing comes: the others' heartbeats never pause. */
     if (clock_now_ns() - *checked_ns > (int64_t)POLL_MS * 1000000) {
-        TRY(silence_check(coordinator, error));
+        TRY(roster_check_silence(&coordinator->roster, error));
         *checked_ns = clock_now_ns();
     }
     return STATUS_OK;
@@ -282,7 +204,7 @@ static enum status moment_pass(struct coordinator *coordinator, int64_t *checked
 static enum status ready_wait(struct coordinator *coordinator, struct error *error)
 {
     int64_t checked_ns = clock_now_ns();
-    while (!all_ready(coordinator)) {
+    while (!roster_ready(&coordinator->roster)) {
         TRY(moment_pass(coordinator, &checked_ns, error));
     }
     return STATUS_OK;
@@ -315,13 +237,9 @@ static enum status pause_wait(struct coordinator *coordinator, struct error *err
 static int64_t publish_due(struct coordinator *coordinator)
 {
     const int64_t step = coordinator->saved_step;
-    if (step < 0 || coordinator->asked_step == step || coordinator->write_failed) {
+    if (step < 0 || coordinator->asked_step == step || coordinator->write_failed ||
+        !roster_written(&coordinator->roster, step)) {
         return -1;
-    }
-    for (int64_t i = 0; i < coordinator->options->worker_count; i++) {
-        if (coordinator->members[i].written_step < step) {
-            return -1;
-        }
     }
     coordinator->asked_step = step;
     return step;
@@ -350,25 +268,11 @@ static enum message_kind command_decide(const struct coordinator *coordinator)
     return pending && !coordinator->write_failed ? MESSAGE_KIND_DRAIN : MESSAGE_KIND_END;
 }
 
-static double slowness(const struct coordinator *coordinator)
-{
-    double shortest = 0;
-    double longest = 0;
-    for (int64_t i = 0; i < coordinator->options->worker_count; i++) {
-        const double seconds = member_slot_seconds(&coordinator->members[i]);
-        if (seconds > 0) {
-            shortest = shortest == 0 || seconds < shortest ? seconds : shortest;
-            longest = seconds > longest ? seconds : longest;
-        }
-    }
-    return shortest > 0 ? longest / shortest : 1.0;
-}
-
 static enum status command_send(struct coordinator *coordinator, enum message_kind kind,
                                 struct error *error)
 {
     if (kind == MESSAGE_KIND_STEP) {
-        lease_book_begin(&coordinator->leases, slowness(coordinator));
+        lease_book_begin(&coordinator->leases, roster_slowness(&coordinator->roster));
     }
     const int64_t publish_step = publish_due(coordinator);
     const int64_t step = kind == MESSAGE_KIND_STEP ? coordinator->step + 1 : coordinator->step;
@@ -378,80 +282,22 @@ static enum status command_send(struct coordinator *coordinator, enum message_ki
         struct message command = message_make(kind, i, step);
         command.publish_step = publish_step;
         command.values[0] = coordinator->leases.dynamic ? 1 : 0;
-        coordinator->members[i].state = MEMBER_STATE_BUSY;
-        coordinator->members[i].moved_ns = coordinator->command_ns;
+        coordinator->roster.members[i].state = MEMBER_STATE_BUSY;
+        coordinator->roster.members[i].moved_ns = coordinator->command_ns;
         TRY(channel_server_send(coordinator->server, &command, error));
     }
     return STATUS_OK;
 }
 
-static double memory_total(const struct coordinator *coordinator)
-{
-    double sum = 0;
-    for (int64_t i = 0; i < coordinator->options->worker_count; i++) {
-        const int64_t *const values = coordinator->members[i].ready.values;
-        sum += (double)(values[MESSAGE_VALUE_PRIVATE] + values[MESSAGE_VALUE_SHARED]);
-    }
-    return sum;
-}
-
-/* Figures of all workers together. */
-static void step_gather(const struct coordinator *coordinator, struct step_record *record)
-{
-    double compute = 0;
-    double exact = 0;
-    for (int64_t i = 0; i < coordinator->options->worker_count; i++) {
-        const struct member *const member = &coordinator->members[i];
-        record->flops += member->ready.reals[MESSAGE_REAL_FLOPS];
-        record->peak_flops += member->peak_flops;
-        compute += member->ready.reals[MESSAGE_REAL_COMPUTE];
-        exact += member->ready.reals[MESSAGE_REAL_EXACT];
-    }
-    const double workers_seconds = record->seconds * (double)coordinator->options->worker_count;
-    record->wait_share = 1.0 - compute / workers_seconds;
-    record->exact_share = exact / workers_seconds;
-    record->memory_bytes = memory_total(coordinator);
-}
-
-static json_t *step_line(const struct step_record *record, int64_t correct)
-{
-    const double targets = record->targets > 0 ? (double)record->targets : 1.0;
-    const double speed = record->flops / record->seconds;
-    return json_pack(
-        "{s:I, s:f, s:f, s:f, s:I, s:I, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:s, s:s}", "step",
-        (json_int_t)record->step, "loss", record->loss, "rate", record->rate, "norm", record->norm,
-        "tokens", (json_int_t)record->tokens, "targets", (json_int_t)record->targets, "accuracy",
-        (double)correct / targets, "seconds", record->seconds, "tokens_per_second",
-        (double)record->tokens / record->seconds, "gflops", speed * 1e-9, "peak_share",
-        record->peak_flops > 0 ? speed / record->peak_flops : 0.0, "wait_share", record->wait_share,
-        "exact_share", record->exact_share, "memory_mb", record->memory_bytes * 1e-6, "leases",
-        record->dynamic ? "dynamic" : "static", "fingerprint", record->fingerprint);
-}
-
 static void step_account(struct coordinator *coordinator)
 {
-    const struct message *const first = &coordinator->members[0].ready;
-    struct step_record record = {
-        .step = ++coordinator->step,
-        .last_step = coordinator->options->last_step,
-        .loss = first->reals[MESSAGE_REAL_LOSS],
-        .heads = heads_gather(first),
-        .rate = first->reals[MESSAGE_REAL_RATE],
-        .norm = first->reals[MESSAGE_REAL_NORM],
-        .tokens = first->values[MESSAGE_VALUE_TOKENS],
-        .targets = first->values[MESSAGE_VALUE_TARGETS],
-        .seconds = clock_seconds_since(coordinator->command_ns),
-        .dynamic = coordinator->leases.dynamic,
-        .fingerprint = first->fingerprint,
-    };
-    step_gather(coordinator, &record);
-    json_t *const line = step_line(&record, first->values[MESSAGE_VALUE_CORRECT]);
-    heads_note(line, &record.heads);
-    const int64_t audited = first->values[MESSAGE_VALUE_AUDITED];
-    if (audited > 0) {
-        INVARIANT(json_object_set_new(line, "audited_slot", json_integer(audited - 1)) == 0);
-    }
-    journal_note(coordinator, line);
+    const struct message *const first = &coordinator->roster.members[0].ready;
+    struct step_record record = step_record_make(++coordinator->step, first);
+    record.last_step = coordinator->options->last_step;
+    record.seconds = clock_seconds_since(coordinator->command_ns);
+    record.dynamic = coordinator->leases.dynamic;
+    roster_total(&coordinator->roster, &record);
+    journal_note(coordinator, step_record_line(&record));
     if (first->values[MESSAGE_VALUE_SKIPPED] != 0) {
         journal_event(coordinator, "skip", first->text);
         event_tell(coordinator, first->text);
@@ -466,42 +312,19 @@ static void step_account(struct coordinator *coordinator)
 /* The job before may have died between a step and its line: what is known of it. */
 static void recalled_account(struct coordinator *coordinator)
 {
-    const struct message *const first = &coordinator->members[0].ready;
-    if (!coordinator->options->recalled || coordinator->step == 0) {
-        return;
+    if (coordinator->options->recalled && coordinator->step > 0) {
+        const struct step_record record =
+            step_record_make(coordinator->step, &coordinator->roster.members[0].ready);
+        journal_note(coordinator, step_record_recalled_line(&record));
     }
-    const double targets = (double)first->values[MESSAGE_VALUE_TARGETS];
-    const struct head_records heads = heads_gather(first);
-    json_t *const line = json_pack(
-        "{s:I, s:f, s:f, s:f, s:I, s:I, s:f, s:b, s:s}", "step", (json_int_t)coordinator->step,
-        "loss", first->reals[MESSAGE_REAL_LOSS], "rate", first->reals[MESSAGE_REAL_RATE], "norm",
-        first->reals[MESSAGE_REAL_NORM], "tokens", (json_int_t)first->values[MESSAGE_VALUE_TOKENS],
-        "targets", (json_int_t)targets, "accuracy",
-        (double)first->values[MESSAGE_VALUE_CORRECT] / (targets > 0 ? targets : 1.0), "recalled", 1,
-        "fingerprint", first->fingerprint);
-    heads_note(line, &heads);
-    journal_note(coordinator, line);
 }
 
 static void evaluation_account(struct coordinator *coordinator)
 {
-    const struct message *const first = &coordinator->members[0].ready;
-    const int64_t targets = first->values[MESSAGE_VALUE_TARGETS];
-    const struct evaluation_record record = {
-        .step = coordinator->step,
-        .loss = first->reals[MESSAGE_REAL_LOSS],
-        .accuracy =
-            (double)first->values[MESSAGE_VALUE_CORRECT] / (targets > 0 ? (double)targets : 1.0),
-        .targets = targets,
-        .heads = heads_gather(first),
-    };
+    const struct evaluation_record record =
+        evaluation_record_make(coordinator->step, &coordinator->roster.members[0].ready);
     coordinator->evaluated_step = coordinator->step;
-    json_t *const line = json_pack("{s:s, s:I, s:f, s:f, s:f, s:I}", "event", "evaluation", "step",
-                                   (json_int_t)record.step, "held_out_loss", record.loss,
-                                   "perplexity", exp(record.loss), "accuracy", record.accuracy,
-                                   "targets", (json_int_t)record.targets);
-    heads_note(line, &record.heads);
-    journal_note(coordinator, line);
+    journal_note(coordinator, evaluation_record_line(&record));
     const struct coordinator_listener *const listener = &coordinator->options->listener;
     if (listener->evaluation != NULL) {
         listener->evaluation(listener->context, &record);
@@ -515,18 +338,18 @@ static void save_account(struct coordinator *coordinator)
     coordinator->control.checkpoint_asked = false;
 }
 
-/* The loop of the drawing in coordinator.h. */
 /* Which host has which workers: a list of host names by worker. */
 static void hosts_note(struct coordinator *coordinator)
 {
     json_t *const hosts = json_array();
-    for (int64_t i = 0; i < coordinator->options->worker_count; i++) {
-        (void)json_array_append_new(hosts, json_string(coordinator->members[i].host));
+    for (int64_t i = 0; i < coordinator->roster.count; i++) {
+        (void)json_array_append_new(hosts, json_string(coordinator->roster.members[i].host));
     }
     journal_note(coordinator, json_pack("{s:s, s:I, s:o}", "event", "workers", "step",
                                         (json_int_t)coordinator->step, "hosts", hosts));
 }
 
+/* The loop of the drawing in coordinator.h. */
 static enum status coordinator_lead(struct coordinator *coordinator, struct error *error)
 {
     TRY(ready_wait(coordinator, error));
@@ -574,13 +397,8 @@ enum status coordinator_run(struct channel_server *server,
                                       .asked_step = saved,
                                       .published_step = saved};
     TRY(journal_open(&coordinator.journal, options->journal, error));
-    coordinator.members =
-        memory_take((size_t)options->worker_count, sizeof *coordinator.members, "members");
-    for (int64_t i = 0; i < options->worker_count; i++) {
-        coordinator.members[i].heard_ns = clock_now_ns();
-        coordinator.members[i].moved_ns = coordinator.members[i].heard_ns;
-        coordinator.members[i].written_step = -1;
-    }
+    roster_init(&coordinator.roster, options->worker_count, options->silence_seconds,
+                options->wait_seconds);
     lease_book_init(&coordinator.leases, options->lease_policy, options->worker_count,
                     options->slots);
     journal_note(&coordinator, json_pack("{s:s, s:I, s:I, s:I, s:s}", "event",
@@ -604,7 +422,7 @@ enum status coordinator_run(struct channel_server *server,
             error_set(error, STATUS_IO, "the last checkpoint, of step %" PRId64 ", was not written",
                       coordinator.step);
     }
-    memory_release(coordinator.members);
+    roster_deinit(&coordinator.roster);
     journal_close(&coordinator.journal);
     return status;
 }

@@ -9,12 +9,7 @@
  * step, or a stop was asked for); the next step; when stopping, drain until the checkpoint is
  * published; end.
  *
- * Journal: one JSON object a line, appended.
- * {"event":"start"|"resume"|"checkpoint"|"evaluation"|"stop"|"warning"|"end", …} and for each step
- * {"step","loss","rate","norm","tokens","targets","accuracy","seconds","tokens_per_second",
- * "gflops","peak_share","wait_share","exact_share","memory_mb","leases","fingerprint"}. Steps and
- * evaluations have "pair_loss","pair_accuracy","pairs" of families that label sequences, and
- * "span_loss","span_accuracy","spans" of SpanBERT. */
+ * The journal's lines are described in step_record.h. */
 #ifndef SHARDLM_COORDINATOR_COORDINATOR_H
 #define SHARDLM_COORDINATOR_COORDINATOR_H
 
@@ -22,35 +17,8 @@
 
 #include "base/fault.h"
 #include "coordinator/channel.h"
-#include "coordinator/head_record.h"
 #include "coordinator/lease_book.h"
-
-struct step_record {
-    int64_t step;
-    int64_t last_step; /* where this start of the run ends */
-    double loss;       /* nats per predicted token */
-    struct head_records heads;
-    double rate, norm;
-    int64_t tokens; /* of this step */
-    int64_t targets;
-    double seconds;     /* wall clock of the step */
-    double flops;       /* useful floating-point operations of the step, all workers */
-    double peak_flops;  /* a second: matrix-multiply peak of all workers, measured at their start */
-    double wait_share;  /* share of the workers' time that was not compute */
-    double exact_share; /* share of the workers\' time that went into exact sums */
-    double memory_bytes; /* peak resident: private parts of all workers and shared memory once a
-                            node */
-    bool dynamic;
-    const char *fingerprint; /* borrowed */
-};
-
-struct evaluation_record {
-    int64_t step;
-    double loss;
-    double accuracy;
-    int64_t targets;
-    struct head_records heads;
-};
+#include "coordinator/step_record.h"
 
 /* What the caller wants to hear; each may be NULL. Called on the coordinator's thread. */
 struct coordinator_listener {
