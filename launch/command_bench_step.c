@@ -2,7 +2,6 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <unistd.h>
 
 #include "base/memory.h"
 #include "launch/commands.h"
@@ -86,9 +85,6 @@ static enum status bench_as_rank(struct bench *bench, struct error *error)
 {
     struct coordinator_result result = {0};
     const enum status status = job_run(bench_prepare, bench, &result, error);
-    if (job_rank() != 0) {
-        _exit(status_exit_code(status));
-    }
     if (status == STATUS_OK && bench->count > 0) {
         bench_print(bench);
     }

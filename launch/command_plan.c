@@ -4,7 +4,6 @@
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "base/clock.h"
 #include "base/memory.h"
@@ -350,9 +349,6 @@ static enum status plan_as_rank(struct planning *planning, struct error *error)
 {
     struct coordinator_result result = {0};
     TRY(job_run(planning_prepare, planning, &result, error));
-    if (job_rank() != 0) {
-        _exit(0);
-    }
     struct sizes sizes;
     TRY(inputs_find(planning, &sizes, error));
     if (command_line_has(planning->line, "json")) {

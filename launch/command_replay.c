@@ -3,7 +3,6 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "base/memory.h"
 #include "checkpoints/checkpoint.h"
@@ -122,9 +121,6 @@ static enum status replay_as_rank(struct replay *replay, struct error *error)
 {
     struct coordinator_result result = {0};
     const enum status status = job_run(replay_prepare, replay, &result, error);
-    if (job_rank() != 0) {
-        _exit(status_exit_code(status));
-    }
     TRY(status);
     if (replay->difference.status != STATUS_OK) {
         FAIL(error, STATUS_NUMERIC, "%s", replay->difference.message);

@@ -2,7 +2,6 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "base/memory.h"
 #include "checkpoints/catalog.h"
@@ -138,9 +137,6 @@ static enum status run_as_rank(struct run_plan *plan, struct error *error)
 {
     struct coordinator_result result = {0};
     enum status status = job_run(run_prepare, plan, &result, error);
-    if (job_rank() != 0) {
-        _exit(status_exit_code(status));
-    }
     if (status == STATUS_OK) {
         run_view_end(&plan->view);
         (void)fprintf(stderr, "step %" PRId64 " is done; checkpoints are in %s/checkpoints\n",

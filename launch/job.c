@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <unistd.h>
 
 #include "base/log.h"
 #include "base/memory.h"
@@ -272,7 +273,11 @@ enum status job_run(job_prepare prepare, void *context, struct coordinator_resul
 {
     struct job job = {.result = result};
     signals_set(job_rank() == 0);
-    TRY(fabric_open(&job.fabric, error));
+    const enum status opened = fabric_open(&job.fabric, error);
+    if (opened != STATUS_OK && job_rank() != 0) {
+        _exit(status_exit_code(opened));
+    }
+    TRY(opened);
     job.world = fabric_world(job.fabric);
     const bool coordinator = fabric_rank(job.world) == 0;
     char where[32];
@@ -291,5 +296,11 @@ enum status job_run(job_prepare prepare, void *context, struct coordinator_resul
     channel_server_close(job.server);
     memory_release(job.briefing);
     fabric_close(job.fabric);
+    if (!coordinator) {
+        /* All ranks have come here together, so rank 0 lives and will say how it went. mpirun kills
+         * the others as soon as one leaves with an error: that must not be before rank 0 has
+         * spoken. */
+        _exit(0);
+    }
     return status;
 }

@@ -30,7 +30,7 @@ int64_t job_world(void); /* ranks in the job, before anything is opened */
 
 /* `prepare` is rank 0's chance to read files and fill the options; its failure is every rank's
  * failure. Does not return on a failure in mid-run: then the whole job ends with the message
- * printed once by rank 0. Collective. */
+ * printed once by rank 0. Returns on rank 0 alone: the other processes end here. Collective. */
 typedef enum status (*job_prepare)(void *context, struct job_options *options, struct error *error);
 MUST_CHECK enum status job_run(job_prepare prepare, void *context,
                                struct coordinator_result *result /* rank 0 */, struct error *error);
