@@ -21,7 +21,7 @@
 #include "base/random.h"
 
 enum {
-    KERNELS_VERSION = 2, /* one more with every change of a vector level's bits */
+    KERNELS_VERSION = 3, /* one more with every change of a vector level's bits */
     KERNELS_LANES = 16,
     KERNELS_BLOCK = 1024,
     KERNELS_MATMUL_BLOCK = 384,
@@ -139,7 +139,7 @@ struct kernels_adamw {
 
 struct kernels {
     enum kernels_level level;
-    char profile[KERNELS_PROFILE_BYTES]; /* "kernels 2": same text, same bits */
+    char profile[KERNELS_PROFILE_BYTES]; /* "kernels 3": same text, same bits */
 
     /* C (m, n) = alpha · op(A) (m, k) · op(B) (k, n) + beta · C. ld: elements between rows as stored. beta 0 does not
      * read C. */

@@ -288,6 +288,7 @@ static void layout_all(struct layout *layout, struct activations *activations,
     }
     const int64_t wide = options->feed_forward > 3 * c ? options->feed_forward : 3 * c;
     activations->wide = layout_floats(layout, n * wide);
+    activations->needed_rows = layout_integers(layout, n);
     const int64_t longest = options->positions < n ? options->positions : n;
     if (family->relative) {
         activations->relative = layout_relative(layout, kernels, options, n, limits, trains);

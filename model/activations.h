@@ -118,6 +118,7 @@ struct activations {
     struct span_activations span; /* families that have it */
     float *narrow[ACTIVATIONS_NARROW]; /* (N, C) scratch; encoder.c says who uses which */
     float *wide;                       /* (N, max(F, 3C)) scratch */
+    int32_t *needed_rows;              /* (N) of the last state (needed.h) */
     float *attention_scratch;
     struct relative_activations relative; /* families that have it; instead of attention_scratch */
     float **gradients; /* training only: one (group.count) for each group; layers that never are in work together have

@@ -6,11 +6,13 @@
 #include "model/activations.h"
 #include "model/pass.h"
 
-/* branch (N, C) = projection without its bias. Keeps qkv, heads and log_sum. `scratch`: the attention kernel's. */
+/* branch = projection of the needed rows (needed.h) without its bias. Keeps qkv, heads and log_sum. `rows` (N, C) is
+ * scratch, `scratch` the attention kernel's. */
 void attention_forward(const struct pass *pass, int64_t layer, float *branch,
                        const float *in /* (N, C) */, const struct layer_activations *kept,
-                       float *scratch);
-/* First half: gradients of the projection from d_branch (N, C), then d_qkv (N, 3C). `d_heads` (N, C) is scratch. */
+                       float *rows, float *scratch);
+/* First half: gradients of the projection from d_branch (needed rows), then d_qkv (N, 3C). `d_heads`
+ * (N, C) is scratch. */
 void attention_backward_heads(const struct pass *pass, int64_t layer, float *d_qkv, float *d_heads,
                               const float *d_branch, const struct layer_activations *kept,
                               float *scratch, const struct group_gradient *gradient);

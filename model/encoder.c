@@ -1,5 +1,6 @@
-/* See encoder.h. Scratch (N, C): in forward, the hidden state of post-norm, a norm's output, a branch; in backward, the
- * gradient of the stream, a second gradient, values computed again, the gradient of a branch. */
+/* See encoder.h. Scratch (N, C): in forward, the hidden state of post-norm, a norm's output, a
+ * branch, the needed rows of what a branch is added to; in backward, the gradient of the stream, a
+ * second gradient, values computed again, the gradient of a branch. */
 #include "model/encoder.h"
 
 #include <string.h>
@@ -7,10 +8,11 @@
 #include "model/attention.h"
 #include "model/embedding.h"
 #include "model/feed_forward.h"
+#include "model/needed.h"
 #include "model/norm.h"
 #include "model/two_stream.h"
 
-enum { HIDDEN = 0, NORMED = 1, BRANCH = 2 };
+enum { HIDDEN = 0, NORMED = 1, BRANCH = 2, RESIDUAL = 3 };
 enum { D_STREAM = 0, D_SECOND = 1, AGAIN = 2, D_BRANCH = 3 };
 
 static bool encoder_is_pre(const struct pass *pass)
@@ -75,7 +77,8 @@ static struct join feed_forward_join(const struct pass *pass, int64_t layer, con
                        kept->feed_forward_bits);
 }
 
-/* Gradient of a branch from that of its residual sum: dropout's backward, into `scratch` where anything is dropped. */
+/* Gradient of a branch from that of its residual sum: dropout's backward, into `scratch` where
+ * anything is dropped. */
 static const float *branch_gradient(const struct pass *pass, int64_t layer, enum pass_place place,
                                     const float *d_sum, const uint32_t *bits, float *scratch)
 {
@@ -96,7 +99,8 @@ static void heads_forward(const struct pass *pass, const struct activations *act
     if (pass_is_relative(pass)) {
         two_stream_forward(pass, layer, branch, in, kept, &activations->relative);
     } else {
-        attention_forward(pass, layer, branch, in, kept, activations->attention_scratch);
+        attention_forward(pass, layer, branch, in, kept, activations->wide,
+                          activations->attention_scratch);
     }
 }
 
@@ -145,7 +149,8 @@ static float *layer_forward_post(const struct pass *pass, const struct activatio
                                  int64_t layer, float *in)
 {
     const struct layer_activations *const kept = &activations->layers[layer];
-    const int64_t n = pass->row_count;
+    const struct pass needed = needed_pass(pass, layer);
+    const int64_t n = needed.row_count;
     float *const mid = activations->narrow[NORMED];
     float *const branch = activations->narrow[BRANCH];
     float *const out = activations->narrow[HIDDEN];
@@ -154,12 +159,13 @@ static float *layer_forward_post(const struct pass *pass, const struct activatio
 
     rows_recall(pass, layer, in);
     heads_forward(pass, activations, layer, branch, in);
-    const struct join attention = attention_join(pass, layer, in, branch, kept);
-    norm_join(pass, kept->attention_sum, mid, &kept->attention_norm, &attention, &attention_norm,
+    const float *const residual = needed_gather(pass, layer, activations->narrow[RESIDUAL], in);
+    const struct join attention = attention_join(&needed, layer, residual, branch, kept);
+    norm_join(&needed, kept->attention_sum, mid, &kept->attention_norm, &attention, &attention_norm,
               n);
-    feed_forward_forward(pass, layer, branch, mid, kept, activations->wide);
-    const struct join feed_forward = feed_forward_join(pass, layer, mid, branch, kept);
-    norm_join(pass, kept->output_sum, out, &kept->feed_forward_norm, &feed_forward,
+    feed_forward_forward(&needed, layer, branch, mid, kept, activations->wide);
+    const struct join feed_forward = feed_forward_join(&needed, layer, mid, branch, kept);
+    norm_join(&needed, kept->output_sum, out, &kept->feed_forward_norm, &feed_forward,
               &feed_forward_norm, n);
     return out;
 }
@@ -168,21 +174,22 @@ static float *layer_forward_pre(const struct pass *pass, const struct activation
                                 int64_t layer, float *in)
 {
     const struct layer_activations *const kept = &activations->layers[layer];
-    const int64_t n = pass->row_count;
+    const struct pass needed = needed_pass(pass, layer);
     float *const normed = activations->narrow[NORMED];
     float *const branch = activations->narrow[BRANCH];
     const struct norm_place attention_norm = attention_norm_place(pass, layer);
     const struct norm_place feed_forward_norm = feed_forward_norm_place(pass, layer);
 
-    norm_forward(pass, normed, &kept->attention_norm, in, &attention_norm, n);
+    norm_forward(pass, normed, &kept->attention_norm, in, &attention_norm, pass->row_count);
     heads_forward(pass, activations, layer, branch, normed);
-    const struct join attention = attention_join(pass, layer, in, branch, kept);
-    norm_join(pass, kept->attention_sum, normed, &kept->feed_forward_norm, &attention,
-              &feed_forward_norm, n);
-    feed_forward_forward(pass, layer, branch, normed, kept, activations->wide);
+    const float *const residual = needed_gather(pass, layer, activations->narrow[RESIDUAL], in);
+    const struct join attention = attention_join(&needed, layer, residual, branch, kept);
+    norm_join(&needed, kept->attention_sum, normed, &kept->feed_forward_norm, &attention,
+              &feed_forward_norm, needed.row_count);
+    feed_forward_forward(&needed, layer, branch, normed, kept, activations->wide);
     const struct join feed_forward =
-        feed_forward_join(pass, layer, kept->attention_sum, branch, kept);
-    norm_join(pass, kept->output_sum, NULL, NULL, &feed_forward, NULL, n);
+        feed_forward_join(&needed, layer, kept->attention_sum, branch, kept);
+    norm_join(&needed, kept->output_sum, NULL, NULL, &feed_forward, NULL, needed.row_count);
     return kept->output_sum;
 }
 
@@ -196,12 +203,15 @@ const float *encoder_forward(const struct pass *pass, const struct activations *
         stream = pre ? layer_forward_pre(pass, activations, layer, stream)
                      : layer_forward_post(pass, activations, layer, stream);
     }
-    if (!pre || layer_count < pass->options->layers) {
+    if (layer_count < pass->options->layers) {
         return stream;
     }
-    const struct norm_place place = final_norm_place(pass);
-    norm_forward(pass, activations->narrow[HIDDEN], &activations->final_norm, stream, &place,
-                 pass->row_count);
+    if (pre) {
+        const struct norm_place place = final_norm_place(pass);
+        norm_forward(pass, activations->narrow[HIDDEN], &activations->final_norm, stream, &place,
+                     needed_pass(pass, layer_count - 1).row_count);
+    }
+    needed_spread(pass, layer_count - 1, activations->narrow[HIDDEN]);
     return activations->narrow[HIDDEN];
 }
 
@@ -219,36 +229,43 @@ static float *layer_stream(const struct activations *activations, int64_t layer)
 void encoder_backward_final(const struct pass *pass, const struct activations *activations,
                             const struct group_gradient *head)
 {
+    const int64_t last = pass->options->layers - 1;
+    float *const d_hidden = encoder_hidden_gradient(pass, activations);
+    (void)needed_gather(pass, last, d_hidden, d_hidden);
     if (!encoder_is_pre(pass)) {
         return;
     }
     const struct norm_place place = final_norm_place(pass);
-    norm_backward(pass, activations->narrow[D_STREAM], head, NULL, activations->narrow[D_SECOND],
-                  layer_stream(activations, pass->options->layers), &activations->final_norm,
-                  &place, pass->row_count);
+    norm_backward(pass, activations->narrow[D_STREAM], head, NULL, d_hidden,
+                  layer_stream(activations, last + 1), &activations->final_norm, &place,
+                  needed_pass(pass, last).row_count);
 }
 
-/* d_in (added to if `add`) of a layer's feed-forward branch that read `in`, from the gradient of its residual sum. */
+/* d_in (added to if `add`) of a layer's feed-forward branch that read `in`, from the gradient of
+ * its residual sum. */
 static void feed_forward_branch_backward(const struct pass *pass,
                                          const struct activations *activations, int64_t layer,
                                          float *d_in, bool add, const float *d_sum, const float *in,
                                          const struct group_gradient *gradient)
 {
+    const struct pass needed = needed_pass(pass, layer);
     const struct layer_activations *const kept = &activations->layers[layer];
     const float *const d_branch =
-        branch_gradient(pass, layer, PASS_PLACE_FEED_FORWARD, d_sum, kept->feed_forward_bits,
+        branch_gradient(&needed, layer, PASS_PLACE_FEED_FORWARD, d_sum, kept->feed_forward_bits,
                         activations->narrow[D_BRANCH]);
-    feed_forward_backward(pass, d_in, add, d_branch, in, kept, activations->wide, gradient);
+    feed_forward_backward(&needed, d_in, add, d_branch, in, kept, activations->wide, gradient);
 }
 
-/* The same of its attention branch, up to d_qkv, which is left in activations->wide; uses AGAIN and D_BRANCH. */
+/* The same of its attention branch, up to d_qkv, which is left in activations->wide; uses AGAIN and
+ * D_BRANCH. */
 static void attention_branch_backward(const struct pass *pass,
                                       const struct activations *activations, int64_t layer,
                                       const float *d_sum, const struct group_gradient *gradient)
 {
+    const struct pass needed = needed_pass(pass, layer);
     const struct layer_activations *const kept = &activations->layers[layer];
     const float *const d_branch =
-        branch_gradient(pass, layer, PASS_PLACE_ATTENTION, d_sum, kept->attention_bits,
+        branch_gradient(&needed, layer, PASS_PLACE_ATTENTION, d_sum, kept->attention_bits,
                         activations->narrow[D_BRANCH]);
     heads_backward(pass, activations, layer, d_branch, gradient);
 }
@@ -260,7 +277,7 @@ static void layer_backward_post(const struct pass *pass, const struct activation
     const struct group_gradient *const d_attention = &gradient->halves[PARAMETER_HALF_ATTENTION];
     const struct group_gradient *const d_feed_forward =
         &gradient->halves[PARAMETER_HALF_FEED_FORWARD];
-    const int64_t n = pass->row_count;
+    const int64_t n = needed_pass(pass, layer).row_count;
     float *const d_stream = activations->narrow[D_STREAM];
     float *const d_mid = activations->narrow[D_SECOND];
     float *const again = activations->narrow[AGAIN];
@@ -275,11 +292,13 @@ static void layer_backward_post(const struct pass *pass, const struct activation
     norm_backward(pass, d_stream, d_attention, NULL, d_mid, kept->attention_sum,
                   &kept->attention_norm, &attention_norm, n);
     attention_branch_backward(pass, activations, layer, d_stream, d_attention);
+    needed_spread(pass, layer, d_stream);
     const float *in = activations->embedding.embedded;
     if (layer > 0) {
         const struct layer_activations *const below = &activations->layers[layer - 1];
         const struct norm_place place = feed_forward_norm_place(pass, layer - 1);
-        norm_forward(pass, again, &below->feed_forward_norm, below->output_sum, &place, n);
+        norm_forward(pass, again, &below->feed_forward_norm, below->output_sum, &place,
+                     pass->row_count);
         rows_recall(pass, layer, again);
         in = again;
     }
@@ -293,7 +312,7 @@ static void layer_backward_pre(const struct pass *pass, const struct activations
     const struct group_gradient *const d_attention = &gradient->halves[PARAMETER_HALF_ATTENTION];
     const struct group_gradient *const d_feed_forward =
         &gradient->halves[PARAMETER_HALF_FEED_FORWARD];
-    const int64_t n = pass->row_count;
+    const int64_t n = needed_pass(pass, layer).row_count;
     float *const in = layer_stream(activations, layer);
     float *const d_stream = activations->narrow[D_STREAM];
     float *const d_normed = activations->narrow[D_SECOND];
@@ -307,10 +326,11 @@ static void layer_backward_pre(const struct pass *pass, const struct activations
     norm_backward(pass, d_stream, d_feed_forward, d_stream, d_normed, kept->attention_sum,
                   &kept->feed_forward_norm, &feed_forward_norm, n);
     attention_branch_backward(pass, activations, layer, d_stream, d_attention);
-    norm_forward(pass, again, &kept->attention_norm, in, &attention_norm, n);
+    needed_spread(pass, layer, d_stream);
+    norm_forward(pass, again, &kept->attention_norm, in, &attention_norm, pass->row_count);
     heads_backward_input(pass, activations, d_normed, false, again, d_attention);
     norm_backward(pass, d_stream, d_attention, d_stream, d_normed, in, &kept->attention_norm,
-                  &attention_norm, n);
+                  &attention_norm, pass->row_count);
 }
 
 void encoder_backward_layer(const struct pass *pass, const struct activations *activations,

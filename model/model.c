@@ -10,6 +10,7 @@
 #include "model/encoder.h"
 #include "model/family.h"
 #include "model/head_pair.h"
+#include "model/needed.h"
 #include "model/objective.h"
 #include "model/pass.h"
 
@@ -81,7 +82,9 @@ double model_train_flops(const struct model_options *options, const struct batch
     const double c = (double)options->hidden;
     const double e = (double)model_embedding_width(options);
     const double layers = (double)options->layers;
-    const double matrices = layers * (4.0 * c * c + 2.0 * c * (double)options->feed_forward);
+    const double inner = 2.0 * c * (double)options->feed_forward;
+    const double matrices = layers * (4.0 * c * c + inner);
+    const double behind = c * c + inner; /* the attention of the last layer: needed.h */
     const struct family *const family = family_find(options);
     INVARIANT(family != NULL);
     const bool transforms = !family->relative && options->family != MODEL_FAMILY_GPT;
@@ -92,12 +95,15 @@ double model_train_flops(const struct model_options *options, const struct batch
         const double length = (double)(batch->starts[b + 1] - batch->starts[b]);
         squares += length * length;
     }
-    return 6.0 * (double)batch->token_count * matrices +
+    const double needed =
+        needed_is_part(options, batch) ? (double)batch->target_count : (double)batch->token_count;
+    return 6.0 * (double)batch->token_count * (matrices - behind) + 6.0 * needed * behind +
            6.0 * queries * (matrices - layers * 2.0 * c * c) + 12.0 * layers * c * squares +
            6.0 * (double)batch->target_count * (head + e * (double)options->vocabulary);
 }
 
-/* Sizes within the limits and sequences that cover the rows: what the code that made the batch must have kept. */
+/* Sizes within the limits and sequences that cover the rows: what the code that made the batch must
+ * have kept. */
 static void batch_check_shape(const struct model *model, const struct batch *batch)
 {
     INVARIANT(batch->sequence_count >= 1 && batch->sequence_count <= model->limits.sequence_count);
@@ -173,7 +179,8 @@ static void batch_check_streams(const struct model *model, const struct batch *b
     }
 }
 
-/* Table indexes come from data: another tokenizer or longer sequences than the model's must not read wild memory. */
+/* Table indexes come from data: another tokenizer or longer sequences than the model's must not
+ * read wild memory. */
 static enum status batch_check(const struct model *model, const struct batch *batch,
                                struct error *error)
 {
@@ -222,6 +229,7 @@ static struct pass pass_make(const struct model *model, const float *weights,
         pass.row_count += pass.streams.query_count;
         pass.target_rows = batch->permuted ? pass.streams.query_rows : pass.target_rows;
     }
+    needed_plan(&pass, model->activations.needed_rows);
     return pass;
 }
 
@@ -354,7 +362,8 @@ enum status model_hidden(struct model *model, const float *weights, const struct
 {
     INVARIANT(layer >= 0 && layer <= model->options.layers);
     TRY(batch_check(model, batch, error));
-    const struct pass pass = pass_make(model, weights, batch, false);
+    struct pass pass = pass_make(model, weights, batch, false);
+    pass.needed_rows = NULL; /* all are asked for */
     const float *const state = encoder_forward(&pass, &model->activations, layer);
     memcpy(hidden, state, (size_t)(pass.row_count * model->options.hidden) * sizeof *hidden);
     return STATUS_OK;

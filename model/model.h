@@ -32,7 +32,8 @@ MUST_CHECK enum status model_work_bytes(const struct kernels *kernels,
 /* Useful floating-point operations of forward and backward over one batch:
  * 6·N·(matrix parameters of the layers) + 12·L·C·Σ(T_b²) + 6·K·(head matrix + E·V). Small heads
  * (pooler, span boundaries) and the mapping from E to C are not counted, nor that causal attention
- * skips half. XLNet: rows of the query stream count, without key and value; distances, memory and
+ * skips half. Of the matrices behind the attention of the last layer only targets count, where rows
+ * are left out (needed.h). XLNet: rows of the query stream count, without key and value; distances, memory and
  * the attention of the query stream do not. */
 double model_train_flops(const struct model_options *options, const struct batch *batch);
 

@@ -20,6 +20,8 @@ struct pass {
     const float *weights; /* the flat space */
     int64_t row_count;    /* R = N + Q: tokens, behind them the rows of the query stream */
     const int32_t *target_rows;           /* (K) of those */
+    const int32_t *needed_rows;           /* (needed_count) of the last state, ascending; NULL: all (needed.h) */
+    int64_t needed_count;
     struct streams streams;               /* XLNet: who sees whom; else empty */
     struct kernels_visibility visibility; /* the batch's; lists NULL: none */
     struct attention_cache *cache; /* what came before the batch; NULL: nothing did */

@@ -7,6 +7,7 @@
 
 #include "base/memory.h"
 #include "model/activations.h"
+#include "model/needed.h"
 #include "tests/support/suite.h"
 #include "tests/unit/model/model_bench.h"
 
@@ -59,6 +60,46 @@ START_TEST(test_model_gives_the_same_bits_twice_and_within_other_limits)
         batch_deinit(&batch);
         bench_close(&large);
         bench_close(&small);
+    }
+}
+END_TEST
+
+/* Where few rows are targets the last layer computes those alone: the same logits, bit for bit, as
+ * where all rows are. */
+START_TEST(test_model_leaves_out_rows_that_nothing_reads)
+{
+    enum { ROWS = 22, WORDS = 41 };
+    const struct batch_limits limits = {4, 40, 40};
+    struct error error = {0};
+    for (int norm = 0; norm < 2; norm++) {
+        const struct model_options options =
+            options_tiny(norm == 0 ? MODEL_NORM_POST : MODEL_NORM_PRE, 0.0);
+        struct bench bench;
+        bench_open(&bench, kernels_level_best(), &options, &limits);
+        struct batch few = batch_tiny();
+        struct batch all;
+        batch_init(&all, &limits);
+        all.starts[0] = 0;
+        for (int64_t b = 0; b < few.sequence_count; b++) {
+            batch_append(&all, b);
+        }
+        for (int32_t row = 0; row < ROWS; row++) {
+            all.target_rows[row] = row;
+            all.target_ids[row] = row;
+        }
+        all.target_count = ROWS;
+        ck_assert(needed_is_part(&options, &few) && !needed_is_part(&options, &all));
+        float some[ROWS * WORDS];
+        float whole[ROWS * WORDS];
+        CHECK_OK(model_logits(bench.model, bench.weights, &few, some, &error), error);
+        CHECK_OK(model_logits(bench.model, bench.weights, &all, whole, &error), error);
+        for (int64_t k = 0; k < few.target_count; k++) {
+            ck_assert_mem_eq(some + k * WORDS, whole + few.target_rows[k] * WORDS,
+                             WORDS * sizeof *some);
+        }
+        batch_deinit(&all);
+        batch_deinit(&few);
+        bench_close(&bench);
     }
 }
 END_TEST
@@ -312,15 +353,17 @@ START_TEST(test_model_work_bytes_end_with_the_last_byte_used)
 }
 END_TEST
 
-/* 6·N·(L(4C²+2CF)) + 12·L·C·ΣT² + 6·K·(C²+CV), by hand for N = 22, T = 7, 12, 3, K = 7. */
+/* 6·N·(L(4C²+2CF)) + 12·L·C·ΣT² + 6·K·(C²+CV), by hand for N = 22, T = 7, 12, 3, K = 7; of the last
+ * layer C²+2CF for K rows only. */
 START_TEST(test_model_train_flops_follow_their_formula)
 {
     const struct model_options options = options_tiny(MODEL_NORM_POST, 0.0);
     struct batch batch = batch_tiny();
     ck_assert_int_eq(batch.token_count, 22);
     ck_assert_int_eq(batch.target_count, 7);
-    const double expected = 6.0 * 22 * 2 * (4 * 225 + 2 * 15 * 22) +
-                            12.0 * 2 * 15 * (49 + 144 + 9) + 6.0 * 7 * (225 + 15 * 41);
+    const double expected = 6.0 * 22 * (2 * 3 * 225 + 225 + 2 * 15 * 22) +
+                            6.0 * 7 * (225 + 2 * 15 * 22) + 12.0 * 2 * 15 * (49 + 144 + 9) +
+                            6.0 * 7 * (225 + 15 * 41);
     ck_assert_double_eq_tol(model_train_flops(&options, &batch), expected, 1e-6);
     batch_deinit(&batch);
 }
@@ -343,5 +386,6 @@ int main(void)
                           test_model_chunks_of_logits_add_up,
                           test_model_refuses_indexes_that_its_tables_do_not_have,
                           test_model_work_bytes_end_with_the_last_byte_used,
+                          test_model_leaves_out_rows_that_nothing_reads,
                           test_model_train_flops_follow_their_formula, NULL});
 }

@@ -1,0 +1,24 @@
+/* Rows that the end of the network needs. Heads read few rows of the last hidden state: the targets, first rows of
+ * labelled sequences, boundaries of spans. Behind the attention of the last layer all other rows would be computed for
+ * nothing, forward and backward, so they are left out there: attention_sum, inner, output_sum, the norms and the
+ * dropout of that layer's second part hold the needed rows only, side by side. What is left has the bits of a pass over
+ * all rows, but for dropout, which counts the needed rows, and for sums over rows, which have fewer terms. */
+#ifndef SHARDLM_MODEL_NEEDED_H
+#define SHARDLM_MODEL_NEEDED_H
+
+#include "model/pass.h"
+
+/* Whether rows are left out at all: not where most are targets, nor in attention by distance. A function of the batch
+ * alone. */
+bool needed_is_part(const struct model_options *options, const struct batch *batch);
+/* Fills pass->needed_rows (memory of N) and needed_count for what objective.h reads. */
+void needed_plan(struct pass *pass, int32_t *rows);
+
+/* `pass` as it is behind the attention of `layer`: with the rows that are needed there. */
+struct pass needed_pass(const struct pass *pass, int64_t layer);
+/* The needed rows (C wide) of `in` (N, C): in `out`, which may be `in`, or `in` itself where all are needed. */
+const float *needed_gather(const struct pass *pass, int64_t layer, float *out, const float *in);
+/* Back to their places; rows between them become 0. */
+void needed_spread(const struct pass *pass, int64_t layer, float *rows);
+
+#endif
