@@ -37,4 +37,17 @@ static inline uint32_t piece_trie_step(const struct piece_trie *trie, uint32_t n
     return trie->cells[next].parent == node ? next : TRIE_NONE;
 }
 
+/* Bytes of the longest piece that the text begins with, or 0. */
+static inline size_t piece_trie_longest(const struct piece_trie *trie, const char *text,
+                                        size_t size_bytes)
+{
+    size_t longest = 0;
+    uint32_t node = TRIE_ROOT;
+    for (size_t i = 0; i < size_bytes && node != TRIE_NONE;) {
+        node = piece_trie_step(trie, node, (unsigned char)text[i++]);
+        longest = node != TRIE_NONE && trie->cells[node].id >= 0 ? i : longest;
+    }
+    return longest;
+}
+
 #endif

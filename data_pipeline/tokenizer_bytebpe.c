@@ -7,6 +7,7 @@
 
 #include "base/memory.h"
 #include "data_pipeline/byte_symbols.h"
+#include "data_pipeline/candidate_heap.h"
 #include "data_pipeline/gpt2_split.h"
 #include "data_pipeline/word_cache.h"
 
@@ -36,9 +37,7 @@ struct bytebpe_work {
     struct word_cache cache;
     struct symbol *symbols;
     size_t symbol_capacity;
-    uint64_t *heap; /* candidates, rank << 32 | place of the left symbol: the least comes first */
-    size_t heap_count;
-    size_t heap_capacity;
+    struct candidate_heap heap;
     char *text;
     size_t text_capacity;
 };
@@ -121,11 +120,9 @@ struct bytebpe_work *bytebpe_work_open(void)
 static void heap_release(struct bytebpe_work *work)
 {
     memory_release(work->symbols);
-    memory_release(work->heap);
     work->symbols = NULL;
-    work->heap = NULL;
     work->symbol_capacity = 0;
-    work->heap_capacity = 0;
+    candidate_heap_deinit(&work->heap);
 }
 
 void bytebpe_work_close(struct bytebpe_work *work)
@@ -196,45 +193,17 @@ static size_t merge_short(const struct bytebpe *bpe, int32_t *ids, size_t count)
     return count;
 }
 
-/* The candidate that begins at `place`, or NO_PAIR if there is no merge for it. */
+/* The candidate that begins at `place`, or NO_CANDIDATE if there is no merge for it. */
 static uint64_t candidate_at(const struct bytebpe *bpe, const struct symbol *symbols,
                              uint32_t place, uint32_t symbol_count)
 {
     const uint32_t next = symbols[place].next;
     if (next == symbol_count) {
-        return NO_PAIR;
+        return NO_CANDIDATE;
     }
     int32_t result = -1;
     const uint32_t rank = rank_of(bpe, symbols[place].id, symbols[next].id, &result);
-    return rank == NO_RANK ? NO_PAIR : (uint64_t)rank << 32 | place;
-}
-
-/* Moves `candidate` down from `at` to where it belongs. */
-static void heap_sink(uint64_t *heap, size_t count, size_t at, uint64_t candidate)
-{
-    for (size_t child = 2 * at + 1; child < count; child = 2 * at + 1) {
-        child += child + 1 < count && heap[child + 1] < heap[child];
-        if (candidate <= heap[child]) {
-            break;
-        }
-        heap[at] = heap[child];
-        at = child;
-    }
-    heap[at] = candidate;
-}
-
-static void heap_add(struct bytebpe_work *work, uint64_t candidate)
-{
-    if (candidate == NO_PAIR) {
-        return;
-    }
-    memory_reserve((void **)&work->heap, &work->heap_capacity, work->heap_count + 1,
-                   sizeof *work->heap, "merges of a long word");
-    size_t at = work->heap_count++;
-    for (; at > 0 && candidate < work->heap[(at - 1) / 2]; at = (at - 1) / 2) {
-        work->heap[at] = work->heap[(at - 1) / 2];
-    }
-    work->heap[at] = candidate;
+    return rank == NO_RANK ? NO_CANDIDATE : candidate_make(rank, place);
 }
 
 /* One long word as a list of symbols, and all its candidates as a heap. */
@@ -243,21 +212,14 @@ static void heap_start(const struct bytebpe *bpe, struct bytebpe_work *work, con
 {
     memory_reserve((void **)&work->symbols, &work->symbol_capacity, count, sizeof *work->symbols,
                    "tokens of a long word");
-    memory_reserve((void **)&work->heap, &work->heap_capacity, count, sizeof *work->heap,
-                   "merges of a long word");
     for (uint32_t i = 0; i < count; i++) {
         work->symbols[i] = (struct symbol){ids[i], i - 1, i + 1};
     }
-    work->heap_count = 0;
+    work->heap.count = 0;
     for (uint32_t i = 0; i < count; i++) {
-        const uint64_t candidate = candidate_at(bpe, work->symbols, i, count);
-        if (candidate != NO_PAIR) {
-            work->heap[work->heap_count++] = candidate;
-        }
+        candidate_heap_append(&work->heap, candidate_at(bpe, work->symbols, i, count));
     }
-    for (size_t at = work->heap_count / 2; at-- > 0;) {
-        heap_sink(work->heap, work->heap_count, at, work->heap[at]);
-    }
+    candidate_heap_order(&work->heap);
 }
 
 /* Merges `count` ids in place with a heap; returns how many are left. */
@@ -268,10 +230,8 @@ static size_t merge_long(const struct bytebpe *bpe, struct bytebpe_work *work, i
     const uint32_t count = (uint32_t)id_count;
     heap_start(bpe, work, ids, count);
     struct symbol *const symbols = work->symbols;
-    while (work->heap_count > 0) {
-        const uint64_t best = work->heap[0];
-        work->heap_count--;
-        heap_sink(work->heap, work->heap_count, 0, work->heap[work->heap_count]);
+    while (work->heap.count > 0) {
+        const uint64_t best = candidate_heap_take(&work->heap);
         const uint32_t place = (uint32_t)best;
         struct symbol *const left = &symbols[place];
         if (left->id < 0 || left->next == count) {
@@ -288,9 +248,9 @@ static size_t merge_long(const struct bytebpe *bpe, struct bytebpe_work *work, i
         if (left->next != count) {
             symbols[left->next].previous = place;
         }
-        heap_add(work, candidate_at(bpe, symbols, place, count));
+        candidate_heap_add(&work->heap, candidate_at(bpe, symbols, place, count));
         if (place > 0) {
-            heap_add(work, candidate_at(bpe, symbols, left->previous, count));
+            candidate_heap_add(&work->heap, candidate_at(bpe, symbols, left->previous, count));
         }
     }
     size_t left_over = 0;

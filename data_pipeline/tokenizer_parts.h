@@ -73,5 +73,8 @@ void tokenizer_normalize(const struct tokenizer *tokenizer, struct text_normaliz
 json_t *tokenizer_roberta_processor(const struct token_table *vocabulary);
 /* {"type": "TemplateProcessing", …}: [CLS] A [SEP] and [CLS] A [SEP] B [SEP]; or NULL. */
 json_t *tokenizer_bert_processor(const struct token_table *vocabulary);
+/* The same for a SentencePiece model, which does not say: by the special pieces that it has,
+ * ALBERT's, XLNet's (A <sep> <cls>), or <s> A </s>. */
+json_t *tokenizer_piece_processor(const struct token_table *vocabulary);
 
 #endif

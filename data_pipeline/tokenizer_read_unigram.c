@@ -1,6 +1,7 @@
-/* SentencePiece model files (spiece.model): a message in protocol buffers' wire format, of which a
- * few fields are read. The reader below knows the wire format only: keys (number << 3 | kind),
- * variable-length integers, 4 and 8 byte numbers, and counted bytes. */
+/* SentencePiece model files (spiece.model; unigram, BPE, characters): a message in protocol
+ * buffers' wire format, of which a few fields are read. The reader below knows the wire format
+ * only: keys (number << 3 | kind), variable-length integers, 4 and 8 byte numbers, and counted
+ * bytes. */
 #include <math.h>
 #include <string.h>
 
@@ -22,7 +23,7 @@ enum {
     TRAINER_UNKNOWN_TEXT = 44
 };
 enum { NORMALIZER_MAP = 2, NORMALIZER_PREFIX = 3, NORMALIZER_EXTRA = 4, NORMALIZER_ESCAPE = 5 };
-enum { KIND_UNIGRAM = 1, KIND_COUNT = 5 };
+enum { KIND_UNIGRAM = 1, KIND_BPE = 2, KIND_CHARACTERS = 4, KIND_COUNT = 5 };
 
 struct wire {
     const char *bytes;
@@ -165,16 +166,29 @@ static enum status read_piece(struct tokenizer *tokenizer, struct wire wire, str
     return add_piece(tokenizer, &text, score, type, wire.where, error);
 }
 
-static enum status read_trainer(struct unigram *model, struct wire wire, struct error *error)
+static enum status read_kind(struct unigram *model, uint64_t kind, const char *where,
+                             struct error *error)
 {
     static const char *const kinds[KIND_COUNT] = {"?", "unigram", "bpe", "word", "char"};
+    if (kind != KIND_UNIGRAM && kind != KIND_BPE && kind != KIND_CHARACTERS) {
+        FAIL(error, STATUS_FORMAT,
+             "\"%s\": SentencePiece model of kind %s is not supported: expected unigram, bpe or "
+             "char",
+             where, kind < KIND_COUNT ? kinds[kind] : "?");
+    }
+    model->search = kind == KIND_UNIGRAM
+                        ? PIECE_SEARCH_BEST_ROW
+                        : (kind == KIND_BPE ? PIECE_SEARCH_MERGES : PIECE_SEARCH_CHARACTERS);
+    return STATUS_OK;
+}
+
+static enum status read_trainer(struct unigram *model, struct wire wire, struct error *error)
+{
     while (wire.at < wire.size_bytes) {
         struct wire_field field;
         TRY(wire_next(&wire, &field, error));
-        if (is_field(&field, TRAINER_KIND, WIRE_INTEGER) && field.integer != KIND_UNIGRAM) {
-            FAIL(error, STATUS_FORMAT,
-                 "\"%s\": SentencePiece model of kind %s is not supported: expected unigram",
-                 wire.where, field.integer < KIND_COUNT ? kinds[field.integer] : "?");
+        if (is_field(&field, TRAINER_KIND, WIRE_INTEGER)) {
+            TRY(read_kind(model, field.integer, wire.where, error));
         }
         if (is_field(&field, TRAINER_SUFFIX_SPACE, WIRE_INTEGER)) {
             model->space_is_suffix = field.integer != 0;
@@ -228,7 +242,7 @@ static enum status parse_model(struct tokenizer *tokenizer, const char *path, st
             TRY(read_normalizer(model, inner, error));
         }
     }
-    tokenizer->post_processor = tokenizer_bert_processor(&tokenizer->vocabulary);
+    tokenizer->post_processor = tokenizer_piece_processor(&tokenizer->vocabulary);
     return STATUS_OK;
 }
 

@@ -26,6 +26,9 @@ void tokenizer_add_known(struct tokenizer *tokenizer, const char *const *names);
 MUST_CHECK enum status tokenizer_read_wordpiece(struct tokenizer *tokenizer, const json_t *root,
                                                 const json_t *model, const char *where,
                                                 struct error *error);
+MUST_CHECK enum status tokenizer_read_bpe(struct tokenizer *tokenizer, const json_t *root,
+                                          const json_t *model, const char *where,
+                                          struct error *error);
 MUST_CHECK enum status tokenizer_read_metaspace(struct tokenizer *tokenizer, const json_t *root,
                                                 const json_t *model, const char *where,
                                                 struct error *error);
@@ -33,7 +36,11 @@ MUST_CHECK enum status tokenizer_read_metaspace(struct tokenizer *tokenizer, con
  * (do_lower_case, strip_accents, tokenize_chinese_chars), else BERT's own, uncased. Not sealed. */
 MUST_CHECK enum status tokenizer_read_vocabulary_lines(struct tokenizer *tokenizer,
                                                        const char *path, struct error *error);
-/* From a SentencePiece model file of the unigram kind. Not sealed. */
+/* From vocab.json and merges.txt. Not sealed. */
+MUST_CHECK enum status tokenizer_read_bpe_pair(struct tokenizer *tokenizer,
+                                               const char *vocabulary_path, const char *merges_path,
+                                               struct error *error);
+/* From a SentencePiece model file. Not sealed. */
 MUST_CHECK enum status tokenizer_read_unigram(struct tokenizer *tokenizer, const char *path,
                                               struct error *error);
 

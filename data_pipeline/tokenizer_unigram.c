@@ -36,6 +36,7 @@ void unigram_work_close(struct unigram_work *work)
         word_cache_deinit(&work->cache);
         memory_release(work->rows);
         memory_release(work->pieces);
+        piece_merges_work_close(work->merges);
         memory_release(work);
     }
 }
@@ -46,6 +47,7 @@ void unigram_deinit(struct unigram *model)
     memory_release(model->file);
     memory_release(model->scores);
     memory_release(model->types);
+    memory_release(model->ranks);
     character_map_deinit(&model->map);
     piece_trie_deinit(&model->pieces);
     piece_trie_deinit(&model->user_pieces);
@@ -110,6 +112,9 @@ enum status unigram_seal(struct unigram *model, const struct token_text *texts, 
         } else if (model->types[id] == PIECE_TYPE_USER) {
             flags[id] = MATCHED | USER;
         }
+        if (model->search != PIECE_SEARCH_BEST_ROW) {
+            flags[id] |= MATCHED; /* also a control piece, if it is one character */
+        }
         if (model->types[id] == PIECE_TYPE_UNKNOWN) {
             model->unknown = (int32_t)id;
         }
@@ -117,6 +122,9 @@ enum status unigram_seal(struct unigram *model, const struct token_text *texts, 
     piece_trie_init(&model->pieces, texts, flags, MATCHED, count);
     piece_trie_init(&model->user_pieces, texts, flags, USER, count);
     memory_release(flags);
+    if (model->search != PIECE_SEARCH_BEST_ROW) {
+        piece_merges_seal(model, count);
+    }
     if (model->unknown < 0) {
         FAIL(error, STATUS_FORMAT, "\"%s\": no piece is the unknown one", where);
     }
@@ -129,12 +137,7 @@ enum status unigram_seal(struct unigram *model, const struct token_text *texts, 
 static size_t normal_prefix(const struct unigram *model, const char *text, size_t size_bytes,
                             const char **bytes, size_t *byte_count)
 {
-    size_t user_bytes = 0;
-    uint32_t node = TRIE_ROOT;
-    for (size_t i = 0; i < size_bytes && node != TRIE_NONE;) {
-        node = piece_trie_step(&model->user_pieces, node, (unsigned char)text[i++]);
-        user_bytes = node != TRIE_NONE && model->user_pieces.cells[node].id >= 0 ? i : user_bytes;
-    }
+    const size_t user_bytes = piece_trie_longest(&model->user_pieces, text, size_bytes);
     *bytes = text;
     *byte_count = user_bytes;
     if (user_bytes > 0) {
@@ -233,12 +236,6 @@ static size_t normalize(const struct unigram *model, const char *text, size_t si
     return end;
 }
 
-/* Length of a character by its first byte; normalised text is UTF-8. */
-static size_t character_bytes(unsigned char first)
-{
-    return first < 0xc0 ? 1 : (first < 0xe0 ? 2 : (first < 0xf0 ? 3 : 4));
-}
-
 /* Offers a row that ends in piece `id`; of equals the first stays. */
 static inline void offer(struct best_row *row, double score, int32_t id, size_t begin)
 {
@@ -274,8 +271,7 @@ static void search(const struct unigram *model, struct unigram_work *work, const
     const double unknown_score = sum_of(model, model->lowest_score, -unknown_penalty);
     for (size_t begin = 0; begin < size_bytes;) {
         const size_t left = size_bytes - begin;
-        const size_t expected = character_bytes((unsigned char)text[begin]);
-        const size_t single = expected < left ? expected : left;
+        const size_t single = unigram_character_bytes(text + begin, left);
         const double so_far = rows[begin].score;
         bool has_single = false;
         uint32_t node = TRIE_ROOT;
@@ -298,7 +294,7 @@ static void search(const struct unigram *model, struct unigram_work *work, const
     }
 }
 
-static void add_piece(struct unigram_work *work, int32_t id, size_t begin, size_t end)
+void unigram_push(struct unigram_work *work, int32_t id, size_t begin, size_t end)
 {
     memory_reserve((void **)&work->pieces, &work->piece_capacity, work->piece_count + 1,
                    sizeof *work->pieces, "pieces of a text");
@@ -312,7 +308,7 @@ static void trace(struct unigram_work *work, size_t size_bytes)
     for (size_t end = size_bytes; end > 0;) {
         const struct best_row row = work->rows[end];
         INVARIANT(row.begin < end); /* each character is at least unknown */
-        add_piece(work, row.id, row.begin, end);
+        unigram_push(work, row.id, row.begin, end);
         end = row.begin;
     }
     for (size_t i = first, k = work->piece_count; i + 1 < k; i++) {
@@ -348,13 +344,13 @@ static void spell_unknown(const struct unigram *model, struct unigram_work *work
     for (size_t i = first; i < count; i++) {
         const struct unigram_piece piece = work->pieces[i];
         if (piece.id != model->unknown) {
-            add_piece(work, piece.id, piece.begin, piece.end);
+            unigram_push(work, piece.id, piece.begin, piece.end);
             continue;
         }
         for (size_t at = piece.begin; at < piece.end; at++) {
             const bool whole = model->by_words || at + 1 == piece.end;
-            add_piece(work, model->byte_ids[(unsigned char)text[at]], piece.begin,
-                      whole ? piece.end : piece.begin);
+            unigram_push(work, model->byte_ids[(unsigned char)text[at]], piece.begin,
+                         whole ? piece.end : piece.begin);
         }
     }
     memmove(work->pieces + first, work->pieces + count,
@@ -367,8 +363,12 @@ size_t unigram_cover(const struct unigram *model, struct unigram_work *work, con
 {
     const size_t first = work->piece_count;
     if (size_bytes > 0) {
-        search(model, work, text, size_bytes);
-        trace(work, size_bytes);
+        if (model->search == PIECE_SEARCH_BEST_ROW) {
+            search(model, work, text, size_bytes);
+            trace(work, size_bytes);
+        } else {
+            piece_merges(model, work, text, size_bytes);
+        }
         if (model->by_words || !model->byte_fallback) {
             fuse_unknown(model, work, first);
         }

@@ -1,5 +1,6 @@
-/* The unigram model of SentencePiece (ALBERT, XLNet): of all ways to write the normalised text as a
- * row of pieces, the one with the highest sum of scores. Pieces may hold blanks, written U+2581;
+/* The models of SentencePiece. Unigram (ALBERT, XLNet): of all ways to write the normalised text as
+ * a row of pieces, the one with the highest sum of scores; BPE (Llama 2): neighbours are merged by
+ * the scores of what they become; and single characters. Pieces may hold blanks, written U+2581;
  * characters without piece are unknown, or, with byte fallback, the pieces of their bytes. Sums go
  * from left to right; a model file means sentencepiece 0.2, which adds floats and normalises by
  * itself, a tokenizer.json means Hugging Face's Unigram, which adds doubles and takes words. */
@@ -25,6 +26,12 @@ enum piece_type { /* numbers of the file format */
                   PIECE_TYPE_BYTE = 6,
 };
 
+enum piece_search {
+    PIECE_SEARCH_BEST_ROW,   /* unigram */
+    PIECE_SEARCH_MERGES,     /* BPE */
+    PIECE_SEARCH_CHARACTERS, /* nothing is merged */
+};
+
 /* When a word gets a U+2581 in front. */
 enum word_prefix {
     WORD_PREFIX_NEVER,
@@ -44,6 +51,7 @@ struct unigram_words {
 
 struct unigram {
     bool by_words; /* from a tokenizer.json */
+    enum piece_search search;
     struct unigram_words words;
     char *file; /* the model file's bytes, written again by save; NULL by_words */
     size_t file_bytes;
@@ -64,6 +72,8 @@ struct unigram {
     struct character_map map;
     struct piece_trie pieces;
     struct piece_trie user_pieces; /* at which the character map stops */
+    uint32_t *ranks;               /* by id: its turn among the merges, of equal scores the same */
+    bool has_unused;
     int32_t unknown;
     int32_t byte_ids[256];
     double lowest_score; /* of normal pieces; by_words of all */

@@ -74,30 +74,75 @@ static json_t *template_special(const char *name, int32_t id)
     return special;
 }
 
-json_t *tokenizer_bert_processor(const struct token_table *vocabulary)
+static json_t *template_value(json_t *single, json_t *pair, const struct token_table *vocabulary,
+                              const char *const *names)
 {
-    const int32_t cls = token_table_find(vocabulary, "[CLS]", 5);
-    const int32_t sep = token_table_find(vocabulary, "[SEP]", 5);
-    if (cls < 0 || sep < 0) {
+    json_t *const specials = json_object();
+    for (; *names != NULL; names++) {
+        const int32_t id = token_table_find(vocabulary, *names, strlen(*names));
+        put(specials, *names, template_special(*names, id));
+    }
+    json_t *const processor = json_object();
+    put(processor, "type", json_string("TemplateProcessing"));
+    put(processor, "single", single);
+    put(processor, "pair", pair);
+    put(processor, "special_tokens", specials);
+    return processor;
+}
+
+static bool has_both(const struct token_table *vocabulary, const char *first, const char *second)
+{
+    return token_table_find(vocabulary, first, strlen(first)) >= 0 &&
+           token_table_find(vocabulary, second, strlen(second)) >= 0;
+}
+
+/* cls A sep, and cls A sep B sep; NULL where the vocabulary lacks them. */
+static json_t *enclosed_template(const struct token_table *vocabulary, const char *cls,
+                                 const char *sep)
+{
+    if (!has_both(vocabulary, cls, sep)) {
         return NULL;
     }
     json_t *const rows[] = {json_array(), json_array()};
     for (int i = 0; i < ARRAY_LENGTH(rows); i++) {
-        push(rows[i], template_piece("SpecialToken", "[CLS]", 0));
+        push(rows[i], template_piece("SpecialToken", cls, 0));
         push(rows[i], template_piece("Sequence", "A", 0));
-        push(rows[i], template_piece("SpecialToken", "[SEP]", 0));
+        push(rows[i], template_piece("SpecialToken", sep, 0));
     }
     push(rows[1], template_piece("Sequence", "B", 1));
-    push(rows[1], template_piece("SpecialToken", "[SEP]", 1));
-    json_t *const specials = json_object();
-    put(specials, "[CLS]", template_special("[CLS]", cls));
-    put(specials, "[SEP]", template_special("[SEP]", sep));
-    json_t *const processor = json_object();
-    put(processor, "type", json_string("TemplateProcessing"));
-    put(processor, "single", rows[0]);
-    put(processor, "pair", rows[1]);
-    put(processor, "special_tokens", specials);
-    return processor;
+    push(rows[1], template_piece("SpecialToken", sep, 1));
+    return template_value(rows[0], rows[1], vocabulary, (const char *[]){cls, sep, NULL});
+}
+
+/* XLNet's: A <sep> <cls>, and A <sep> B <sep> <cls>; or NULL. */
+static json_t *xlnet_template(const struct token_table *vocabulary)
+{
+    if (!has_both(vocabulary, "<cls>", "<sep>")) {
+        return NULL;
+    }
+    json_t *const rows[] = {json_array(), json_array()};
+    for (int i = 0; i < ARRAY_LENGTH(rows); i++) {
+        push(rows[i], template_piece("Sequence", "A", 0));
+        push(rows[i], template_piece("SpecialToken", "<sep>", 0));
+    }
+    push(rows[1], template_piece("Sequence", "B", 1));
+    push(rows[1], template_piece("SpecialToken", "<sep>", 1));
+    for (int i = 0; i < ARRAY_LENGTH(rows); i++) {
+        push(rows[i], template_piece("SpecialToken", "<cls>", 2));
+    }
+    return template_value(rows[0], rows[1], vocabulary, (const char *[]){"<cls>", "<sep>", NULL});
+}
+
+json_t *tokenizer_bert_processor(const struct token_table *vocabulary)
+{
+    return enclosed_template(vocabulary, "[CLS]", "[SEP]");
+}
+
+json_t *tokenizer_piece_processor(const struct token_table *vocabulary)
+{
+    json_t *processor = enclosed_template(vocabulary, "[CLS]", "[SEP]");
+    processor = processor == NULL ? xlnet_template(vocabulary) : processor;
+    return processor == NULL ? enclosed_template(vocabulary, "<s>", "</s>") : processor;
 }
 
 static json_t *byte_level(bool add_prefix_space, bool use_pattern)

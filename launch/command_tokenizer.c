@@ -8,26 +8,12 @@
 #include "launch/line_input.h"
 #include "launch/print.h"
 
-static void id_print(bool *first, int32_t id)
-{
-    (void)printf("%s%d", *first ? "" : ", ", id);
-    *first = false;
-}
-
 /* "[0, 713, 2]" */
-static void ids_print(const struct token_list *ids, const struct tokenizer_specials *specials,
-                      bool special)
+static void ids_print(const struct token_list *ids)
 {
-    bool first = true;
     (void)fputc('[', stdout);
-    if (special && specials->bos >= 0) {
-        id_print(&first, specials->bos);
-    }
     for (size_t i = 0; i < ids->count; i++) {
-        id_print(&first, ids->ids[i]);
-    }
-    if (special && specials->eos >= 0) {
-        id_print(&first, specials->eos);
+        (void)printf("%s%d", i == 0 ? "" : ", ", ids->ids[i]);
     }
     (void)fputs("]\n", stdout);
 }
@@ -51,33 +37,53 @@ static void places_print(const struct token_list *ids, const struct token_places
     (void)fputs("]}\n", stdout);
 }
 
+/* Buffers that all lines share. */
+struct encoded_line {
+    struct token_list ids;
+    struct token_list wrapped; /* with what the template puts around them */
+    struct token_places places;
+};
+
+static enum status encode_line(const struct tokenizer *tokenizer, struct tokenizer_work *work,
+                               const char *text, size_t size_bytes,
+                               const struct command_line *command, struct encoded_line *line,
+                               struct error *error)
+{
+    line->ids.count = 0;
+    if (command_line_has(command, "offsets")) {
+        tokenizer_encode_places(tokenizer, work, text, size_bytes, true, &line->ids, &line->places);
+        places_print(&line->ids, &line->places);
+        return STATUS_OK;
+    }
+    tokenizer_encode(tokenizer, work, text, size_bytes, true, &line->ids);
+    if (!command_line_has(command, "special")) {
+        ids_print(&line->ids);
+        return STATUS_OK;
+    }
+    size_t ignored = 0;
+    TRY(tokenizer_wrap(tokenizer, &line->ids, NULL, &(struct wrap_options){0}, &line->wrapped, NULL,
+                       &ignored, error));
+    ids_print(&line->wrapped);
+    return STATUS_OK;
+}
+
 static enum status encode_lines(const struct tokenizer *tokenizer, struct line_input *input,
                                 const struct command_line *command, struct error *error)
 {
-    const struct tokenizer_specials specials = tokenizer_specials(tokenizer);
-    const bool offsets = command_line_has(command, "offsets");
     struct tokenizer_work *const work = tokenizer_work_open();
-    struct token_list ids = {0};
-    struct token_places places = {0};
-    enum status status;
-    for (;;) {
-        const char *line;
+    struct encoded_line line = {0};
+    const char *text = "";
+    enum status status = STATUS_OK;
+    while (status == STATUS_OK && text != NULL) {
         size_t size_bytes;
-        status = line_input_next(input, true, &line, &size_bytes, error);
-        if (status != STATUS_OK || line == NULL) {
-            break;
-        }
-        ids.count = 0;
-        if (offsets) {
-            tokenizer_encode_places(tokenizer, work, line, size_bytes, true, &ids, &places);
-            places_print(&ids, &places);
-        } else {
-            tokenizer_encode(tokenizer, work, line, size_bytes, true, &ids);
-            ids_print(&ids, &specials, command_line_has(command, "special"));
+        status = line_input_next(input, true, &text, &size_bytes, error);
+        if (status == STATUS_OK && text != NULL) {
+            status = encode_line(tokenizer, work, text, size_bytes, command, &line, error);
         }
     }
-    token_places_deinit(&places);
-    token_list_deinit(&ids);
+    token_places_deinit(&line.places);
+    token_list_deinit(&line.wrapped);
+    token_list_deinit(&line.ids);
     tokenizer_work_close(work);
     return status;
 }
@@ -178,9 +184,10 @@ static enum status decode_run(const struct command_line *line, struct error *err
 static const struct command_option encode_options[] = {
     {.name = "tokenizer",
      .argument = "DIR",
-     .help = "folder, or a tokenizer.json",
+     .help = "folder, a tokenizer.json, a vocab.txt or a SentencePiece .model",
      .required = true},
-    {.name = "special", .help = "begin and end each line with <s> and </s>"},
+    {.name = "special",
+     .help = "put around each line what the tokenizer's template says: <s> … </s>, [CLS] … [SEP]"},
     {.name = "offsets",
      .help = "print an object with ids, their places in the line (in characters) and the numbers "
              "of their words"},
@@ -202,7 +209,7 @@ const struct command command_tokenizer_encode = {
 static const struct command_option decode_options[] = {
     {.name = "tokenizer",
      .argument = "DIR",
-     .help = "folder, or a tokenizer.json",
+     .help = "folder, a tokenizer.json, a vocab.txt or a SentencePiece .model",
      .required = true},
     {.name = "special", .help = "keep special tokens in the text"},
     {.name = "json", .help = "print each text as a JSON string (a text may hold line ends)"},

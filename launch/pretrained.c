@@ -124,8 +124,9 @@ static int64_t smaller(int64_t a, int64_t b)
 /* Has a folder a tokenizer that tokenizer_open knows? */
 static bool folder_holds_tokenizer(const char *path)
 {
-    static const char *const names[] = {"tokenizer.json", "vocab.json", "vocab.txt",
-                                        "spiece.model"};
+    static const char *const names[] = {"tokenizer.json",  "vocab.json",
+                                        "vocab.txt",       "spiece.model",
+                                        "tokenizer.model", "sentencepiece.bpe.model"};
     for (int64_t i = 0; i < ARRAY_LENGTH(names); i++) {
         if (folder_holds(path, names[i])) {
             return true;

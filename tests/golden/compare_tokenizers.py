@@ -56,32 +56,45 @@ else:
 if is_model:
     import sentencepiece
     reference = sentencepiece.SentencePieceProcessor(model_file=args.tokenizer)
-    expected = [{"ids": ids} for ids in reference.encode(strings)]
+    expected = [{"ids": row["ids"], "offsets": [list(o) for o in row["offsets"]]}
+                for row in reference.encode(strings, return_type="offset_mapping")]
+    for row in expected:
+        row["decoded"] = reference.decode(row["ids"]) if row["ids"] else ""
 else:
     from tokenizers import Tokenizer
     reference = Tokenizer.from_file(args.tokenizer)
+    reference.no_truncation()
+    reference.no_padding()
     expected = [{"ids": e.ids, "offsets": [list(o) for o in e.offsets], "words": e.word_ids}
                 for e in reference.encode_batch(strings, add_special_tokens=False)]
+    for row, wrapped in zip(expected, reference.encode_batch(strings)):
+        row["ids, wrapped"] = wrapped.ids
+        row["decoded"] = reference.decode(row["ids"], skip_special_tokens=False)
+        row["decoded, plain"] = reference.decode(row["ids"])
 
-with tempfile.NamedTemporaryFile("w", encoding="utf-8", newline="\n") as file:
-    file.write("".join(text + "\n" for text in strings))
-    file.flush()
-    command = [args.shardlm, "tokenizer", "encode", "--tokenizer", args.tokenizer, file.name]
-    printed = {}
-    for option in [[], ["--offsets"]]:
-        lines = subprocess.run(command + option, stdout=subprocess.PIPE, text=True, check=True).stdout.splitlines()
-        assert len(lines) == len(strings), f"{len(lines)} lines for {len(strings)} strings"
-        printed[len(option)] = [json.loads(line) for line in lines]
+with tempfile.TemporaryDirectory() as folder:
+    def shardlm(command, *options, lines):
+        path = f"{folder}/lines"
+        open(path, "w", encoding="utf-8", newline="\n").write("".join(line + "\n" for line in lines))
+        call = [args.shardlm, "tokenizer", command, "--tokenizer", args.tokenizer, path, *options]
+        printed = subprocess.run(call, stdout=subprocess.PIPE, check=True).stdout.decode().split("\n")[:-1]
+        assert len(printed) == len(lines), f"{len(printed)} lines for {len(lines)}: {options}"
+        return [json.loads(line) for line in printed]
 
-misses = {"ids": 0, "ids with places": 0, "offsets": 0, "words": 0}
-for text, wanted, plain, placed in zip(strings, expected, printed[0], printed[1]):
-    found = [("ids", wanted["ids"] == plain), ("ids with places", wanted["ids"] == placed["ids"])]
-    if args.offsets and not is_model:
-        found += [(key, wanted[key] == placed[key]) for key in ["offsets", "words"]]
-    for what, same in found:
-        misses[what] += not same
-        if not same and misses[what] <= 5:
-            key = what if what in placed else "ids"
-            print(f"{what}: {ascii(text)}\n  expected {wanted[key]}\n  got      {placed[key] if what != 'ids' else plain}")
-print(f"{len(strings)} strings: " + ", ".join(f"{count} differences in {what}" for what, count in misses.items()))
+    plain = shardlm("encode", lines=strings)
+    found = shardlm("encode", "--offsets", lines=strings)
+    ids = [json.dumps(row["ids"]) for row in expected]
+    decoded = shardlm("decode", "--special", "--json", lines=ids), shardlm("decode", "--json", lines=ids)
+    wrapped = shardlm("encode", "--special", lines=strings)
+for i, row in enumerate(found):
+    row["ids, alone"], row["ids, wrapped"], row["decoded"], row["decoded, plain"] = plain[i], wrapped[i], decoded[0][i], decoded[1][i]
+    expected[i]["ids, alone"] = expected[i]["ids"]
+
+misses = dict.fromkeys(key for key in expected[0] if args.offsets or key not in ("offsets", "words"))
+for key in misses:
+    wrong = [i for i in range(len(strings)) if found[i][key] != expected[i][key]]
+    misses[key] = len(wrong)
+    for i in wrong[:5]:
+        print(f"{key}: {ascii(strings[i])}\n  expected {ascii(expected[i][key])}\n  got      {ascii(found[i][key])}")
+print(f"{len(strings)} strings, differences: " + ", ".join(f"{count} in {key}" for key, count in misses.items()))
 sys.exit(any(misses.values()))

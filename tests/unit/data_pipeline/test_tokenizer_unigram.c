@@ -1,5 +1,5 @@
-/* data_pipeline: unigram models of SentencePiece behind the tokenizer's calls: files, hostile ones
- * too, and what a hand-made model does. Equality with the reference is the matter of
+/* data_pipeline: models of SentencePiece, unigram and BPE, behind the tokenizer's calls: files,
+ * hostile ones too, and what a hand-made model does. Equality with the reference is the matter of
  * golden_tokenizers. */
 #include <math.h>
 #include <string.h>
@@ -13,7 +13,15 @@
 #define ALBERT SHARDLM_GOLDEN_SMALL "/tokenizers/sp_albert/spiece.model"
 #define SPACE  "\xe2\x96\x81"
 
-enum { MESSAGE_BYTES = 1 << 16, NORMAL = 1, UNKNOWN = 2, CONTROL = 3, USER = 4, BYTE = 6 };
+enum {
+    MESSAGE_BYTES = 1 << 16,
+    NORMAL = 1,
+    UNKNOWN = 2,
+    CONTROL = 3,
+    USER = 4,
+    UNUSED = 5,
+    BYTE = 6
+};
 
 /* A message in wire format, as it grows. */
 struct message {
@@ -178,7 +186,7 @@ START_TEST(test_unigram_refuses_settings_that_it_cannot_honour)
         uint64_t number;
         uint64_t value;
         const char *reason;
-    } const cases[] = {{2, 3, 2, "kind bpe is not supported"},
+    } const cases[] = {{2, 3, 3, "kind word is not supported"},
                        {2, 3, 99, "kind ? is not supported"},
                        {2, 35, 1, "byte fallback without piece <0x00>"}};
     for (int i = 0; i < ARRAY_LENGTH(cases); i++) {
@@ -222,6 +230,86 @@ START_TEST(test_unigram_keeps_user_pieces_whole)
     put_setting(&model, 3, 3, 0); /* no blank before the text */
     struct tokenizer *const tokenizer = open_message(&model);
     check_tokens(tokenizer, "aab b", true, (const char *[]){"a", "ab", SPACE, "b", NULL});
+    tokenizer_close(tokenizer);
+}
+END_TEST
+
+/* A BPE model: field 3 of the trainer's settings (part 2) is 2. */
+static void put_merges(struct message *model)
+{
+    put_piece(model, "<unk>", 0, UNKNOWN);
+    put_piece(model, "ab", 0, NORMAL);
+    put_piece(model, "bc", -1, NORMAL);
+    put_piece(model, SPACE "ab", -2, NORMAL);
+    put_piece(model, "cd", -3, UNUSED);
+    put_piece(model, "cda", -4, NORMAL);
+    put_piece(model, SPACE, -5, NORMAL);
+    put_piece(model, "a", -6, NORMAL);
+    put_piece(model, "b", -7, NORMAL);
+    put_piece(model, "c", -8, NORMAL);
+    put_piece(model, "d", -9, NORMAL);
+    put_setting(model, 2, 3, 2);
+}
+
+START_TEST(test_pieces_merge_by_score)
+{
+    struct message model = {.size_bytes = 0};
+    put_merges(&model);
+    put_piece(&model, "<m>", 0, CONTROL);
+    struct tokenizer *const tokenizer = open_message(&model);
+    check_tokens(tokenizer, "abc", true, (const char *[]){SPACE "ab", "c", NULL});
+    check_tokens(tokenizer, "bcab", true, (const char *[]){SPACE, "bc", "ab", NULL});
+    check_tokens(tokenizer, "ab<m>ab", true, (const char *[]){SPACE "ab", "<m>", SPACE "ab", NULL});
+    check_tokens(tokenizer, "  xy  ", true, (const char *[]){SPACE, "<unk>", NULL});
+    tokenizer_close(tokenizer);
+}
+END_TEST
+
+START_TEST(test_unused_pieces_are_a_way_to_others)
+{
+    struct message model = {.size_bytes = 0};
+    put_merges(&model);
+    struct tokenizer *const tokenizer = open_message(&model);
+    check_tokens(tokenizer, "cda", true, (const char *[]){SPACE, "cda", NULL});
+    check_tokens(tokenizer, "cd cd", true,
+                 (const char *[]){SPACE, "c", "d", SPACE, "c", "d", NULL});
+    tokenizer_close(tokenizer);
+}
+END_TEST
+
+START_TEST(test_user_pieces_take_part_in_no_merge)
+{
+    struct message model = {.size_bytes = 0};
+    put_piece(&model, "<unk>", 0, UNKNOWN);
+    put_piece(&model, "ab", 0, NORMAL);
+    put_piece(&model, "a", -1, NORMAL);
+    put_piece(&model, "b", -2, USER);
+    put_piece(&model, SPACE, -3, NORMAL);
+    put_setting(&model, 2, 3, 2);
+    struct tokenizer *const tokenizer = open_message(&model);
+    check_tokens(tokenizer, "ab", true, (const char *[]){SPACE, "a", "b", NULL});
+    tokenizer_close(tokenizer);
+}
+END_TEST
+
+/* The time is in the timeout of the test: a text is one row of merges, however long. */
+START_TEST(test_pieces_merge_in_a_very_long_text)
+{
+    enum { PAIRS = 500000 };
+    struct message model = {.size_bytes = 0};
+    put_merges(&model);
+    struct tokenizer *const tokenizer = open_message(&model);
+    struct tokenizer_work *const work = tokenizer_work_open();
+    struct token_list list = {0};
+    char *const text = memory_take(2 * PAIRS, 1, "a long text");
+    for (size_t i = 0; i < 2 * PAIRS; i++) {
+        text[i] = i % 2 == 0 ? 'a' : 'b';
+    }
+    tokenizer_encode(tokenizer, work, text, 2 * PAIRS, true, &list);
+    ck_assert_uint_eq(list.count, PAIRS); /* "▁ab", then "ab" */
+    memory_release(text);
+    token_list_deinit(&list);
+    tokenizer_work_close(work);
     tokenizer_close(tokenizer);
 }
 END_TEST
@@ -332,6 +420,8 @@ int main(void)
             test_unigram_compares_sums_as_floats, test_unigram_refuses_damaged_models_and_says_why,
             test_unigram_refuses_settings_that_it_cannot_honour,
             test_unigram_refuses_a_damaged_character_map, test_unigram_keeps_user_pieces_whole,
+            test_pieces_merge_by_score, test_unused_pieces_are_a_way_to_others,
+            test_user_pieces_take_part_in_no_merge, test_pieces_merge_in_a_very_long_text,
             test_unigram_saved_is_the_same_tokenizer, test_unigram_takes_any_bytes,
             test_unigram_survives_any_damage_of_its_file, NULL});
 }
