@@ -25,49 +25,82 @@ static void tile_edge(const struct matmul_type *type, const struct tile_place *p
     }
 }
 
-/* All rows by one block of columns and of k. */
+/* One block of k. */
+struct depth_block {
+    int64_t first;
+    int64_t count;
+    int64_t units;
+};
+
+/* Packed rows [first, first + count) by one block of columns. */
 static void block_run(const struct matmul_type *type, const struct product *product,
-                      int64_t column_first, int64_t depth_first, int64_t depth,
-                      const uint32_t *columns)
+                      const struct depth_block *depth, const uint32_t *rows, int64_t first,
+                      int64_t count, const uint32_t *columns, int64_t column_first)
 {
-    _Alignas(64) uint32_t rows[ROW_PANEL * BLOCK_UNITS];
-    const int64_t units = (depth + type->unit_elements - 1) / type->unit_elements;
     const int64_t width = smaller(product->b.lanes - column_first, BLOCK_COLUMNS);
-    for (int64_t i = 0; i < product->a.lanes; i += TILE_ROWS) {
-        const int64_t row_count = smaller(product->a.lanes - i, TILE_ROWS);
-        type->pack(rows, ROW_PANEL, &product->a, i, depth_first, depth);
+    for (int64_t i = 0; i < count; i += TILE_ROWS) {
+        const uint32_t *const row_panel = rows + i / TILE_ROWS * ROW_PANEL * depth->units;
+        const int64_t row_count = smaller(count - i, TILE_ROWS);
         for (int64_t j = 0; j < width; j += TILE_COLUMNS) {
-            const struct tile_place place = {product->c + i * product->ldc + column_first + j,
-                                             product->ldc, product->alpha,
-                                             depth_first == 0 ? product->beta : 1.0F};
-            const uint32_t *const panel = columns + j * units;
+            const struct tile_place place = {
+                product->c + (first + i) * product->ldc + column_first + j, product->ldc,
+                product->alpha, depth->first == 0 ? product->beta : 1.0F};
+            const uint32_t *const panel = columns + j * depth->units;
             if (row_count == TILE_ROWS && width - j >= TILE_COLUMNS) {
-                type->tile(&place, TILE_ROWS, rows, panel, units);
+                type->tile(&place, TILE_ROWS, row_panel, panel, depth->units);
             } else {
-                tile_edge(type, &place, row_count, smaller(width - j, TILE_COLUMNS), rows, panel,
-                          units);
+                tile_edge(type, &place, row_count, smaller(width - j, TILE_COLUMNS), row_panel,
+                          panel, depth->units);
             }
+        }
+    }
+}
+
+static void operand_pack(const struct matmul_type *type, uint32_t *panels,
+                         const struct operand *operand, int64_t first, int64_t count, int64_t step,
+                         int64_t width, const struct depth_block *depth)
+{
+    for (int64_t lane = 0; lane < count; lane += step) {
+        type->pack(panels + lane / step * width * depth->units, width, operand, first + lane,
+                   depth->first, depth->count);
+    }
+}
+
+/* One block of k. Columns that fit into one block are packed once, and rows a panel at a time; else
+ * a block of rows is packed once for all blocks of columns. */
+static void depth_run(const struct matmul_type *type, const struct product *product,
+                      const struct depth_block *depth)
+{
+    _Alignas(64) uint32_t columns[BLOCK_COLUMNS * BLOCK_UNITS];
+    _Alignas(64) uint32_t rows[BLOCK_ROWS / TILE_ROWS * ROW_PANEL * BLOCK_UNITS];
+    const int64_t step = product->b.lanes <= BLOCK_COLUMNS ? TILE_ROWS : BLOCK_ROWS;
+    int64_t packed = -1;
+    for (int64_t i = 0; i < product->a.lanes; i += step) {
+        const int64_t count = smaller(product->a.lanes - i, step);
+        operand_pack(type, rows, &product->a, i, count, TILE_ROWS, ROW_PANEL, depth);
+        for (int64_t j = 0; j < product->b.lanes; j += BLOCK_COLUMNS) {
+            if (packed != j) {
+                operand_pack(type, columns, &product->b, j,
+                             smaller(product->b.lanes - j, BLOCK_COLUMNS), TILE_COLUMNS,
+                             TILE_COLUMNS, depth);
+                packed = j;
+            }
+            block_run(type, product, depth, rows, i, count, columns, j);
         }
     }
 }
 
 void matmul_run(const struct matmul_type *type, const struct product *product)
 {
-    _Alignas(64) uint32_t columns[BLOCK_COLUMNS * BLOCK_UNITS];
     const int64_t block = BLOCK_UNITS * type->unit_elements;
-    for (int64_t j = 0; j < product->b.lanes; j += BLOCK_COLUMNS) {
-        const int64_t width = smaller(product->b.lanes - j, BLOCK_COLUMNS);
-        int64_t k = 0;
-        do { /* once for k = 0, too: beta · C */
-            const int64_t depth = smaller(product->k - k, block);
-            const int64_t units = (depth + type->unit_elements - 1) / type->unit_elements;
-            for (int64_t panel = 0; panel < width; panel += TILE_COLUMNS) {
-                type->pack(columns + panel * units, TILE_COLUMNS, &product->b, j + panel, k, depth);
-            }
-            block_run(type, product, j, k, depth, columns);
-            k += depth;
-        } while (k < product->k);
-    }
+    int64_t k = 0;
+    do { /* once for k = 0, too: beta · C */
+        const int64_t count = smaller(product->k - k, block);
+        const struct depth_block depth = {k, count,
+                                          (count + type->unit_elements - 1) / type->unit_elements};
+        depth_run(type, product, &depth);
+        k += count;
+    } while (k < product->k);
 }
 
 /* Lanes whose elements lie side by side: eight of them by eight k at a time. */

@@ -24,6 +24,7 @@ enum {
     TILE_COLUMNS = 2 * VECTOR_FLOATS,
     BLOCK_UNITS = KERNELS_MATMUL_BLOCK, /* of k */
     BLOCK_COLUMNS = 512,
+    BLOCK_ROWS = 75 * TILE_ROWS, /* a slot of 1,024 tokens */
 };
 
 /* op(A) by rows or op(B) by columns: `lanes` vectors of length k. */
