@@ -24,7 +24,7 @@ static enum status vector_make(struct embedding *embedding, struct error *error)
     const int64_t n = (int64_t)embedding->ids.count;
     const struct batch_limits limits = {1, n, 0};
     struct model *model;
-    TRY(model_open(&model, &language->kernels, options, &limits, false, error));
+    TRY(model_open(&model, &language->kernels, options, &limits, NULL, error));
     struct batch batch;
     batch_init(&batch, &limits);
     batch.sequence_count = 1;

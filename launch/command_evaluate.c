@@ -187,7 +187,7 @@ static enum status evaluate_source(const struct pretrained *pretrained,
     struct kernels kernels;
     struct model *model = NULL;
     TRY(kernels_open_configured(&kernels, &pretrained->config.numerics, error));
-    TRY(model_open(&model, &kernels, &pretrained->config.model, &limits, false, error));
+    TRY(model_open(&model, &kernels, &pretrained->config.model, &limits, NULL, error));
     const enum status status =
         evaluate_slots(evaluation, pretrained, source, model, token_budget, error);
     model_close(model);

@@ -138,7 +138,7 @@ static enum status fill_predict(const struct language *language, const struct to
     const struct model_options *const options = &pretrained->config.model;
     const struct batch_limits limits = {1, (int64_t)ids->count, (int64_t)ids->count};
     struct model *model = NULL;
-    TRY(model_open(&model, &language->kernels, options, &limits, false, error));
+    TRY(model_open(&model, &language->kernels, options, &limits, NULL, error));
     struct batch batch;
     batch_init(&batch, &limits);
     fill_batch(&batch, ids, tokenizer_specials(language->tokenizer).mask);

@@ -126,7 +126,7 @@ static enum status generate_each(const struct command_line *line, const struct l
     const struct model_options *const model_options = &language->pretrained.config.model;
     const struct batch_limits limits = {1, model_options->positions, 1};
     struct model *model;
-    TRY(model_open(&model, &language->kernels, model_options, &limits, false, error));
+    TRY(model_open(&model, &language->kernels, model_options, &limits, NULL, error));
     enum status status = STATUS_OK;
     const int64_t prompts = line->argument_count > 1 ? line->argument_count - 1 : 1;
     for (int64_t i = 0; status == STATUS_OK && i < prompts; i++) {

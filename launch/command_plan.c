@@ -72,9 +72,11 @@ static enum status sizes_find(const struct config *config, struct sizes *sizes, 
     sizes->slots = data_source_slots(source);
     data_source_close(source);
     sizes->slot_flops = slot_flops(config, &limits);
+    const struct model_role role = {.trains = true,
+                                    .recompute = config->shard.activation_recompute};
     struct kernels kernels;
     TRY(kernels_open(&kernels, kernels_level_best(), error));
-    TRY(model_work_bytes(&kernels, &config->model, &limits, true, &sizes->work_bytes, error));
+    TRY(model_work_bytes(&kernels, &config->model, &limits, &role, &sizes->work_bytes, error));
     struct parameter_table table;
     TRY(parameter_table_init(&table, &config->model, error));
     sizes->elements = table.element_count;

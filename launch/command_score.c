@@ -19,7 +19,7 @@ static enum status score_ids(const struct scoring *scoring, const struct score_t
     const struct language *const language = scoring->language;
     const struct batch_limits limits = score_limits(text);
     struct model *model;
-    TRY(model_open(&model, &language->kernels, &language->pretrained.config.model, &limits, false,
+    TRY(model_open(&model, &language->kernels, &language->pretrained.config.model, &limits, NULL,
                    error));
     const enum status status =
         score(model, language->pretrained.weights, text, log_likelihood, error);

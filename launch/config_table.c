@@ -29,6 +29,7 @@ static const char *const cores[] = {"auto", "avx2", "avx512", NULL};
 static const char *const bad_slot_policies[] = {"stop", "skip", "rollback", NULL};
 static const char *const loss_spike_policies[] = {"stop", "skip", "rollback", "go_on", NULL};
 static const char *const lease_modes[] = {"auto", "static", "dynamic", NULL};
+static const char *const recomputes[] = {"none", "attention", "layer", NULL};
 static const char *const no_paths[] = {"synthetic", NULL};
 
 /* The tables of words follow the enums. */
@@ -45,6 +46,7 @@ static_assert(NUMERICS_POLICY_ROLLBACK == 2 && NUMERICS_POLICY_GO_ON == 3, "orde
 static_assert(NUMERICS_COMPUTE_BF16 == 1, "order of number formats");
 static_assert(NUMERICS_CORE_AVX512 == 2, "order of cores");
 static_assert(LEASE_MODE_DYNAMIC == 2, "order of lease modes");
+static_assert(MODEL_RECOMPUTE_LAYER == 2, "order of what is computed again");
 
 /* clang-format off: a row reads better in two lines than in seven */
 const struct config_key config_keys[CONFIG_KEY_COUNT] = {
@@ -237,6 +239,10 @@ const struct config_key config_keys[CONFIG_KEY_COUNT] = {
     {"shard.simulate_nodes", CONFIG_TYPE_INTEGER, AT(shard.simulate_nodes), "0",
      {.low = 0, .high = 1024}, NULL,
      "treat this machine as so many nodes, for tests; 0: as it is"},
+    {"shard.activation_recompute", CONFIG_TYPE_CHOICE, AT(shard.activation_recompute), "none",
+     {.low = 0}, recomputes,
+     "what backward computes again instead of keeping it: nothing, queries, keys and values of "
+     "attention, or all of a layer but its output; less memory, more time, the same bits"},
 
     {"checkpoint.every_steps", CONFIG_TYPE_INTEGER, AT(checkpoint.every_steps), "500",
      {.low = 0, .high = 1e12}, NULL,

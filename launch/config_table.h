@@ -40,7 +40,7 @@ struct config_key {
 };
 
 enum { CONFIG_SECTION_BYTES = 32 };
-enum { CONFIG_KEY_COUNT = 73 };
+enum { CONFIG_KEY_COUNT = 74 };
 extern const struct config_key config_keys[CONFIG_KEY_COUNT];
 
 /* Index of a key by its whole name, or -1. */

@@ -45,22 +45,51 @@ int64_t head_chunk_rows(int64_t vocabulary)
     return rows < HEAD_CHUNK_ROWS_MIN ? HEAD_CHUNK_ROWS_MIN : rows;
 }
 
-static struct layer_activations layout_layer(struct layout *layout,
-                                             const struct model_options *options, int64_t n)
+/* What attention keeps. */
+static void layout_attention(struct layout *layout, const struct model_options *options, int64_t n,
+                             struct layer_activations *layer)
 {
-    const int64_t c = options->hidden;
-    struct layer_activations layer;
-    layer.qkv = layout_floats(layout, n * 3 * c);
-    layer.heads = layout_floats(layout, n * c);
-    layer.log_sum = layout_floats(layout, n * options->heads);
-    layer.attention_sum = layout_floats(layout, n * c);
-    layer.inner = layout_floats(layout, n * options->feed_forward);
-    layer.output_sum = layout_floats(layout, n * c);
-    layer.attention_norm = layout_norm(layout, n);
-    layer.feed_forward_norm = layout_norm(layout, n);
-    layer.attention_bits = layout_bits(layout, n * c);
-    layer.feed_forward_bits = layout_bits(layout, n * c);
-    return layer;
+    layer->qkv = layout_floats(layout, n * 3 * options->hidden);
+    layer->heads = layout_floats(layout, n * options->hidden);
+    layer->log_sum = layout_floats(layout, n * options->heads);
+}
+
+/* What else lies between a layer's input and its output. */
+static void layout_between(struct layout *layout, const struct model_options *options, int64_t n,
+                           struct layer_activations *layer)
+{
+    layer->attention_sum = layout_floats(layout, n * options->hidden);
+    layer->inner = layout_floats(layout, n * options->feed_forward);
+    layer->attention_norm = layout_norm(layout, n);
+    layer->attention_bits = layout_bits(layout, n * options->hidden);
+    layer->feed_forward_bits = layout_bits(layout, n * options->hidden);
+}
+
+/* Each layer has its own of what is kept; all else is the first one's. */
+static struct layer_activations *layout_layers(struct layout *layout,
+                                               const struct model_options *options, int64_t n,
+                                               const struct model_role *role)
+{
+    const bool keeps_between = role->trains && role->recompute != MODEL_RECOMPUTE_LAYER;
+    const bool keeps_attention = role->trains && role->recompute == MODEL_RECOMPUTE_NONE;
+    struct layer_activations *const layers = layout_take(layout, options->layers, sizeof *layers);
+    struct layer_activations layer = {0};
+    for (int64_t i = 0; i < options->layers; i++) {
+        if (i == 0 || keeps_attention) {
+            layout_attention(layout, options, n, &layer);
+        }
+        if (i == 0 || keeps_between) {
+            layout_between(layout, options, n, &layer);
+        }
+        if (i == 0 || role->trains) {
+            layer.output_sum = layout_floats(layout, n * options->hidden);
+            layer.feed_forward_norm = layout_norm(layout, n);
+        }
+        if (layers != NULL) {
+            layers[i] = layer;
+        }
+    }
+    return layers;
 }
 
 static struct embedding_activations layout_embedding(struct layout *layout,
@@ -258,30 +287,19 @@ const float *relative_distances(const struct relative_activations *relative, int
 static void layout_all(struct layout *layout, struct activations *activations,
                        const struct kernels *kernels, const struct model_options *options,
                        const struct parameter_table *table, const struct batch_limits *limits,
-                       bool trains)
+                       const struct model_role *role)
 {
     const struct family *const family = family_find(options);
     INVARIANT(family != NULL);
     const int64_t n = limits->token_count + (family->relative ? limits->target_count : 0);
     const int64_t c = options->hidden;
     activations->embedding = layout_embedding(layout, options, table, n);
-
-    struct layer_activations *const layers =
-        layout_take(layout, options->layers, sizeof *activations->layers);
-    activations->layers = layers;
-    struct layer_activations layer = layout_layer(layout, options, n);
-    for (int64_t i = 0; i < options->layers; i++) {
-        if (i > 0 && trains) {
-            layer = layout_layer(layout, options, n);
-        }
-        if (layers != NULL) {
-            layers[i] = layer;
-        }
-    }
+    activations->recompute = role->recompute;
+    activations->layers = layout_layers(layout, options, n, role);
     if (options->norm == MODEL_NORM_PRE) {
         activations->final_norm = layout_norm(layout, n);
     }
-    layout_heads(layout, activations, options, table, limits, trains);
+    layout_heads(layout, activations, options, table, limits, role->trains);
 
     for (int i = 0; i < ACTIVATIONS_NARROW; i++) {
         activations->narrow[i] = layout_floats(layout, n * c);
@@ -291,35 +309,35 @@ static void layout_all(struct layout *layout, struct activations *activations,
     activations->needed_rows = layout_integers(layout, n);
     const int64_t longest = options->positions < n ? options->positions : n;
     if (family->relative) {
-        activations->relative = layout_relative(layout, kernels, options, n, limits, trains);
+        activations->relative = layout_relative(layout, kernels, options, n, limits, role->trains);
     } else {
         activations->attention_scratch =
             layout_floats(layout, kernels->attention_scratch(longest, c / options->heads));
     }
-    if (trains) {
+    if (role->trains) {
         layout_gradients(layout, activations, table);
     }
 }
 
 int64_t activations_bytes(const struct kernels *kernels, const struct model_options *options,
                           const struct parameter_table *table, const struct batch_limits *limits,
-                          bool trains)
+                          const struct model_role *role)
 {
     struct layout count = {0};
     struct activations unused = {0};
-    layout_all(&count, &unused, kernels, options, table, limits, trains);
+    layout_all(&count, &unused, kernels, options, table, limits, role);
     return (int64_t)count.used_bytes;
 }
 
 void activations_open(struct activations *activations, const struct kernels *kernels,
                       const struct model_options *options, const struct parameter_table *table,
-                      const struct batch_limits *limits, bool trains)
+                      const struct batch_limits *limits, const struct model_role *role)
 {
     *activations = (struct activations){0};
-    const int64_t bytes = activations_bytes(kernels, options, table, limits, trains);
+    const int64_t bytes = activations_bytes(kernels, options, table, limits, role);
     void *const block = memory_take((size_t)bytes, 1, "activations");
     struct layout layout = {.base = block};
-    layout_all(&layout, activations, kernels, options, table, limits, trains);
+    layout_all(&layout, activations, kernels, options, table, limits, role);
     activations->block = block;
 }
 

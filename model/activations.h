@@ -3,9 +3,9 @@
  * model_work_bytes() is right to the byte.
  *
  * Kept per layer and token: 6C + F + H + 4 floats and a few bits of dropout (C width, F inner
- * width, H heads). Normalised values and activations are computed again in backward: they cost
- * little beside the matrix products. A model that does not train has one set for all layers. N
- * counts the query stream's rows too, where there is one. */
+ * width, H heads), or less (model_role.h). Normalised values and activations are always computed
+ * again in backward: they cost little beside the matrix products. A model that does not train has
+ * one set for all layers. N counts the query stream's rows too, where there is one. */
 #ifndef SHARDLM_MODEL_ACTIVATIONS_H
 #define SHARDLM_MODEL_ACTIVATIONS_H
 
@@ -16,6 +16,7 @@
 #include "data_pipeline/batch.h"
 #include "kernels/kernels.h"
 #include "model/model_options.h"
+#include "model/model_role.h"
 #include "model/parameters.h"
 #include "model/streams.h"
 
@@ -25,6 +26,7 @@ struct norm_statistics {
     float *rstd; /* (N) */
 };
 
+/* Layers have in common what model_role.h does not keep of them. */
 struct layer_activations {
     float *qkv;           /* (N, 3C) with biases */
     float *heads;         /* (N, C) attention's output, before the projection */
@@ -110,8 +112,9 @@ const float *relative_distances(const struct relative_activations *relative, int
 enum { ACTIVATIONS_NARROW = 4 };
 
 struct activations {
+    enum model_recompute recompute;
     struct embedding_activations embedding;
-    struct layer_activations *layers;  /* (L) all the same one if the model does not train */
+    struct layer_activations *layers;  /* (L) */
     struct norm_statistics final_norm; /* pre-norm only */
     struct head_activations head;
     struct pair_activations pair; /* families that have it */
@@ -135,10 +138,10 @@ int64_t head_chunk_rows(int64_t vocabulary); /* most rows of a chunk */
 /* Bytes that activations_open takes. */
 int64_t activations_bytes(const struct kernels *kernels, const struct model_options *options,
                           const struct parameter_table *table, const struct batch_limits *limits,
-                          bool trains);
+                          const struct model_role *role);
 void activations_open(struct activations *activations, const struct kernels *kernels,
                       const struct model_options *options, const struct parameter_table *table,
-                      const struct batch_limits *limits, bool trains);
+                      const struct batch_limits *limits, const struct model_role *role);
 void activations_close(struct activations *activations); /* accepts a zeroed struct */
 
 #endif

@@ -46,8 +46,10 @@ void attention_forward(const struct pass *pass, int64_t layer, float *branch, co
     } else {
         pass->kernels->attention_forward(kept->heads, kept->log_sum, kept->qkv, &shape, scratch);
     }
-    pass_linear(pass, branch, needed_gather(pass, layer, rows, kept->heads), group,
-                PARAMETER_ATTENTION_WEIGHT, needed.row_count, c, c);
+    if (branch != NULL) {
+        pass_linear(pass, branch, needed_gather(pass, layer, rows, kept->heads), group,
+                    PARAMETER_ATTENTION_WEIGHT, needed.row_count, c, c);
+    }
 }
 
 void attention_backward_heads(const struct pass *pass, int64_t layer, float *d_qkv, float *d_heads,

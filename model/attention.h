@@ -6,8 +6,8 @@
 #include "model/activations.h"
 #include "model/pass.h"
 
-/* branch = projection of the needed rows (needed.h) without its bias. Keeps qkv, heads and log_sum. `rows` (N, C) is
- * scratch, `scratch` the attention kernel's. */
+/* branch = projection of the needed rows (needed.h) without its bias. Keeps qkv, heads and log_sum;
+ * `branch` NULL: only that. `rows` (N, C) is scratch, `scratch` the attention kernel's. */
 void attention_forward(const struct pass *pass, int64_t layer, float *branch,
                        const float *in /* (N, C) */, const struct layer_activations *kept,
                        float *rows, float *scratch);

@@ -1,6 +1,8 @@
-/* See encoder.h. Scratch (N, C): in forward, the hidden state of post-norm, a norm's output, a
- * branch, the needed rows of what a branch is added to; in backward, the gradient of the stream, a
- * second gradient, values computed again, the gradient of a branch. */
+/* See encoder.h. Scratch (N, C): in forward, the hidden state of post-norm, a norm's output, the
+ * needed rows of what a branch is added to, a branch; in backward, the gradient of the stream, a
+ * second gradient, values computed again, the gradient of a branch. A layer's forward that is run
+ * again reads what entered the layer where backward has its values computed again, and leaves the
+ * gradient of the stream alone. */
 #include "model/encoder.h"
 
 #include <string.h>
@@ -12,7 +14,7 @@
 #include "model/norm.h"
 #include "model/two_stream.h"
 
-enum { HIDDEN = 0, NORMED = 1, BRANCH = 2, RESIDUAL = 3 };
+enum { HIDDEN = 0, NORMED = 1, RESIDUAL = 2, BRANCH = 3 };
 enum { D_STREAM = 0, D_SECOND = 1, AGAIN = 2, D_BRANCH = 3 };
 
 static bool encoder_is_pre(const struct pass *pass)
@@ -145,28 +147,45 @@ static void rows_recall(const struct pass *pass, int64_t layer, float *in)
     }
 }
 
+/* The attention half of a layer that reads `in`, with the norm behind it; returns what enters the
+ * feed-forward, of the needed rows. */
+static const float *attention_half_forward(const struct pass *pass,
+                                           const struct activations *activations, int64_t layer,
+                                           float *in)
+{
+    const struct layer_activations *const kept = &activations->layers[layer];
+    const struct pass needed = needed_pass(pass, layer);
+    const bool pre = encoder_is_pre(pass);
+    float *const normed = activations->narrow[NORMED];
+    float *const branch = activations->narrow[BRANCH];
+    const struct norm_place attention_norm = attention_norm_place(pass, layer);
+    const struct norm_place feed_forward_norm = feed_forward_norm_place(pass, layer);
+    if (pre) {
+        norm_forward(pass, normed, &kept->attention_norm, in, &attention_norm, pass->row_count);
+    }
+    heads_forward(pass, activations, layer, branch, pre ? normed : in);
+    const float *const residual = needed_gather(pass, layer, activations->narrow[RESIDUAL], in);
+    const struct join attention = attention_join(&needed, layer, residual, branch, kept);
+    norm_join(&needed, kept->attention_sum, normed,
+              pre ? &kept->feed_forward_norm : &kept->attention_norm, &attention,
+              pre ? &feed_forward_norm : &attention_norm, needed.row_count);
+    return normed;
+}
+
 static float *layer_forward_post(const struct pass *pass, const struct activations *activations,
                                  int64_t layer, float *in)
 {
     const struct layer_activations *const kept = &activations->layers[layer];
     const struct pass needed = needed_pass(pass, layer);
-    const int64_t n = needed.row_count;
-    float *const mid = activations->narrow[NORMED];
     float *const branch = activations->narrow[BRANCH];
     float *const out = activations->narrow[HIDDEN];
-    const struct norm_place attention_norm = attention_norm_place(pass, layer);
-    const struct norm_place feed_forward_norm = feed_forward_norm_place(pass, layer);
-
+    const struct norm_place place = feed_forward_norm_place(pass, layer);
     rows_recall(pass, layer, in);
-    heads_forward(pass, activations, layer, branch, in);
-    const float *const residual = needed_gather(pass, layer, activations->narrow[RESIDUAL], in);
-    const struct join attention = attention_join(&needed, layer, residual, branch, kept);
-    norm_join(&needed, kept->attention_sum, mid, &kept->attention_norm, &attention, &attention_norm,
-              n);
+    const float *const mid = attention_half_forward(pass, activations, layer, in);
     feed_forward_forward(&needed, layer, branch, mid, kept, activations->wide);
     const struct join feed_forward = feed_forward_join(&needed, layer, mid, branch, kept);
-    norm_join(&needed, kept->output_sum, out, &kept->feed_forward_norm, &feed_forward,
-              &feed_forward_norm, n);
+    norm_join(&needed, kept->output_sum, out, &kept->feed_forward_norm, &feed_forward, &place,
+              needed.row_count);
     return out;
 }
 
@@ -175,17 +194,8 @@ static float *layer_forward_pre(const struct pass *pass, const struct activation
 {
     const struct layer_activations *const kept = &activations->layers[layer];
     const struct pass needed = needed_pass(pass, layer);
-    float *const normed = activations->narrow[NORMED];
     float *const branch = activations->narrow[BRANCH];
-    const struct norm_place attention_norm = attention_norm_place(pass, layer);
-    const struct norm_place feed_forward_norm = feed_forward_norm_place(pass, layer);
-
-    norm_forward(pass, normed, &kept->attention_norm, in, &attention_norm, pass->row_count);
-    heads_forward(pass, activations, layer, branch, normed);
-    const float *const residual = needed_gather(pass, layer, activations->narrow[RESIDUAL], in);
-    const struct join attention = attention_join(&needed, layer, residual, branch, kept);
-    norm_join(&needed, kept->attention_sum, normed, &kept->feed_forward_norm, &attention,
-              &feed_forward_norm, needed.row_count);
+    const float *const normed = attention_half_forward(pass, activations, layer, in);
     feed_forward_forward(&needed, layer, branch, normed, kept, activations->wide);
     const struct join feed_forward =
         feed_forward_join(&needed, layer, kept->attention_sum, branch, kept);
@@ -224,6 +234,49 @@ float *encoder_hidden_gradient(const struct pass *pass, const struct activations
 static float *layer_stream(const struct activations *activations, int64_t layer)
 {
     return layer == 0 ? activations->embedding.embedded : activations->layers[layer - 1].output_sum;
+}
+
+/* What entered `layer`; post-norm computes it again, into `again`. */
+static float *layer_entered(const struct pass *pass, const struct activations *activations,
+                            int64_t layer, float *again)
+{
+    if (layer == 0 || encoder_is_pre(pass)) {
+        return layer_stream(activations, layer);
+    }
+    const struct layer_activations *const below = &activations->layers[layer - 1];
+    const struct norm_place place = feed_forward_norm_place(pass, layer - 1);
+    norm_forward(pass, again, &below->feed_forward_norm, below->output_sum, &place,
+                 pass->row_count);
+    rows_recall(pass, layer, again);
+    return again;
+}
+
+/* Computes again what was not kept of a layer's forward; the gradient of the stream stays. */
+static void layer_again(const struct pass *pass, const struct activations *activations,
+                        int64_t layer)
+{
+    const struct layer_activations *const kept = &activations->layers[layer];
+    const struct pass needed = needed_pass(pass, layer);
+    float *const normed = activations->narrow[NORMED];
+    if (activations->recompute == MODEL_RECOMPUTE_NONE) {
+        return;
+    }
+    float *in = layer_entered(pass, activations, layer, activations->narrow[AGAIN]);
+    if (activations->recompute == MODEL_RECOMPUTE_LAYER) {
+        const struct kernels_dropout dropout =
+            pass_dropout(pass, pass->options->dropout, layer, PASS_PLACE_FEED_FORWARD);
+        const float *const mid = attention_half_forward(pass, activations, layer, in);
+        feed_forward_forward(&needed, layer, NULL, mid, kept, activations->wide);
+        (void)pass_dropout_bits(&needed, &dropout, kept->feed_forward_bits,
+                                needed.row_count * pass->options->hidden);
+        return;
+    }
+    if (encoder_is_pre(pass)) {
+        const struct norm_place place = attention_norm_place(pass, layer);
+        norm_forward(pass, normed, &kept->attention_norm, in, &place, pass->row_count);
+        in = normed;
+    }
+    heads_forward(pass, activations, layer, NULL, in);
 }
 
 void encoder_backward_final(const struct pass *pass, const struct activations *activations,
@@ -293,15 +346,7 @@ static void layer_backward_post(const struct pass *pass, const struct activation
                   &kept->attention_norm, &attention_norm, n);
     attention_branch_backward(pass, activations, layer, d_stream, d_attention);
     needed_spread(pass, layer, d_stream);
-    const float *in = activations->embedding.embedded;
-    if (layer > 0) {
-        const struct layer_activations *const below = &activations->layers[layer - 1];
-        const struct norm_place place = feed_forward_norm_place(pass, layer - 1);
-        norm_forward(pass, again, &below->feed_forward_norm, below->output_sum, &place,
-                     pass->row_count);
-        rows_recall(pass, layer, again);
-        in = again;
-    }
+    const float *const in = layer_entered(pass, activations, layer, again);
     heads_backward_input(pass, activations, d_stream, true, in, d_attention);
 }
 
@@ -339,6 +384,7 @@ void encoder_backward_layer(const struct pass *pass, const struct activations *a
     for (int half = 0; half < PARAMETER_HALVES; half++) {
         pass_gradient_begin(pass, &gradient->halves[half]);
     }
+    layer_again(pass, activations, layer);
     if (encoder_is_pre(pass)) {
         layer_backward_pre(pass, activations, layer, gradient);
     } else {

@@ -14,7 +14,9 @@ void feed_forward_forward(const struct pass *pass, int64_t layer, float *branch,
     pass->kernels->activation_forward(wide, kept->inner,
                                       pass_weight(pass, group, PARAMETER_INNER_BIAS),
                                       pass_activation(pass), n, f);
-    pass_linear(pass, branch, wide, group, PARAMETER_OUTER_WEIGHT, n, c, f);
+    if (branch != NULL) {
+        pass_linear(pass, branch, wide, group, PARAMETER_OUTER_WEIGHT, n, c, f);
+    }
 }
 
 void feed_forward_backward(const struct pass *pass, float *d_in, bool add, const float *d_branch,

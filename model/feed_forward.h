@@ -5,7 +5,7 @@
 #include "model/activations.h"
 #include "model/pass.h"
 
-/* branch (N, C) = outer map without its bias. Keeps `inner`; `wide` (N, F) is scratch. */
+/* branch (N, C) = outer map without its bias. Keeps `inner`; `branch` NULL: only that. `wide` (N, F) is scratch. */
 void feed_forward_forward(const struct pass *pass, int64_t layer, float *branch,
                           const float *in /* (N, C) */, const struct layer_activations *kept,
                           float *wide);

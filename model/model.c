@@ -18,7 +18,7 @@ struct model {
     const struct kernels *kernels;
     struct model_options options;
     struct batch_limits limits;
-    bool trains;
+    struct model_role role;
     bool relative; /* attention by distance */
     struct parameter_table table;
     struct activations activations;
@@ -31,22 +31,28 @@ static bool limits_hold(const struct batch_limits *limits)
            limits->target_count <= limits->token_count;
 }
 
+static struct model_role role_used(const struct model_role *role)
+{
+    return role == NULL ? (struct model_role){.trains = false} : *role;
+}
+
 enum status model_open(struct model **model, const struct kernels *kernels,
                        const struct model_options *options, const struct batch_limits *limits,
-                       bool trains, struct error *error)
+                       const struct model_role *role, struct error *error)
 {
     INVARIANT(limits_hold(limits));
     *model = NULL;
+    const struct model_role used = role_used(role);
     struct parameter_table table;
     TRY(parameter_table_init(&table, options, error));
     struct model *const opened = memory_take(1, sizeof *opened, "model");
     opened->kernels = kernels;
     opened->options = *options;
     opened->limits = *limits;
-    opened->trains = trains;
+    opened->role = used;
     opened->relative = family_find(options)->relative;
     opened->table = table;
-    activations_open(&opened->activations, kernels, options, &opened->table, limits, trains);
+    activations_open(&opened->activations, kernels, options, &opened->table, limits, &used);
     *model = opened;
     return STATUS_OK;
 }
@@ -66,13 +72,14 @@ const struct parameter_table *model_table(const struct model *model)
 }
 
 enum status model_work_bytes(const struct kernels *kernels, const struct model_options *options,
-                             const struct batch_limits *limits, bool trains, int64_t *bytes,
-                             struct error *error)
+                             const struct batch_limits *limits, const struct model_role *role,
+                             int64_t *bytes, struct error *error)
 {
     INVARIANT(limits_hold(limits));
+    const struct model_role used = role_used(role);
     struct parameter_table table;
     TRY(parameter_table_init(&table, options, error));
-    *bytes = activations_bytes(kernels, options, &table, limits, trains);
+    *bytes = activations_bytes(kernels, options, &table, limits, &used);
     parameter_table_deinit(&table);
     return STATUS_OK;
 }
@@ -278,7 +285,7 @@ enum status model_train(struct model *model, const float *weights, const struct 
                         float loss_scale, const struct gradient_sink *sink,
                         struct model_result *result, struct error *error)
 {
-    INVARIANT(model->trains);
+    INVARIANT(model->role.trains);
     INVARIANT(loss_scale > 0.0F && isfinite(loss_scale));
     TRY(batch_check(model, batch, error));
     const struct activations *const activations = &model->activations;

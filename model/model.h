@@ -11,14 +11,17 @@
 #include "data_pipeline/batch.h"
 #include "kernels/kernels.h"
 #include "model/model_options.h"
+#include "model/model_role.h"
 #include "model/parameters.h"
 
 struct model; /* options, table and all work memory; one per worker, not shared between threads */
 
-/* Takes every byte of work memory now (activations for `limits`, gradient scratch when `trains`). */
+/* Takes every byte of work memory now (activations for `limits`, gradient scratch where `role` is
+ * to train). `role` NULL: forward only. */
 MUST_CHECK enum status model_open(struct model **model, const struct kernels *kernels,
                                   const struct model_options *options,
-                                  const struct batch_limits *limits, bool trains,
+                                  const struct batch_limits *limits,
+                                  const struct model_role *role,
                                   struct error *error); /* keeps `kernels` */
 void model_close(struct model *model); /* accepts NULL */
 const struct parameter_table *model_table(const struct model *model);
@@ -27,8 +30,9 @@ const struct parameter_table *model_table(const struct model *model);
  * STATUS_INPUT as parameter_table_init. */
 MUST_CHECK enum status model_work_bytes(const struct kernels *kernels,
                                         const struct model_options *options,
-                                        const struct batch_limits *limits, bool trains,
-                                        int64_t *bytes, struct error *error);
+                                        const struct batch_limits *limits,
+                                        const struct model_role *role, int64_t *bytes,
+                                        struct error *error);
 /* Useful floating-point operations of forward and backward over one batch:
  * 6·N·(matrix parameters of the layers) + 12·L·C·Σ(T_b²) + 6·K·(head matrix + E·V). Small heads
  * (pooler, span boundaries) and the mapping from E to C are not counted, nor that causal attention
@@ -61,7 +65,7 @@ struct gradient_sink {
 /* All five calls below refuse (STATUS_INPUT) ids, positions or segments that the model's tables do not have, and
  * sequences longer than its positions. A batch beyond the limits is the caller's mistake.
  *
- * Forward and backward; needs `trains`. loss_scale > 0. The gradient handed over is d(loss_scale ·
+ * Forward and backward; needs a role that trains. loss_scale > 0. The gradient handed over is d(loss_scale ·
  * (loss_sum + batch->sequence_weight · sequence_loss_sum + span_loss_sum))/d(weights); dropout is on. */
 MUST_CHECK enum status model_train(struct model *model, const float *weights,
                                    const struct batch *batch, float loss_scale,

@@ -100,7 +100,9 @@ void two_stream_forward(const struct pass *pass, int64_t layer, float *branch, c
                                         kept->log_sum + n * pass->options->heads, &inputs, &queries,
                                         work->scratch);
     }
-    pass_linear(pass, branch, kept->heads, group, PARAMETER_ATTENTION_WEIGHT, rows, c, c);
+    if (branch != NULL) {
+        pass_linear(pass, branch, kept->heads, group, PARAMETER_ATTENTION_WEIGHT, rows, c, c);
+    }
 }
 
 static void clear(float *values, int64_t count)

@@ -110,8 +110,10 @@ static enum status state_open(struct worker *worker, struct error *error)
     const struct worker_setup *const setup = worker->setup;
     const struct batch_limits limits = data_source_limits(worker->source);
     const int64_t slots = data_source_slots(worker->source);
+    const struct model_role role = {.trains = true,
+                                    .recompute = setup->shard->activation_recompute};
     const enum status opened =
-        model_open(&worker->model, &worker->kernels, &worker->model_options, &limits, true, error);
+        model_open(&worker->model, &worker->kernels, &worker->model_options, &limits, &role, error);
     TRY(fabric_agree(worker->workers, opened, error));
     const struct parameter_table *const table = model_table(worker->model);
     TRY(topology_init(&worker->topology, worker->workers, setup->shard->simulate_nodes, error));

@@ -209,7 +209,8 @@ static void run_folder(const char *folder)
     CHECK_OK(kernels_open(&run.kernels, level, &error), error);
     const int64_t tokens = run.golden.every.token_count;
     const struct batch_limits limits = {run.golden.every.sequence_count, tokens, tokens};
-    CHECK_OK(model_open(&run.model, &run.kernels, &run.golden.options, &limits, true, &error),
+    const struct model_role role = {.trains = true};
+    CHECK_OK(model_open(&run.model, &run.kernels, &run.golden.options, &limits, &role, &error),
              error);
     run.gradient =
         memory_take((size_t)run.golden.table.element_count, sizeof *run.gradient, "gradient");

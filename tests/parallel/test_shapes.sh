@@ -24,10 +24,13 @@ same nodes3 $steps "$expected" "3 nodes of 2, 2 and 1 workers, stage 1, dynamic 
 train nodes0 4 $steps --set shard.simulate_nodes=2 --set shard.stage=0
 same nodes0 $steps "$expected" "2 nodes of 2 workers, stage 0"
 
+train layer 2 $steps --set shard.activation_recompute=layer
+same layer $steps "$expected" "2 workers, layers computed again"
+
 # Stopped after every step, resumed on another shape each time.
 train walk 1 1
 resume walk 3 2
-resume walk 2 3 --set lease.mode=dynamic
+resume walk 2 3 --set lease.mode=dynamic --set shard.activation_recompute=attention
 resume walk 4 4 --set shard.simulate_nodes=2
 resume walk 5 5 --set shard.stage=0
 resume walk 1 6

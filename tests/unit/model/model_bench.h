@@ -109,14 +109,15 @@ struct bench {
 };
 
 /* `bench` stays where it is until bench_close: the model keeps the address of its kernels. */
-static inline void bench_open(struct bench *bench, enum kernels_level level,
-                              const struct model_options *options,
-                              const struct batch_limits *limits)
+static inline void bench_open_role(struct bench *bench, enum kernels_level level,
+                                   const struct model_options *options,
+                                   const struct batch_limits *limits,
+                                   const struct model_role *role)
 {
     struct error error = {0};
     *bench = (struct bench){.group_count = 0};
     CHECK_OK(kernels_open(&bench->kernels, level, &error), error);
-    CHECK_OK(model_open(&bench->model, &bench->kernels, options, limits, true, &error), error);
+    CHECK_OK(model_open(&bench->model, &bench->kernels, options, limits, role, &error), error);
     bench->table = model_table(bench->model);
     const size_t count = (size_t)bench->table->element_count;
     bench->weights = memory_take(count, sizeof *bench->weights, "test");
@@ -131,6 +132,14 @@ static inline void bench_open(struct bench *bench, enum kernels_level level,
             bench->weights[row->offset + i] = (float)(middle + size * u);
         }
     }
+}
+
+static inline void bench_open(struct bench *bench, enum kernels_level level,
+                              const struct model_options *options,
+                              const struct batch_limits *limits)
+{
+    const struct model_role role = {.trains = true};
+    bench_open_role(bench, level, options, limits, &role);
 }
 
 static inline void bench_close(struct bench *bench)

@@ -177,7 +177,7 @@ START_TEST(test_model_evaluates_what_it_trains_on_when_nothing_is_dropped)
         struct bench bench;
         bench_open(&bench, kernels_level_best(), &options, &limits_tiny);
         struct model *evaluator = NULL; /* one set of activations for all layers */
-        CHECK_OK(model_open(&evaluator, &bench.kernels, &options, &limits_tiny, false, &error),
+        CHECK_OK(model_open(&evaluator, &bench.kernels, &options, &limits_tiny, NULL, &error),
                  error);
         struct batch batch = batch_tiny();
         const struct model_result trained = bench_train(&bench, &batch);
@@ -337,15 +337,16 @@ START_TEST(test_model_work_bytes_end_with_the_last_byte_used)
     struct parameter_table table;
     CHECK_OK(parameter_table_init(&table, &options, &error), error);
     struct activations activations;
-    activations_open(&activations, &kernels, &options, &table, &limits_tiny, true);
+    const struct model_role role = {.trains = true};
+    activations_open(&activations, &kernels, &options, &table, &limits_tiny, &role);
     const struct parameter_group *const head = &table.groups[parameter_head_group(&table)];
     const unsigned char *const end =
         (const unsigned char *)(activations.gradients[parameter_head_group(&table)] + head->count);
     int64_t bytes = 0;
-    CHECK_OK(model_work_bytes(&kernels, &options, &limits_tiny, true, &bytes, &error), error);
+    CHECK_OK(model_work_bytes(&kernels, &options, &limits_tiny, &role, &bytes, &error), error);
     ck_assert_int_eq(bytes, end - (const unsigned char *)activations.block);
     int64_t forward_bytes = 0;
-    CHECK_OK(model_work_bytes(&kernels, &options, &limits_tiny, false, &forward_bytes, &error),
+    CHECK_OK(model_work_bytes(&kernels, &options, &limits_tiny, NULL, &forward_bytes, &error),
              error);
     ck_assert_int_lt(forward_bytes, bytes);
     activations_close(&activations);

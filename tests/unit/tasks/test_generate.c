@@ -30,7 +30,7 @@ static void gpt_open_model(struct gpt *gpt)
     struct error error;
     const struct batch_limits limits = {1, gpt->options.positions, 1};
     CHECK_OK(kernels_open(&gpt->kernels, KERNELS_LEVEL_REFERENCE, &error), error);
-    CHECK_OK(model_open(&gpt->model, &gpt->kernels, &gpt->options, &limits, false, &error), error);
+    CHECK_OK(model_open(&gpt->model, &gpt->kernels, &gpt->options, &limits, NULL, &error), error);
 }
 
 static void gpt_open(struct gpt *gpt)

@@ -61,7 +61,7 @@ static double log_share(struct bench *bench, int64_t masked, int64_t row, int32_
     struct batch batch;
     float logits[V];
     const struct batch_limits limits = {1, COUNT, 1};
-    CHECK_OK(model_open(&model, &bench->kernels, &bench->options, &limits, false, &error), error);
+    CHECK_OK(model_open(&model, &bench->kernels, &bench->options, &limits, NULL, &error), error);
     batch_init(&batch, &limits);
     batch.sequence_count = 1;
     batch.token_count = COUNT;
@@ -89,7 +89,7 @@ static double run_score(struct bench *bench, int32_t mask, int64_t end)
     struct error error;
     struct model *model;
     double log_likelihood = 0;
-    CHECK_OK(model_open(&model, &bench->kernels, &bench->options, &limits, false, &error), error);
+    CHECK_OK(model_open(&model, &bench->kernels, &bench->options, &limits, NULL, &error), error);
     CHECK_OK(score(model, bench->weights, &text, &log_likelihood, &error), error);
     model_close(model);
     return log_likelihood;

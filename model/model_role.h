@@ -1,0 +1,21 @@
+/* What one worker's model is for and what it holds for that. Nothing here changes a bit of any
+ * result. */
+#ifndef SHARDLM_MODEL_MODEL_ROLE_H
+#define SHARDLM_MODEL_MODEL_ROLE_H
+
+#include <stdbool.h>
+
+/* What is kept of a layer from forward to backward; the rest is computed again, with the same bits.
+ * In floats for each token (C width, F inner width, H heads): */
+enum model_recompute {
+    MODEL_RECOMPUTE_NONE,      /* all: 6C + F + H */
+    MODEL_RECOMPUTE_ATTENTION, /* all but queries, keys, values and heads: 2C + F */
+    MODEL_RECOMPUTE_LAYER,     /* its output: C */
+};
+
+struct model_role {
+    bool trains; /* else there is no backward, and nothing is kept */
+    enum model_recompute recompute;
+};
+
+#endif
