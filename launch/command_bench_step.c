@@ -12,13 +12,18 @@
 
 enum { BENCH_STEPS_MAX = 1000, WORKERS_MAX = 65536 };
 
+/* Documents of mixed length do not fill every step alike. */
+struct bench_step {
+    double seconds;
+    double tokens;
+    double flops;
+};
+
 struct bench {
     const struct command_line *line;
     struct config config;
-    double seconds[BENCH_STEPS_MAX];
+    struct bench_step steps[BENCH_STEPS_MAX];
     int64_t count;
-    int64_t tokens;
-    double flops;
     double memory_bytes;
     double peak_flops;
     double exact_share; /* mean */
@@ -32,9 +37,8 @@ static void step_note(void *context, const struct step_record *record)
     if (record->step == 1 || bench->count == BENCH_STEPS_MAX) {
         return;
     }
-    bench->seconds[bench->count++] = record->seconds;
-    bench->tokens = record->tokens;
-    bench->flops = record->flops;
+    bench->steps[bench->count++] = (struct bench_step){
+        .seconds = record->seconds, .tokens = (double)record->tokens, .flops = record->flops};
     bench->peak_flops = record->peak_flops;
     bench->exact_share += record->exact_share;
 }
@@ -56,27 +60,29 @@ static enum status bench_prepare(void *context, struct job_options *options, str
     return STATUS_OK;
 }
 
-static int seconds_compare(const void *a, const void *b)
+/* The most tokens a second first. */
+static int step_compare(const void *a, const void *b)
 {
-    const double first = *(const double *)a;
-    const double second = *(const double *)b;
-    return first < second ? -1 : first > second ? 1 : 0;
+    const struct bench_step *const first = a;
+    const struct bench_step *const second = b;
+    const double difference = first->tokens / first->seconds - second->tokens / second->seconds;
+    return difference > 0 ? -1 : difference < 0 ? 1 : 0;
 }
 
 static void bench_print(struct bench *bench)
 {
-    qsort(bench->seconds, (size_t)bench->count, sizeof *bench->seconds, seconds_compare);
-    const double best = bench->seconds[0];
-    const double median = bench->seconds[bench->count / 2];
+    qsort(bench->steps, (size_t)bench->count, sizeof *bench->steps, step_compare);
+    const struct bench_step *const best = &bench->steps[0];
+    const struct bench_step *const median = &bench->steps[bench->count / 2];
     const struct model_options *const model = &bench->config.model;
     json_t *const line = json_pack(
         "{s:I, s:I, s:I, s:I, s:I, s:I, s:f, s:f, s:f, s:f, s:f, s:f, s:f}", "L",
         (json_int_t)model->layers, "H", (json_int_t)model->hidden, "V",
         (json_int_t)model->vocabulary, "T", (json_int_t)bench->config.data.sequence_tokens,
-        "tokens", (json_int_t)bench->tokens, "workers", (json_int_t)(job_world() - 1), "tok_s",
-        (double)bench->tokens / best, "tok_s_med", (double)bench->tokens / median, "gfs",
-        bench->flops / best * 1e-9, "gfs_med", bench->flops / median * 1e-9, "peak_gfs",
-        bench->peak_flops * 1e-9, "peak_mb", bench->memory_bytes * 1e-6, "exact_share",
+        "tokens", (json_int_t)best->tokens, "workers", (json_int_t)(job_world() - 1), "tok_s",
+        best->tokens / best->seconds, "tok_s_med", median->tokens / median->seconds, "gfs",
+        best->flops / best->seconds * 1e-9, "gfs_med", median->flops / median->seconds * 1e-9,
+        "peak_gfs", bench->peak_flops * 1e-9, "peak_mb", bench->memory_bytes * 1e-6, "exact_share",
         bench->exact_share / (double)bench->count);
     print_json(line);
 }
