@@ -270,7 +270,8 @@ MUST_CHECK enum status kernels_open(struct kernels *kernels, enum kernels_level 
 
 /* Makes `matmul` round its operands to bf16 (nearest even; denormals become 0) and add products to sums in fp32: of two
  * neighbours k, k + 1 (k even) the second product first, in a chain of fmas; the first block has beta, and blocks are
- * 2 · KERNELS_MATMUL_BLOCK values of k. Attention keeps its fp32 products. STATUS_INPUT unless the level is the
+ * 2 · KERNELS_MATMUL_BLOCK values of k. So are packed attention's products, but for that of the keys' gradient (and all
+ * at the reference level); attention by distance keeps its fp32 products. STATUS_INPUT unless the level is the
  * reference, or AVX-512 on a processor that has AVX512-BF16. */
 MUST_CHECK enum status kernels_use_bf16(struct kernels *kernels, struct error *error);
 

@@ -13,9 +13,12 @@
 
 enum { BLOCK_ROWS = 128 };
 
+typedef __typeof__(OPERATION(matmul)) product_function;
+
 /* One block of query rows of one head of one sequence. */
 struct block {
-    int64_t n; /* rows in all */
+    product_function *product; /* of all but d_k: see block_backward */
+    int64_t n;                 /* rows in all */
     int64_t c;
     int64_t width; /* D */
     int64_t head;
@@ -47,14 +50,16 @@ int64_t OPERATION(attention_scratch)(int64_t longest_sequence, int64_t head_widt
     return 2 * scores_floats(longest_sequence) + kept_bytes / 4 + 1;
 }
 
-static struct block block_make(const struct kernels_attention_shape *shape, float *scratch)
+static struct block block_make(const struct kernels_attention_shape *shape,
+                               product_function *product, float *scratch)
 {
     int64_t longest = 0;
     for (int64_t b = 0; b < shape->sequence_count; b++) {
         const int64_t length = shape->starts[b + 1] - shape->starts[b];
         longest = length > longest ? length : longest;
     }
-    return (struct block){.n = shape->starts[shape->sequence_count],
+    return (struct block){.product = product,
+                          .n = shape->starts[shape->sequence_count],
                           .c = shape->heads * shape->head_width,
                           .width = shape->head_width,
                           .longest = rounded_up(longest, 8),
@@ -136,10 +141,10 @@ static int64_t part_at(const struct block *block, int64_t row, int64_t part)
 
 static void block_scores(const struct block *block, const float *qkv)
 {
-    OPERATION(matmul)
-    (false, true, block->rows, block->keys, block->width, block->scale,
-     qkv + part_at(block, block->first, 0), 3 * block->c, qkv + part_at(block, block->first_key, 1),
-     3 * block->c, 0.0F, block->scores, block->stride);
+    block->product(false, true, block->rows, block->keys, block->width, block->scale,
+                   qkv + part_at(block, block->first, 0), 3 * block->c,
+                   qkv + part_at(block, block->first_key, 1), 3 * block->c, 0.0F, block->scores,
+                   block->stride);
 }
 
 static void block_forward(const struct block *block, float *out, float *log_sum, const float *qkv)
@@ -165,18 +170,18 @@ static void block_forward(const struct block *block, float *out, float *log_sum,
         row_clear(row, keys, block->keys);
     }
     float *const rows = out + block->first * block->c + block->head * block->width;
-    OPERATION(matmul)
-    (false, false, block->rows, block->width, block->keys, 1.0F, block->scores, block->stride,
-     qkv + part_at(block, block->first_key, 2), 3 * block->c, 0.0F, rows, block->c);
+    block->product(false, false, block->rows, block->width, block->keys, 1.0F, block->scores,
+                   block->stride, qkv + part_at(block, block->first_key, 2), 3 * block->c, 0.0F,
+                   rows, block->c);
     for (int64_t i = 0; i < block->rows; i++) {
         row_scale(rows + i * block->c, factors[i], block->width);
     }
 }
 
-void OPERATION(attention_forward)(float *out, float *log_sum, const float *qkv,
-                                  const struct kernels_attention_shape *shape, float *scratch)
+static void forward_with(product_function *product, float *out, float *log_sum, const float *qkv,
+                         const struct kernels_attention_shape *shape, float *scratch)
 {
-    struct block block = block_make(shape, scratch);
+    struct block block = block_make(shape, product, scratch);
     for (int64_t b = 0; b < shape->sequence_count; b++) {
         const int64_t start = shape->starts[b];
         const int64_t end = shape->starts[b + 1];
@@ -217,6 +222,7 @@ struct backward {
     const float *qkv;
 };
 
+/* d_k, from dS as it is: rounded to bf16, its rows would not add up to zero any more. */
 static void block_backward(const struct block *block, const struct backward *backward, bool first)
 {
     const int64_t ld = 3 * block->c;
@@ -229,30 +235,30 @@ static void block_backward(const struct block *block, const struct backward *bac
     const float before = first ? 0.0F : 1.0F;
     block_scores(block, qkv);
     block_dropout(block);
-    OPERATION(matmul)
-    (false, true, block->rows, block->keys, block->width, 1.0F, d_rows, block->c, qkv + v, ld, 0.0F,
-     block->slopes, block->stride);
+    block->product(false, true, block->rows, block->keys, block->width, 1.0F, d_rows, block->c,
+                   qkv + v, ld, 0.0F, block->slopes, block->stride);
     for (int64_t i = 0; i < block->rows; i++) {
         row_backward(block, i, backward->log_sum[block->head * block->n + block->first + i]);
     }
-    OPERATION(matmul)
-    (true, false, block->keys, block->width, block->rows, 1.0F, block->scores, block->stride,
-     d_rows, block->c, before, backward->d_qkv + v, ld);
-    OPERATION(matmul)
-    (false, false, block->rows, block->width, block->keys, block->scale, block->slopes,
-     block->stride, qkv + k, ld, 0.0F, backward->d_qkv + q, ld);
+    block->product(true, false, block->keys, block->width, block->rows, 1.0F, block->scores,
+                   block->stride, d_rows, block->c, before, backward->d_qkv + v, ld);
+    block->product(false, false, block->rows, block->width, block->keys, block->scale,
+                   block->slopes, block->stride, qkv + k, ld, 0.0F, backward->d_qkv + q, ld);
     OPERATION(matmul)
     (true, false, block->keys, block->width, block->rows, block->scale, block->slopes,
      block->stride, qkv + q, ld, before, backward->d_qkv + k, ld);
 }
 
-void OPERATION(attention_backward)(float *d_qkv, const float *d_out, const float *out,
-                                   const float *log_sum, const float *qkv,
-                                   const struct kernels_attention_shape *shape, float *scratch)
+void OPERATION(attention_forward)(float *out, float *log_sum, const float *qkv,
+                                  const struct kernels_attention_shape *shape, float *scratch)
 {
-    (void)out; /* other levels take δ from it */
-    struct block block = block_make(shape, scratch);
-    const struct backward backward = {d_qkv, d_out, log_sum, qkv};
+    forward_with(OPERATION(matmul), out, log_sum, qkv, shape, scratch);
+}
+
+static void backward_with(product_function *product, const struct backward *backward,
+                          const struct kernels_attention_shape *shape, float *scratch)
+{
+    struct block block = block_make(shape, product, scratch);
     for (int64_t b = 0; b < shape->sequence_count; b++) {
         const int64_t start = shape->starts[b];
         const int64_t end = shape->starts[b + 1];
@@ -260,8 +266,35 @@ void OPERATION(attention_backward)(float *d_qkv, const float *d_out, const float
         for (block.head = 0; block.head < shape->heads && end > start; block.head++) {
             for (int64_t offset = last; offset >= 0; offset -= BLOCK_ROWS) {
                 block_place(&block, start, end, offset);
-                block_backward(&block, &backward, offset == last);
+                block_backward(&block, backward, offset == last);
             }
         }
     }
 }
+
+/* `out` is what other levels take δ from. */
+void OPERATION(attention_backward)(float *d_qkv, const float *d_out, const float *out,
+                                   const float *log_sum, const float *qkv,
+                                   const struct kernels_attention_shape *shape, float *scratch)
+{
+    (void)out;
+    const struct backward backward = {d_qkv, d_out, log_sum, qkv};
+    backward_with(OPERATION(matmul), &backward, shape, scratch);
+}
+
+#ifdef __AVX512F__
+void attention_forward_bf16_avx512(float *out, float *log_sum, const float *qkv,
+                                   const struct kernels_attention_shape *shape, float *scratch)
+{
+    forward_with(matmul_bf16_avx512, out, log_sum, qkv, shape, scratch);
+}
+
+void attention_backward_bf16_avx512(float *d_qkv, const float *d_out, const float *out,
+                                    const float *log_sum, const float *qkv,
+                                    const struct kernels_attention_shape *shape, float *scratch)
+{
+    (void)out;
+    const struct backward backward = {d_qkv, d_out, log_sum, qkv};
+    backward_with(matmul_bf16_avx512, &backward, shape, scratch);
+}
+#endif

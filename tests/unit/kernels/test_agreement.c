@@ -514,6 +514,44 @@ START_TEST(test_bf16_products_have_the_bits_of_the_reference)
 }
 END_TEST
 
+/* Operands keep 8 bits, so each is off by at most 2^-9; backward chains four products. All must be
+ * near the reference, which sums in double, and not all as near as in fp32. */
+START_TEST(test_bf16_attention_is_near_the_reference)
+{
+    enum { ROWS = 130, WIDTH = 64 };
+    void (*const runs[])(const struct kernels *, struct bench *, int64_t, int64_t) = {
+        run_attention_full, run_attention_dropout, run_attention_causal, run_attention_visible};
+    struct kernels reference;
+    struct kernels vector;
+    struct error error = {0};
+    kernels_take(&reference, KERNELS_LEVEL_REFERENCE);
+    kernels_take(&vector, kernels_level_best());
+    if (kernels_use_bf16(&vector, &error) != STATUS_OK) {
+        (void)fprintf(stderr, "skipped, bf16 attention: %s\n", error.message);
+        return;
+    }
+    for (int64_t i = 0; i < ARRAY_LENGTH(runs); i++) {
+        struct bench first;
+        struct bench second;
+        double farthest = 0;
+        bench_init(&first);
+        bench_init(&second);
+        runs[i](&vector, &first, ROWS, WIDTH);
+        runs[i](&reference, &second, ROWS, WIDTH);
+        for (int k = 0; k < first.array_count; k++) {
+            farthest = first.arrays[k].floats
+                           ? fmax(farthest, distance(first.arrays[k].data, second.arrays[k].data,
+                                                     first.arrays[k].count))
+                           : farthest;
+        }
+        ck_assert_double_lt(farthest, 0.02);
+        ck_assert_double_gt(farthest, 1e-4);
+        bench_deinit(&first);
+        bench_deinit(&second);
+    }
+}
+END_TEST
+
 START_TEST(test_bf16_is_refused_at_level_avx2)
 {
     struct kernels kernels;
@@ -566,6 +604,7 @@ int main(void)
                      (const TTest *[]){test_avx2_agrees_with_the_reference,
                                        test_vector_levels_have_the_same_bits,
                                        test_bf16_products_have_the_bits_of_the_reference,
+                                       test_bf16_attention_is_near_the_reference,
                                        test_bf16_is_refused_at_level_avx2,
                                        test_openblas_agrees_with_the_reference, NULL});
 }
