@@ -401,14 +401,20 @@ enum status coordinator_run(struct channel_server *server,
                 options->wait_seconds);
     lease_book_init(&coordinator.leases, options->lease_policy, options->worker_count,
                     options->slots);
-    journal_note(&coordinator, json_pack("{s:s, s:I, s:I, s:I, s:s}", "event",
-                                         options->first_step > 0 ? "resume" : "start", "step",
-                                         (json_int_t)options->first_step, "last_step",
-                                         (json_int_t)options->last_step, "workers",
-                                         (json_int_t)options->worker_count, "from",
-                                         options->recalled         ? "memory"
-                                         : options->first_step > 0 ? "checkpoint"
-                                                                   : "seed"));
+    const bool begins = options->first_step == 0 && !options->recalled;
+    const bool adopts = begins && options->origin != NULL;
+    journal_note(&coordinator,
+                 json_pack("{s:s, s:I, s:I, s:I, s:s, s:s*, s:s*}", "event",
+                           options->first_step > 0 ? "resume" : "start", "step",
+                           (json_int_t)options->first_step, "last_step",
+                           (json_int_t)options->last_step, "workers",
+                           (json_int_t)options->worker_count, "from",
+                           options->recalled ? "memory"
+                           : !begins         ? "checkpoint"
+                           : adopts          ? "pretrained"
+                                             : "seed",
+                           "origin", adopts ? options->origin : NULL, "origin_fingerprint",
+                           adopts ? options->origin_fingerprint : NULL));
     enum status status = coordinator_lead(&coordinator, error);
     *result = (struct coordinator_result){.step = coordinator.step,
                                           .published_step = coordinator.published_step,

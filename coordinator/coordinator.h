@@ -32,6 +32,8 @@ struct coordinator_options {
     int64_t worker_count;
     int64_t slots;            /* in a step */
     int64_t first_step;       /* updates already done */
+    const char *origin;       /* checkpoint whose weights a new run has, or NULL: the seed's */
+    const char *origin_fingerprint; /* of its state, or NULL */
     bool recalled;            /* first_step was found in memory: the journal may not have it */
     int64_t checkpoint_step;  /* newest checkpoint there is; 0: none */
     int64_t last_step;        /* stop after this one */

@@ -10,6 +10,7 @@
 #include "launch/config_change.h"
 #include "launch/job.h"
 #include "launch/run_folder.h"
+#include "launch/run_start.h"
 #include "launch/run_view.h"
 #include "launch/supervise.h"
 
@@ -28,6 +29,19 @@ struct run_plan {
     struct run_view view;
 };
 
+/* --from is another way to say start.checkpoint. */
+static enum status start_choose(struct run_plan *plan, struct error *error)
+{
+    const char *const from = command_line_text(plan->line, "from");
+    char absolute[PATH_BYTES];
+    if (from != NULL) {
+        TRY(path_absolute(absolute, from, error));
+        memset(plan->config.start.checkpoint, 0, sizeof plan->config.start.checkpoint);
+        memcpy(plan->config.start.checkpoint, absolute, strlen(absolute));
+    }
+    return STATUS_OK;
+}
+
 /* All that can be checked before any process is started. */
 static enum status plan_make(struct run_plan *plan, struct error *error)
 {
@@ -41,6 +55,8 @@ static enum status plan_make(struct run_plan *plan, struct error *error)
         plan->run = command_line_text(line, "run");
         TRY(config_read(line->arguments[0], sets, set_count, &plan->config, error));
         TRY(run_folder_vacant(plan->run, error));
+        TRY(start_choose(plan, error));
+        TRY(run_start_resolve(&plan->config, error));
         TRY(run_config_resolve(&plan->config, error));
     }
     return command_line_integer(line, "steps", 0, INT64_MAX / 2, plan->config.optimizer.total_steps,
@@ -96,9 +112,12 @@ static enum status run_begin(void *context, const struct worker_start *start, st
     if (!start->recalled) {
         TRY(run_memory_renew(&plan->memory, plan->run, error));
     }
+    const bool adopts = strcmp(plan->config.start.checkpoint, "none") != 0;
     (void)fprintf(stderr, "%s %s%s: %" PRId64 " workers, steps %" PRId64 " to %" PRId64 "\n",
-                  plan->resumes ? "resuming" : "pretraining", plan->run,
-                  start->recalled ? " from memory" : "", job_world() - 1, start->step,
+                  plan->resumes ? "resuming"
+                  : adopts      ? "going on with pretraining in"
+                                : "pretraining",
+                  plan->run, start->recalled ? " from memory" : "", job_world() - 1, start->step,
                   plan->last_step);
     return STATUS_OK;
 }
@@ -193,6 +212,9 @@ static enum status resume_run(const struct command_line *line, struct error *err
 
 static const struct command_option train_options[] = {
     {.name = "run", .argument = "RUN", .help = "folder to keep the run in", .required = true},
+    {.name = "from",
+     .argument = "CHECKPOINT",
+     .help = "begin with the weights of this checkpoint or run (start.checkpoint)"},
     {.name = "workers", .argument = "N", .help = "workers to start; one for each core by default"},
     {.name = "steps",
      .argument = "N",
@@ -217,7 +239,9 @@ const struct command command_train = {
         "by hand (mpirun -n WORKERS+1 shardlm train …) it takes its rank instead. Ctrl-C writes a "
         "checkpoint and stops (exit code 75); a second Ctrl-C ends the job at once. A job that "
         "breaks is started again from memory. The weights do not "
-        "depend on the number of workers.",
+        "depend on the number of workers. With --from, pretraining goes on with another model's "
+        "weights: a new run from step 0, with its own corpus, rate and steps; network and "
+        "tokenizer must be those of the checkpoint.",
     .options = train_options,
     .option_count = ARRAY_LENGTH(train_options),
     .run = train_run,

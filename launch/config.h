@@ -22,6 +22,7 @@
 
 struct config {
     uint64_t seed; /* at most INT64_MAX */
+    struct start_options start;
     struct model_options model;
     struct data_options data;
     struct step_options step;

@@ -17,13 +17,14 @@ bool config_change_neutral(const char *name)
     return false;
 }
 
-/* A corpus may move; the vector level that a run got is in its numeric profile; and what is done
- * about bad numbers may be decided when they come. */
+/* A corpus may move, and what a run began with; the vector level that a run got is in its numeric
+ * profile; and what is done about bad numbers may be decided when they come. */
 static bool checked_elsewhere(const char *name)
 {
     static const char numerics[] = "numerics.";
-    return strcmp(name, "data.corpus") == 0 || (strncmp(name, numerics, strlen(numerics)) == 0 &&
-                                                strcmp(name, "numerics.compute") != 0);
+    return strcmp(name, "data.corpus") == 0 || strcmp(name, "start.checkpoint") == 0 ||
+           (strncmp(name, numerics, strlen(numerics)) == 0 &&
+            strcmp(name, "numerics.compute") != 0);
 }
 
 static enum status key_check(const struct config_key *key, const struct config *now,

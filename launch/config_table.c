@@ -31,6 +31,7 @@ static const char *const loss_spike_policies[] = {"stop", "skip", "rollback", "g
 static const char *const lease_modes[] = {"auto", "static", "dynamic", NULL};
 static const char *const recomputes[] = {"none", "attention", "layer", NULL};
 static const char *const no_paths[] = {"synthetic", NULL};
+static const char *const none[] = {"none", NULL};
 
 /* The tables of words follow the enums. */
 static_assert(MODEL_FAMILY_XLNET == 5, "order of families");
@@ -52,6 +53,13 @@ static_assert(MODEL_RECOMPUTE_LAYER == 2, "order of what is computed again");
 const struct config_key config_keys[CONFIG_KEY_COUNT] = {
     {"seed", CONFIG_TYPE_INTEGER, AT(seed), "1", {.low = 0}, NULL,
      "of everything random: initial weights, order, masks, dropout"},
+
+    {"start.checkpoint", CONFIG_TYPE_PATH, AT(start.checkpoint), "none", {.low = 0}, none,
+     "checkpoint or run whose weights this run begins with, at step 0 and with moments of 0: "
+     "continued pretraining; none: weights of the seed"},
+    {"start.fingerprint", CONFIG_TYPE_DIGEST, AT(start.fingerprint), "none", {.low = 0}, none,
+     "of that checkpoint's state; filled in when the run begins, and compared when it must begin "
+     "again"},
 
     {"model.family", CONFIG_TYPE_CHOICE, AT(model.family), "roberta", {.low = 0}, families,
      "kind of network, and so of what it predicts; the defaults of other keys follow it"},

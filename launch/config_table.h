@@ -16,6 +16,7 @@ enum config_type {
     CONFIG_TYPE_BOOLEAN,
     CONFIG_TYPE_CHOICE, /* an enum: index of the word in `words` */
     CONFIG_TYPE_PATH,   /* char[PATH_BYTES]; `words` are values that are no paths */
+    CONFIG_TYPE_DIGEST, /* char[DIGEST_TEXT_BYTES]; `words` are values that are no digests */
 };
 
 /* Items of a list that are looked at: one more than a pair has, so that too many are seen. */
@@ -40,7 +41,7 @@ struct config_key {
 };
 
 enum { CONFIG_SECTION_BYTES = 32 };
-enum { CONFIG_KEY_COUNT = 74 };
+enum { CONFIG_KEY_COUNT = 76 };
 extern const struct config_key config_keys[CONFIG_KEY_COUNT];
 
 /* Index of a key by its whole name, or -1. */

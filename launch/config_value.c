@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/file.h"
+#include "base/hash.h"
 #include "data_pipeline/utf8.h"
 #include "launch/config_table.h"
 #include "launch/word.h"
@@ -47,10 +48,13 @@ void config_key_expectation(const struct config_key *key, struct text *out)
         break;
     case CONFIG_TYPE_CHOICE:
     case CONFIG_TYPE_PATH:
-        text_add(out, key->type == CONFIG_TYPE_PATH ? "a path" : "");
+    case CONFIG_TYPE_DIGEST:
+        text_add(out, key->type == CONFIG_TYPE_PATH     ? "a path"
+                      : key->type == CONFIG_TYPE_DIGEST ? "32 hexadecimal digits"
+                                                        : "");
         for (int64_t i = 0; key->words != NULL && key->words[i] != NULL; i++) {
             const char *const between = i > 0 ? ", " : key->words[1] != NULL ? "one of " : "";
-            text_add(out, "%s\"%s\"", key->type == CONFIG_TYPE_PATH ? " or " : between,
+            text_add(out, "%s\"%s\"", key->type == CONFIG_TYPE_CHOICE ? between : " or ",
                      key->words[i]);
         }
         break;
@@ -124,6 +128,23 @@ static enum status path_set(const struct config_key *key, const char *word, cons
     return STATUS_OK;
 }
 
+/* As digest_text writes it, so that equal digests are equal byte by byte. */
+static enum status digest_set(const struct config_key *key, const char *word, char *field,
+                              struct error *error)
+{
+    struct digest digest;
+    memset(field, 0, DIGEST_TEXT_BYTES);
+    if (word_index(key, word) >= 0) {
+        memcpy(field, word, strlen(word));
+        return STATUS_OK;
+    }
+    if (!digest_parse(word, &digest)) {
+        return word_fail(key, word, error);
+    }
+    digest_text(digest, field);
+    return STATUS_OK;
+}
+
 enum status config_value_set(const struct config_key *key, const char *const *words,
                              int64_t word_count, const char *folder, struct config *config,
                              struct error *error)
@@ -174,6 +195,8 @@ enum status config_value_set(const struct config_key *key, const char *const *wo
     }
     case CONFIG_TYPE_PATH:
         return path_set(key, words[0], folder, field, error);
+    case CONFIG_TYPE_DIGEST:
+        return digest_set(key, words[0], field, error);
     }
     return STATUS_OK;
 }
@@ -229,6 +252,7 @@ void config_value_text(const struct config_key *key, const struct config *config
         break;
     }
     case CONFIG_TYPE_PATH:
+    case CONFIG_TYPE_DIGEST:
         text_add(out, "\"");
         for (const char *at = field; *at != '\0'; at++) {
             text_add(out, *at == '"' || *at == '\\' ? "\\%c" : "%c", *at);

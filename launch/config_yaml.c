@@ -63,7 +63,8 @@ static enum status yaml_style_check(const struct config_reader *reader, const ya
     const bool plain = node->data.scalar.style == YAML_PLAIN_SCALAR_STYLE;
     const bool nothing =
         plain && (word[0] == '\0' || strcmp(word, "~") == 0 || strcmp(word, "null") == 0);
-    const bool takes_text = key->type == CONFIG_TYPE_PATH || key->type == CONFIG_TYPE_CHOICE;
+    const bool takes_text = key->type == CONFIG_TYPE_PATH || key->type == CONFIG_TYPE_CHOICE ||
+                            key->type == CONFIG_TYPE_DIGEST;
     if (nothing || (!plain && !takes_text)) {
         struct text expected = {0};
         config_key_expectation(key, &expected);

@@ -163,6 +163,7 @@ static enum status job_work(struct job *job, struct error *error)
     }
     const struct worker_setup setup = {
         .seed = job->config.seed,
+        .start = &job->config.start,
         .model = &job->config.model,
         .data = &job->config.data,
         .step = &job->config.step,
@@ -234,10 +235,13 @@ static enum status job_lead(struct job *job, struct error *error)
         channel_server_operators(job->server, &operators);
         TRY(control_file_write(job->options.run, &operators, error));
     }
+    const bool adopts = strcmp(config->start.checkpoint, "none") != 0;
     const struct coordinator_options options = {
         .worker_count = fabric_count(job->world) - 1,
         .slots = config->step.tokens / config->step.slot_tokens,
         .first_step = start.step,
+        .origin = adopts ? config->start.checkpoint : NULL,
+        .origin_fingerprint = adopts ? config->start.fingerprint : NULL,
         .recalled = start.recalled,
         .checkpoint_step = briefing->resume_step,
         .fault = briefing->has_fault && briefing->fault.worker == FAULT_COORDINATOR

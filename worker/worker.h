@@ -22,6 +22,7 @@
 /* All that a worker is told at start; everything is borrowed for the time of the call. */
 struct worker_setup {
     uint64_t seed;
+    const struct start_options *start;
     const struct model_options *model; /* vocabulary 0: the corpus' */
     const struct data_options *data;
     const struct step_options *step;

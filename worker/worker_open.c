@@ -217,6 +217,34 @@ static enum status state_restore(struct worker *worker, struct digest *expected,
     return status;
 }
 
+/* The weights of another run's checkpoint, still the one that this run was planned with; counters
+ * and moments begin at 0. */
+static enum status state_adopt(struct worker *worker, struct error *error)
+{
+    const struct start_options *const start = worker->setup->start;
+    const struct partition *const partition = &worker->partition;
+    struct checkpoint *checkpoint = NULL;
+    enum status status = checkpoint_open(&checkpoint, start->checkpoint, false, error);
+    if (status == STATUS_OK) {
+        char fingerprint[DIGEST_TEXT_BYTES];
+        digest_text(checkpoint_meta(checkpoint)->fingerprint, fingerprint);
+        if (strcmp(fingerprint, start->fingerprint) != 0) {
+            status = error_set(error, STATUS_INPUT,
+                               "start.checkpoint \"%.400s\" has fingerprint %s, but the run was "
+                               "planned with %s",
+                               start->checkpoint, fingerprint, start->fingerprint);
+        }
+    }
+    for (int64_t group = 0; status == STATUS_OK && group < partition->table->group_count; group++) {
+        const struct partition_range slice = partition->slices[group];
+        status =
+            checkpoint_read(checkpoint, partition->table, CHECKPOINT_ARRAY_WEIGHTS, slice.first,
+                            slice.count, worker->node.weights + slice.first, error);
+    }
+    checkpoint_close(checkpoint);
+    return status;
+}
+
 static void state_initialise(struct worker *worker)
 {
     for (int64_t group = 0; group < worker->partition.table->group_count; group++) {
@@ -235,6 +263,8 @@ static enum status state_make(struct worker *worker, struct error *error)
     enum status status = STATUS_OK;
     if (worker->setup->resume_path != NULL) {
         status = state_restore(worker, &expected, error);
+    } else if (strcmp(worker->setup->start->checkpoint, "none") != 0) {
+        status = state_adopt(worker, error);
     } else {
         state_initialise(worker);
     }

@@ -4,6 +4,15 @@
 
 #include <stdint.h>
 
+#include "base/file.h"
+#include "base/hash.h"
+
+/* What a run's weights are before its first step. */
+struct start_options {
+    char checkpoint[PATH_BYTES]; /* whose weights, with moments of 0; "none": those of the seed */
+    char fingerprint[DIGEST_TEXT_BYTES]; /* of that checkpoint's state; "none": not known yet */
+};
+
 enum numerics_compute {
     NUMERICS_COMPUTE_FP32,
     NUMERICS_COMPUTE_BF16, /* matrix products only; sums, weights and optimizer stay fp32 */
