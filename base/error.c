@@ -49,6 +49,15 @@ enum status error_context(struct error *error, enum status status, const char *f
     return status;
 }
 
+const char *error_system_words(const char *words, int *length)
+{
+    static const char marker[] = "error message = '";
+    const char *const found = strstr(words, marker);
+    const char *const first = found == NULL ? words : found + sizeof marker - 1;
+    *length = (int)(found == NULL ? strlen(words) : strcspn(first, "'"));
+    return first;
+}
+
 int status_exit_code(enum status status)
 {
     switch (status) {
@@ -63,6 +72,7 @@ int status_exit_code(enum status status)
     case STATUS_INTERRUPTED:
         return 75;
     case STATUS_IO:
+        return 74;
     case STATUS_TIMEOUT:
     case STATUS_PEER:
     case STATUS_INTERNAL:

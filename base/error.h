@@ -13,7 +13,7 @@ enum status {
     STATUS_OK = 0,
     STATUS_INPUT,       /* a value that a person gave is not acceptable: exit code 2 */
     STATUS_FORMAT,      /* a file's content is not what its kind demands: exit code 2 */
-    STATUS_IO,          /* the operating system refused or failed */
+    STATUS_IO,          /* the operating system refused or failed: exit code 74, "see to the disk" */
     STATUS_LIMIT,       /* what was given is beyond a named maximum: exit code 2 */
     STATUS_TIMEOUT,     /* a wait reached its limit; the message says who was waited for */
     STATUS_PEER,        /* another process failed, left or contradicts us */
@@ -44,7 +44,12 @@ enum status error_set(struct error *error, enum status status, const char *forma
 enum status error_context(struct error *error, enum status status, const char *format, ...)
     PRINTF_LIKE(3, 4);
 
-/* Process exit code: 0, 2 for bad input, 3 for bad numbers, 75 for interrupted, else 1. */
+/* What the system said, out of a library's words: HDF5 puts it between much else, as "error message =
+ * 'No space left on device'". Other words stay whole. Borrows. */
+const char *error_system_words(const char *words, int *length);
+
+/* Process exit code: 0, 2 for bad input, 3 for bad numbers, 74 for storage, 75 for interrupted, else
+ * 1. */
 int status_exit_code(enum status status);
 const char *status_name(enum status status);
 

@@ -485,37 +485,3 @@ void file_reader_close(struct file_reader *reader)
     }
     reader->descriptor = -1;
 }
-
-enum status line_file_open(struct line_file *file, const char *path, struct error *error)
-{
-    file->descriptor = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644);
-    if (file->descriptor < 0) {
-        FAIL(error, STATUS_IO, "could not open \"%s\" to append: %s", path, strerror(errno));
-    }
-    return STATUS_OK;
-}
-
-enum status line_file_append(struct line_file *file, const char *line, bool flush,
-                             struct error *error)
-{
-    const size_t length = strlen(line);
-    char *const whole = memory_take(length + 1, 1, "journal line");
-    memcpy(whole, line, length);
-    whole[length] = '\n';
-    const enum status status =
-        descriptor_write(file->descriptor, "journal", whole, length + 1, error);
-    memory_release(whole);
-    TRY(status);
-    if (flush && fdatasync(file->descriptor) != 0) {
-        FAIL(error, STATUS_IO, "could not flush a line file: %s", strerror(errno));
-    }
-    return STATUS_OK;
-}
-
-void line_file_close(struct line_file *file)
-{
-    if (file->descriptor >= 0) {
-        (void)close(file->descriptor);
-    }
-    file->descriptor = -1;
-}

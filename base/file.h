@@ -92,14 +92,4 @@ MUST_CHECK enum status file_reader_next(struct file_reader *reader, void *data, 
                                         size_t *got, struct error *error);
 void file_reader_close(struct file_reader *reader);
 
-/* Append-only text file, one whole line per call (a single write); used for journals and logs. */
-struct line_file {
-    int descriptor; /* -1 when closed */
-};
-MUST_CHECK enum status line_file_open(struct line_file *file, const char *path,
-                                      struct error *error);
-MUST_CHECK enum status line_file_append(struct line_file *file, const char *line, bool flush,
-                                        struct error *error);
-void line_file_close(struct line_file *file);
-
 #endif

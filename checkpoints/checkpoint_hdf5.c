@@ -15,17 +15,9 @@ static herr_t reason_take(unsigned position, const H5E_error2_t *entry, void *co
     if (position != 0 || entry->desc == NULL) {
         return 0;
     }
-    static const char marker[] = "error message = '";
-    const char *text = strstr(entry->desc, marker);
-    size_t length = strlen(entry->desc);
-    if (text == NULL) {
-        text = entry->desc;
-    } else {
-        text += sizeof marker - 1;
-        length = strcspn(text, "'");
-    }
-    (void)snprintf(reason, REASON_BYTES, "%.*s",
-                   (int)(length < REASON_BYTES ? length : REASON_BYTES), text);
+    int length;
+    const char *const words = error_system_words(entry->desc, &length);
+    (void)snprintf(reason, REASON_BYTES, "%.*s", length, words);
     return 0;
 }
 
@@ -39,6 +31,8 @@ enum status hdf5_fail(struct error *error, enum status status, const char *actio
 /* Access properties of every file; the caller closes them. Negative on failure. */
 static hid_t access_make(void)
 {
+    /* First of all: at exit the library would close once more what it failed to close, and crash. */
+    (void)H5dont_atexit();
     (void)H5Eset_auto2(H5E_DEFAULT, NULL, NULL);
     const hid_t access = H5Pcreate(H5P_FILE_ACCESS);
     if (access < 0 || H5Pset_file_locking(access, false, true) < 0 ||

@@ -20,14 +20,16 @@ struct coordinator {
     struct lease_book leases;
     struct roster roster;
     struct control control;
-    int64_t step;           /* updates done */
-    int64_t command_step;   /* that of the command in hand: what READY answers */
-    int64_t evaluated_step; /* -1: none */
-    int64_t saved_step;     /* a snapshot was taken; -1: none */
-    int64_t asked_step;     /* publication was asked for; -1: none */
-    int64_t published_step; /* -1: none */
-    bool write_failed;      /* of saved_step */
-    int64_t command_ns;     /* when the command in hand was sent */
+    int64_t step;              /* updates done */
+    int64_t command_step;      /* that of the command in hand: what READY answers */
+    int64_t evaluated_step;    /* -1: none */
+    int64_t saved_step;        /* a snapshot was taken; -1: none */
+    int64_t asked_step;        /* publication was asked for; -1: none */
+    int64_t published_step;    /* -1: none */
+    bool write_failed;         /* of saved_step */
+    bool write_slow;           /* of saved_step: it was waited for once, in vain */
+    char failure[EVENT_BYTES]; /* the last write that failed, in words; empty: none */
+    int64_t command_ns;        /* when the command in hand was sent */
 };
 
 static void event_tell(struct coordinator *coordinator, const char *text)
@@ -44,6 +46,7 @@ static void journal_note(struct coordinator *coordinator, json_t *fields)
     struct error error;
     if (journal_add(&coordinator->journal, fields, &error) != STATUS_OK) {
         log_line(LOG_LEVEL_ERROR, "journal not written: %s", error.message);
+        (void)snprintf(coordinator->failure, sizeof coordinator->failure, "%s", error.message);
     }
     channel_server_publish(coordinator->server, coordinator->journal.line);
 }
@@ -80,7 +83,8 @@ static void ready_take(struct coordinator *coordinator, struct member *member,
         char text[EVENT_BYTES];
         (void)snprintf(text, sizeof text, "checkpoint of step %" PRId64 " was not written: %s",
                        failed, message->text);
-        log_line(LOG_LEVEL_ERROR, "%s; training goes on, older checkpoints stay", text);
+        (void)snprintf(coordinator->failure, sizeof coordinator->failure, "%s", text);
+        log_line(LOG_LEVEL_ERROR, "%s; older checkpoints stay", text);
         journal_event(coordinator, "warning", text);
         event_tell(coordinator, text);
     }
@@ -245,6 +249,12 @@ static int64_t publish_due(struct coordinator *coordinator)
     return step;
 }
 
+/* A checkpoint is under way. */
+static bool write_pending(const struct coordinator *coordinator)
+{
+    return coordinator->saved_step > coordinator->published_step && !coordinator->write_failed;
+}
+
 static enum message_kind command_decide(const struct coordinator *coordinator)
 {
     const struct coordinator_options *const options = coordinator->options;
@@ -257,15 +267,18 @@ static enum message_kind command_decide(const struct coordinator *coordinator)
     }
     const bool due = coordinator->control.checkpoint_asked ||
                      (options->checkpoint_every > 0 && step % options->checkpoint_every == 0);
+    const bool last = stopping && options->checkpoint_at_end;
+    const bool busy = write_pending(coordinator);
     if (worked && coordinator->saved_step != step &&
-        (due || (stopping && options->checkpoint_at_end))) {
-        return MESSAGE_KIND_SAVE;
+        (last || (due && !(busy && coordinator->write_slow)))) {
+        /* A snapshot overwrites the buffer of the one being written: that one is drained and
+         * published first. */
+        return busy ? MESSAGE_KIND_DRAIN : MESSAGE_KIND_SAVE;
     }
     if (!stopping) {
         return pausing(coordinator) ? MESSAGE_KIND_DRAIN : MESSAGE_KIND_STEP;
     }
-    const bool pending = coordinator->saved_step > coordinator->published_step;
-    return pending && !coordinator->write_failed ? MESSAGE_KIND_DRAIN : MESSAGE_KIND_END;
+    return busy ? MESSAGE_KIND_DRAIN : MESSAGE_KIND_END;
 }
 
 static enum status command_send(struct coordinator *coordinator, enum message_kind kind,
@@ -335,6 +348,7 @@ static void save_account(struct coordinator *coordinator)
 {
     coordinator->saved_step = coordinator->step;
     coordinator->write_failed = false;
+    coordinator->write_slow = false;
     coordinator->control.checkpoint_asked = false;
 }
 
@@ -350,6 +364,49 @@ static void hosts_note(struct coordinator *coordinator)
 }
 
 /* The loop of the drawing in coordinator.h. */
+/* The disk was waited for as long as is allowed. Training need not wait longer, but its end must.
+ */
+static enum status drain_account(struct coordinator *coordinator, struct error *error)
+{
+    bool writing = false;
+    for (int64_t i = 0; i < coordinator->roster.count; i++) {
+        writing =
+            writing || coordinator->roster.members[i].ready.values[MESSAGE_VALUE_WRITING] != 0;
+    }
+    if (!writing) {
+        return STATUS_OK;
+    }
+    char text[EVENT_BYTES];
+    (void)snprintf(text, sizeof text,
+                   "checkpoint of step %" PRId64 " is still being written after %.0f s",
+                   coordinator->saved_step, coordinator->options->wait_seconds);
+    if (coordinator->step >= coordinator->options->last_step || stop_asked(coordinator)) {
+        FAIL(error, STATUS_IO, "%s", text);
+    }
+    if (!coordinator->write_slow) {
+        coordinator->write_slow = true;
+        coordinator->control.checkpoint_asked = true; /* once it is done */
+        log_line(LOG_LEVEL_ERROR, "%s: training goes on, the next one is written later", text);
+        journal_event(coordinator, "warning", text);
+        event_tell(coordinator, text);
+    }
+    return STATUS_OK;
+}
+
+/* May the job go on, or end, with what could not be written? Ended so, the state stays in memory.
+ */
+static enum status failure_check(const struct coordinator *coordinator, enum message_kind next,
+                                 struct error *error)
+{
+    const bool unsaved = next == MESSAGE_KIND_END && coordinator->write_failed &&
+                         coordinator->saved_step == coordinator->step;
+    if (coordinator->failure[0] != '\0' && (unsaved || coordinator->options->stop_on_failure)) {
+        FAIL(error, STATUS_IO, "%s%s", coordinator->failure,
+             unsaved ? "; it was the last one: the state is kept in memory" : "");
+    }
+    return STATUS_OK;
+}
+
 static enum status coordinator_lead(struct coordinator *coordinator, struct error *error)
 {
     TRY(ready_wait(coordinator, error));
@@ -357,12 +414,8 @@ static enum status coordinator_lead(struct coordinator *coordinator, struct erro
     recalled_account(coordinator);
     for (;;) {
         TRY(pause_wait(coordinator, error));
-        const enum message_kind kind = command_decide(coordinator);
-        /* A snapshot overwrites the buffer of the one being written: that one is drained and
-         * published first. */
-        const bool busy = kind == MESSAGE_KIND_SAVE && !coordinator->write_failed &&
-                          coordinator->saved_step > coordinator->published_step;
-        const enum message_kind command = busy ? MESSAGE_KIND_DRAIN : kind;
+        const enum message_kind command = command_decide(coordinator);
+        TRY(failure_check(coordinator, command, error));
         TRY(command_send(coordinator, command, error));
         if (command == MESSAGE_KIND_END) {
             return STATUS_OK;
@@ -379,6 +432,8 @@ static enum status coordinator_lead(struct coordinator *coordinator, struct erro
             fault_reach(coordinator->options->fault, FAULT_POINT_STEP_JOURNALED, coordinator->step);
         } else if (command == MESSAGE_KIND_EVALUATE) {
             evaluation_account(coordinator);
+        } else if (command == MESSAGE_KIND_DRAIN) {
+            TRY(drain_account(coordinator, error));
         }
     }
 }
@@ -415,19 +470,13 @@ enum status coordinator_run(struct channel_server *server,
                                              : "seed",
                            "origin", adopts ? options->origin : NULL, "origin_fingerprint",
                            adopts ? options->origin_fingerprint : NULL));
-    enum status status = coordinator_lead(&coordinator, error);
+    const enum status status = coordinator_lead(&coordinator, error);
     *result = (struct coordinator_result){.step = coordinator.step,
                                           .published_step = coordinator.published_step,
                                           .stopped = coordinator.step < options->last_step};
     journal_event(&coordinator, status == STATUS_OK ? "end" : "failure",
                   status == STATUS_OK ? (result->stopped ? "stopped by request" : "all steps done")
                                       : (error != NULL ? error->message : ""));
-    if (status == STATUS_OK && coordinator.write_failed &&
-        coordinator.saved_step == coordinator.step) {
-        status =
-            error_set(error, STATUS_IO, "the last checkpoint, of step %" PRId64 ", was not written",
-                      coordinator.step);
-    }
     roster_deinit(&coordinator.roster);
     journal_close(&coordinator.journal);
     return status;

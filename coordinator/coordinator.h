@@ -7,7 +7,9 @@
  *
  * decide, in this order: an evaluation that is due; a checkpoint that is due (every_steps, the last
  * step, or a stop was asked for); the next step; when stopping, drain until the checkpoint is
- * published; end.
+ * published; end. A checkpoint that falls due while the one before is being written waits for it,
+ * as long as a worker may wait; on a slower disk training goes on, and it is written later. The run
+ * ends with its last checkpoint written, or fails.
  *
  * The journal's lines are described in step_record.h. */
 #ifndef SHARDLM_COORDINATOR_COORDINATOR_H
@@ -39,6 +41,7 @@ struct coordinator_options {
     int64_t last_step;        /* stop after this one */
     int64_t checkpoint_every; /* 0: only at the end */
     bool checkpoint_at_end;
+    bool stop_on_failure;   /* of writing a checkpoint or the journal */
     int64_t evaluate_every; /* 0: never */
     enum lease_policy lease_policy;
     const char *host;       /* this process's: of workers there it sees whether they live */

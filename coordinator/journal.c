@@ -17,7 +17,23 @@ void journal_close(struct journal *journal)
 {
     line_file_close(&journal->file);
     memory_release(journal->line);
-    journal->line = NULL;
+    memory_release(journal->pending);
+    *journal = (struct journal){.file = {.descriptor = -1}};
+}
+
+static void line_keep(struct journal *journal, const char *line)
+{
+    const size_t length = strlen(line);
+    const size_t needed = journal->pending_bytes + length + 1;
+    if (needed > JOURNAL_PENDING_BYTES_MAX) {
+        return;
+    }
+    void *pending = journal->pending;
+    memory_reserve(&pending, &journal->pending_capacity, needed, 1, "journal lines");
+    journal->pending = pending;
+    memcpy(journal->pending + journal->pending_bytes, line, length);
+    journal->pending[needed - 1] = '\n';
+    journal->pending_bytes = needed;
 }
 
 enum status journal_add(struct journal *journal, json_t *fields, struct error *error)
@@ -27,17 +43,24 @@ enum status journal_add(struct journal *journal, json_t *fields, struct error *e
     INVARIANT(fields != NULL && json_object_set_new(fields, "time", json_string(time)) == 0);
     memory_release(journal->line);
     journal->line = json_line(fields);
-    return journal->file.descriptor < 0
-               ? STATUS_OK
-               : line_file_append(&journal->file, journal->line, false, error);
+    if (journal->file.path[0] == '\0') {
+        return STATUS_OK;
+    }
+    line_keep(journal, journal->line);
+    TRY(line_file_append(&journal->file, journal->pending, journal->pending_bytes, error));
+    journal->pending_bytes = 0;
+    return STATUS_OK;
 }
 
 static void tail_take(struct journal_tail *tail, const char *line, size_t length, bool recent)
 {
     json_t *const fields = json_loadb(line, length, 0, NULL);
     const json_t *const event = json_object_get(fields, "event");
-    if (event == NULL && json_object_get(fields, "loss") != NULL && tail->last_step == 0) {
-        tail->last_step = (int64_t)json_integer_value(json_object_get(fields, "step"));
+    if (event == NULL && json_object_get(fields, "loss") != NULL) {
+        tail->stepped = tail->stepped || (recent && json_object_get(fields, "recalled") == NULL);
+        if (tail->last_step == 0) {
+            tail->last_step = (int64_t)json_integer_value(json_object_get(fields, "step"));
+        }
     }
     if (recent && event != NULL && strcmp(json_string_value(event), "failure") == 0 &&
         tail->failure[0] == '\0') {

@@ -24,7 +24,7 @@ enum message_kind {
     MESSAGE_KIND_LEASE,    /* slot `slot` of `step` is yours; -1: no more */
     MESSAGE_KIND_EVALUATE, /* held-out slots, shared out by index */
     MESSAGE_KIND_SAVE,     /* take a snapshot and write it in the background */
-    MESSAGE_KIND_DRAIN,    /* wait until nothing is being written */
+    MESSAGE_KIND_DRAIN,    /* wait until nothing is being written, or for as long as is allowed */
     MESSAGE_KIND_END,      /* leave */
     /* operator to coordinator; `step` numbers the request, and the answer repeats it */
     MESSAGE_KIND_STATUS,     /* how does it go? */
@@ -70,6 +70,7 @@ enum message_value {
     MESSAGE_VALUE_PRIVATE, /* bytes: peak resident memory of this worker without what is shared */
     MESSAGE_VALUE_SHARED,  /* bytes: shared memory of its node, from the node's first worker */
     MESSAGE_VALUE_SKIPPED, /* 1: the step's numbers were bad, weights are as they were; text: why */
+    MESSAGE_VALUE_WRITING, /* 1: a checkpoint is being written here just now */
     MESSAGE_VALUE_AUDITED, /* 1 + slot that two workers computed with the same bits; 0: none */
 };
 enum message_real {

@@ -14,7 +14,9 @@ enum {
 static herr_t hdf5_first_reason(unsigned depth, const H5E_error2_t *entry, void *reason)
 {
     if (depth == 0 && entry->desc != NULL) {
-        (void)snprintf(reason, HDF5_REASON_BYTES, "%s", entry->desc);
+        int length;
+        const char *const words = error_system_words(entry->desc, &length);
+        (void)snprintf(reason, HDF5_REASON_BYTES, "%.*s", length, words);
     }
     return 0;
 }
@@ -46,6 +48,7 @@ static enum status hdf5_begin(struct corpus_hdf5 *hdf5, const char *path, bool c
                               struct error *error)
 {
     *hdf5 = (struct corpus_hdf5){.file = 0, .path = path};
+    (void)H5dont_atexit(); /* it would close once more what it failed to close, and crash */
     (void)H5Eset_auto2(H5E_DEFAULT, NULL, NULL);
     const hid_t access = H5Pcreate(H5P_FILE_ACCESS);
     const hid_t creation = H5Pcreate(H5P_FILE_CREATE);

@@ -138,11 +138,60 @@ static enum status add_files(struct training *training, const struct command_lin
     return STATUS_OK;
 }
 
+/* Gives the files of `partial` their place: all at once in a new or empty folder, else one by one.
+ */
+static enum status files_move(const char *partial, const char *out, struct error *error)
+{
+    struct folder_list list;
+    TRY(folder_list_open(&list, out, error));
+    const bool empty = list.count == 0;
+    folder_list_close(&list);
+    if (empty) {
+        return file_rename(partial, out, error);
+    }
+    TRY(folder_list_open(&list, partial, error));
+    enum status status = STATUS_OK;
+    for (int64_t i = 0; i < list.count && status == STATUS_OK; i++) {
+        char from[PATH_BYTES];
+        char to[PATH_BYTES];
+        status = path_join(from, partial, list.names[i], error);
+        status = status == STATUS_OK ? path_join(to, out, list.names[i], error) : status;
+        status = status == STATUS_OK ? file_rename(from, to, error) : status;
+    }
+    folder_list_close(&list);
+    return status == STATUS_OK ? folder_remove(partial, error) : status;
+}
+
+/* Whole or not at all: everything is written beside its place first. */
+static enum status files_write(const struct tokenizer *tokenizer, const char *out,
+                               struct error *error)
+{
+    char partial[PATH_BYTES];
+    size_t length = strlen(out);
+    while (length > 1 && out[length - 1] == '/') {
+        length--;
+    }
+    const int written = snprintf(partial, sizeof partial, "%.*s.partial", (int)length, out);
+    if (written < 0 || written >= PATH_BYTES) {
+        FAIL(error, STATUS_LIMIT, "path is longer than %d bytes: \"%.64s…\"", PATH_BYTES - 1, out);
+    }
+    TRY(folder_remove(partial, error)); /* what a killed one left */
+    enum status status = tokenizer_save(tokenizer, partial, error);
+    if (status == STATUS_OK) {
+        status = files_move(partial, out, error);
+    }
+    if (status != STATUS_OK) {
+        struct error ignored; /* the first error is the one to tell */
+        (void)!folder_remove(partial, &ignored);
+    }
+    return status;
+}
+
 static enum status train_save(struct tokenizer *tokenizer, const struct training *training,
                               const struct command_line *line, struct error *error)
 {
     const char *const out = command_line_text(line, "out");
-    TRY(tokenizer_save(tokenizer, out, error));
+    TRY(files_write(tokenizer, out, error));
     char fingerprint[DIGEST_TEXT_BYTES];
     digest_text(tokenizer_fingerprint(tokenizer), fingerprint);
     const int64_t vocabulary = tokenizer_vocabulary(tokenizer);

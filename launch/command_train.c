@@ -192,6 +192,7 @@ static enum status run_command(const struct command_line *line, bool resumes, st
                 .run = plan->run,
                 .last_step = command_line_text(line, "steps"),
                 .restart = plan->config.restart,
+                .stop_on_failure = plan->config.checkpoint.on_failure == CHECKPOINT_FAILURE_STOP,
             };
             status = supervise(&supervision, error);
         }

@@ -28,6 +28,7 @@ static const char *const products[] = {"shardlm", "openblas", NULL};
 static const char *const cores[] = {"auto", "avx2", "avx512", NULL};
 static const char *const bad_slot_policies[] = {"stop", "skip", "rollback", NULL};
 static const char *const loss_spike_policies[] = {"stop", "skip", "rollback", "go_on", NULL};
+static const char *const write_failures[] = {"go_on", "stop", NULL};
 static const char *const lease_modes[] = {"auto", "static", "dynamic", NULL};
 static const char *const recomputes[] = {"none", "attention", "layer", NULL};
 static const char *const no_paths[] = {"synthetic", NULL};
@@ -38,6 +39,7 @@ static_assert(MODEL_FAMILY_XLNET == 5, "order of families");
 static_assert(MODEL_SHARE_FEED_FORWARD == 3, "order of what is shared");
 static_assert(MODEL_ACTIVATION_RELU == 2, "order of activations");
 static_assert(MODEL_NORM_PRE == 1, "order of norms");
+static_assert(CHECKPOINT_FAILURE_STOP == 1, "order of what a failed write does");
 static_assert(DATA_OBJECTIVE_PERMUTATION == 6, "order of objectives");
 static_assert(DATA_PAIRS_SENTENCE_ORDER == 2, "order of pairs");
 static_assert(DATA_PACKING_DOCUMENT == 1, "order of packings");
@@ -261,6 +263,10 @@ const struct config_key config_keys[CONFIG_KEY_COUNT] = {
     {"checkpoint.keep_every", CONFIG_TYPE_INTEGER, AT(checkpoint.keep_every), "0",
      {.low = 0, .high = 1e12}, NULL,
      "checkpoints of steps divisible by this stay for ever; 0: none"},
+    {"checkpoint.on_failure", CONFIG_TYPE_CHOICE, AT(checkpoint.on_failure), "go_on",
+     {.low = 0}, write_failures,
+     "when a checkpoint or a line of the journal cannot be written: training goes on and says so "
+     "each time, or the job stops (exit code 74) with its state in memory for resume"},
 
     {"lease.mode", CONFIG_TYPE_CHOICE, AT(lease.mode), "auto", {.low = 0}, lease_modes,
      "who computes which slot: fixed, on demand, or on demand once workers differ in speed"},

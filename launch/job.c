@@ -233,7 +233,11 @@ static enum status job_lead(struct job *job, struct error *error)
     if (job->options.run != NULL) {
         struct channel_address operators;
         channel_server_operators(job->server, &operators);
-        TRY(control_file_write(job->options.run, &operators, error));
+        struct error refused; /* the job can do without */
+        if (control_file_write(job->options.run, &operators, &refused) != STATUS_OK) {
+            log_line(LOG_LEVEL_ERROR, "shardlm top and ctl will not find this job: %s",
+                     refused.message);
+        }
     }
     const bool adopts = strcmp(config->start.checkpoint, "none") != 0;
     const struct coordinator_options options = {
@@ -250,6 +254,7 @@ static enum status job_lead(struct job *job, struct error *error)
         .last_step = job->briefing->last_step,
         .checkpoint_every = job->options.run != NULL ? config->checkpoint.every_steps : 0,
         .checkpoint_at_end = job->options.run != NULL && job->options.checkpoint_at_end,
+        .stop_on_failure = config->checkpoint.on_failure == CHECKPOINT_FAILURE_STOP,
         .evaluate_every = config->evaluation.every_steps,
         .lease_policy = config->lease.mode == LEASE_MODE_STATIC    ? LEASE_POLICY_STATIC
                         : config->lease.mode == LEASE_MODE_DYNAMIC ? LEASE_POLICY_DYNAMIC

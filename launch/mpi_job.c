@@ -161,6 +161,8 @@ enum status mpi_job_explain(int code, const char *advice, struct error *error)
         FAIL(error, STATUS_INPUT, "%s", "");
     case 3:
         FAIL(error, STATUS_NUMERIC, "%s", "");
+    case 74:
+        FAIL(error, STATUS_IO, "%s", advice == NULL ? "" : advice);
     case 75:
         FAIL(error, STATUS_INTERRUPTED, "%s", "");
     case 127:

@@ -19,6 +19,7 @@
 #include "shard/window.h"
 
 enum { WORDS_MAX = 8, NAME_BYTES = 64, FOLDER_BYTES = 64 };
+enum { CODE_STORAGE = 74 }; /* status_exit_code(STATUS_IO) */
 
 static const double wait_seconds_max = 60;
 static const double lock_seconds = 30; /* for the last processes of a broken job to go */
@@ -157,17 +158,20 @@ static enum status restart_decide(struct supervisor *supervisor, int code, struc
 {
     const struct supervision *const supervision = supervisor->supervision;
     const struct journal_tail now = journal_tail(supervisor->journal, supervisor->tail.size_bytes);
-    const bool progress = now.last_step > supervisor->tail.last_step;
     char reason[JOURNAL_TEXT_BYTES];
     reason_find(supervisor, &now, code, reason);
-    supervisor->futile = progress ? 1 : supervisor->futile + 1;
+    /* Any step counts, also one that is done again behind a rollback or a failed audit. */
+    supervisor->futile = now.stepped ? 1 : supervisor->futile + 1;
     if (supervision->restart.attempts == 0) {
         FAIL(error, STATUS_PEER, "%.400s; go on with: shardlm resume %.200s", reason,
              supervision->run);
     }
     if (supervisor->futile > supervision->restart.attempts) {
-        memory_forget(supervisor);
-        FAIL(error, STATUS_PEER,
+        /* What a full disk did not take is in memory alone. */
+        if (code != CODE_STORAGE) {
+            memory_forget(supervisor);
+        }
+        FAIL(error, code == CODE_STORAGE ? STATUS_IO : STATUS_PEER,
              "gave up after %" PRId64 " starts in a row without a step done, at step %" PRId64
              ": %.400s; go on with: shardlm resume %.200s",
              supervisor->futile, now.last_step, reason, supervision->run);
@@ -227,6 +231,16 @@ static enum status job_start(struct supervisor *supervisor, int *code, struct er
     return status;
 }
 
+/* The state is in memory, and on disk as of an earlier step: a person is needed. */
+static enum status storage_failed(const struct supervisor *supervisor, struct error *error)
+{
+    char advice[JOURNAL_TEXT_BYTES];
+    (void)snprintf(advice, sizeof advice,
+                   "storage failed; once it is well again, go on with: shardlm resume %.400s",
+                   supervisor->supervision->run);
+    return mpi_job_explain(CODE_STORAGE, advice, error);
+}
+
 /* Asked to stop, and the job broke before it could obey: what memory and checkpoints hold stays. */
 static enum status stopped(const struct supervisor *supervisor, struct error *error)
 {
@@ -254,6 +268,10 @@ static enum status supervisor_loop(struct supervisor *supervisor, struct error *
         if (!broke || supervision->run == NULL) {
             return mpi_job_explain(code, NULL, error);
         }
+        if (code == CODE_STORAGE && run_exists(supervisor) &&
+            (supervision->stop_on_failure || mpi_job_stops() > 0)) {
+            return storage_failed(supervisor, error);
+        }
         if (mpi_job_stops() == 0) {
             TRY(restart_decide(supervisor, code, error));
         }
@@ -276,7 +294,7 @@ enum status supervise(const struct supervision *supervision, struct error *error
             status = folder_choose(&supervisor, error);
         }
         if (status == STATUS_OK && run_exists(&supervisor)) {
-            supervisor.tail = journal_tail(supervisor.journal, 0);
+            supervisor.tail = journal_tail(supervisor.journal, INT64_MAX);
             status = run_folder_wait(supervision->run, 2, error);
         }
     }

@@ -21,6 +21,7 @@ struct supervision {
     const char *run;       /* folder, or NULL: the job is started once */
     const char *last_step; /* --steps as given, or NULL */
     struct restart_options restart;
+    bool stop_on_failure; /* a job that could not write (exit code 74) is not started again */
 };
 
 /* Status of the finished job: what rank 0 ended with; its message is empty where rank 0 has printed

@@ -30,6 +30,7 @@ static struct message ready_message(struct worker *worker)
         ready.values[MESSAGE_VALUE_WRITTEN] = report.written_step;
         ready.values[MESSAGE_VALUE_PUBLISHED] = report.published_step;
         ready.values[MESSAGE_VALUE_WRITE_FAILED] = report.failed_step;
+        ready.values[MESSAGE_VALUE_WRITING] = report.busy ? 1 : 0;
         (void)snprintf(ready.text, sizeof ready.text, "%.500s", report.message);
     }
     return ready;
@@ -138,7 +139,8 @@ static enum status command_save(struct worker *worker, struct error *error)
 static enum status command_drain(struct worker *worker, struct error *error)
 {
     heart_phase(worker->heart, MESSAGE_PHASE_DRAIN, worker->step, -1);
-    TRY(writer_wait(worker->writer, worker->setup->lease->wait_seconds, error));
+    struct error slow; /* a slow disk: READY says so, and the coordinator decides */
+    (void)!writer_wait(worker->writer, worker->setup->lease->wait_seconds, &slow);
     const struct message ready = ready_message(worker);
     return channel_client_send(worker->channel, &ready, error);
 }

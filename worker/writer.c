@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <time.h>
 
+#include "base/log.h"
 #include "base/memory.h"
 
 enum writer_task { WRITER_TASK_NONE, WRITER_TASK_PARTS, WRITER_TASK_PUBLISH, WRITER_TASK_LEAVE };
@@ -45,7 +46,11 @@ static enum status publish(struct writer *writer, struct error *error)
     TRY(checkpoint_publish(writer->partial, options->root, options->table, &writer->meta,
                            options->config_text, options->tokenizer_folder, published, error));
     fault_reach(options->fault, FAULT_POINT_PUBLISH_DONE, step);
-    TRY(catalog_retain(options->root, &options->retention, step, -1, error));
+    /* The checkpoint stands; what cannot be cleared away is tried again after the next. */
+    struct error later;
+    if (catalog_retain(options->root, &options->retention, step, -1, &later) != STATUS_OK) {
+        log_line(LOG_LEVEL_ERROR, "older checkpoints are not cleared away: %s", later.message);
+    }
     fault_reach(options->fault, FAULT_POINT_PUBLISH_CLEANED, step);
     return STATUS_OK;
 }
@@ -91,7 +96,7 @@ enum status writer_open(struct writer **writer, const struct writer_options *opt
 {
     struct writer *const opened = memory_take(1, sizeof *opened, "checkpoint writer");
     opened->options = *options;
-    opened->report = (struct writer_report){-1, -1, -1, ""};
+    opened->report = (struct writer_report){-1, -1, -1, "", false};
     pthread_condattr_t attributes;
     (void)pthread_condattr_init(&attributes);
     (void)pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
@@ -150,7 +155,8 @@ void writer_refuse(struct writer *writer, int64_t step, const char *message)
 struct writer_report writer_report(struct writer *writer)
 {
     (void)pthread_mutex_lock(&writer->lock);
-    const struct writer_report report = writer->report;
+    struct writer_report report = writer->report;
+    report.busy = writer->task != WRITER_TASK_NONE;
     (void)pthread_mutex_unlock(&writer->lock);
     return report;
 }

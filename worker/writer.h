@@ -26,6 +26,7 @@ struct writer_report {
     int64_t published_step;            /* -1: none */
     int64_t failed_step;               /* newest step that failed here; -1: none */
     char message[ERROR_MESSAGE_BYTES]; /* why */
+    bool busy;                         /* something is being written just now */
 };
 
 MUST_CHECK enum status writer_open(struct writer **writer, const struct writer_options *options,

@@ -3,6 +3,7 @@
 #include "coordinator/coordinator.h"
 
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -19,11 +20,13 @@ struct play {
     int64_t workers;
     int64_t fail_at_step; /* worker 0 reports a failure in it; 0: never */
     bool write_fails;
-    bool replays; /* every answer is followed by that of the step before and a request of it */
-    bool mute;    /* say hello and ready once, then nothing */
-    int beats;    /* worker 0 sends so many heartbeats, 10 ms apart, while the others are silent */
+    int slow_drains; /* so many commands find worker 0 writing still, and nothing written */
+    bool replays;    /* every answer is followed by that of the step before and a request of it */
+    bool mute;       /* say hello and ready once, then nothing */
+    int beats; /* worker 0 sends so many heartbeats, 10 ms apart, while the others are silent */
     char commands[COMMANDS_MAX]; /* one letter each, as worker 0 got them */
     volatile sig_atomic_t stop;
+    atomic_bool over;     /* the coordinator has left */
     int64_t stop_at_step; /* worker 0 sets `stop` when it gets this step; 0: never */
 };
 
@@ -34,6 +37,12 @@ static void ready_send(struct play *play, struct channel_client *client, int64_t
     struct message ready = message_make(MESSAGE_KIND_READY, worker, step);
     ready.values[MESSAGE_VALUE_WRITTEN] = written;
     ready.values[MESSAGE_VALUE_PUBLISHED] = published;
+    const bool slow = play->slow_drains > 0 && written >= 0;
+    if (slow) {
+        play->slow_drains -= worker == 0 ? 1 : 0;
+        ready.values[MESSAGE_VALUE_WRITTEN] = -1;
+        ready.values[MESSAGE_VALUE_WRITING] = 1;
+    }
     ready.values[MESSAGE_VALUE_WRITE_FAILED] = play->write_fails ? written : -1;
     ready.values[MESSAGE_VALUE_SLOTS] = 2;
     ready.values[MESSAGE_VALUE_TARGETS] = 10;
@@ -102,7 +111,11 @@ static void *play_main(void *context)
         for (int64_t w = 0; w < play->workers; w++) {
             struct message command;
             bool received = false;
-            CHECK_OK(channel_client_receive(clients[w], 3000, &command, &received, &error), error);
+            for (bool last = false; !received && !last;) {
+                last = play->over;
+                CHECK_OK(channel_client_receive(clients[w], 200, &command, &received, &error),
+                         error);
+            }
             on = on && received && command.kind != MESSAGE_KIND_END && !play->mute;
             if (!received) {
                 continue;
@@ -146,6 +159,7 @@ static enum status play_run(struct play *play, struct coordinator_options *optio
     pthread_t thread;
     ck_assert_int_eq(pthread_create(&thread, NULL, play_main, play), 0);
     const enum status status = coordinator_run(server, options, result, error);
+    play->over = true;
     ck_assert_int_eq(pthread_join(thread, NULL), 0);
     channel_server_close(server);
     return status;
@@ -261,6 +275,48 @@ START_TEST(test_coordinator_goes_on_and_fails_at_the_end_when_checkpoints_cannot
     CHECK_FAILS(play_run(&play, &options, &result, &error), STATUS_IO);
     ck_assert_int_eq(result.step, 4);
     ck_assert_int_eq(result.published_step, -1);
+}
+END_TEST
+
+START_TEST(test_coordinator_stops_at_the_first_failed_write_if_told_so)
+{
+    struct error error;
+    struct play play = {.write_fails = true};
+    struct coordinator_options options = options_make(1, 9);
+    options.checkpoint_every = 2;
+    options.stop_on_failure = true;
+    struct coordinator_result result;
+    CHECK_FAILS(play_run(&play, &options, &result, &error), STATUS_IO);
+    ck_assert_int_eq(result.step, 2);
+    ck_assert_ptr_nonnull(strstr(error.message, "checkpoint of step 2 was not written"));
+}
+END_TEST
+
+START_TEST(test_coordinator_does_not_wait_twice_for_a_slow_disk)
+{
+    struct error error;
+    struct play play = {.slow_drains = 5};
+    struct coordinator_options options = options_make(1, 8);
+    options.checkpoint_every = 2;
+    struct coordinator_result result;
+    CHECK_OK(play_run(&play, &options, &result, &error), error);
+    /* The save of step 2, steps 3 and 4 and a drain find it writing: the checkpoint of step 4 is
+     * put off. Step 6 finds all written, step 7 publishes it, and then the one that is due is
+     * saved. */
+    ck_assert_str_eq(play.commands, "ssSssdsssSsSPE");
+    ck_assert_int_eq(result.published_step, 8);
+}
+END_TEST
+
+START_TEST(test_coordinator_does_not_end_before_a_slow_disk_has_the_last_checkpoint)
+{
+    struct error error;
+    struct play play = {.slow_drains = 100};
+    struct coordinator_options options = options_make(1, 3);
+    struct coordinator_result result;
+    CHECK_FAILS(play_run(&play, &options, &result, &error), STATUS_IO);
+    ck_assert_str_eq(play.commands, "sssSd");
+    ck_assert_ptr_nonnull(strstr(error.message, "step 3 is still being written"));
 }
 END_TEST
 
@@ -387,6 +443,9 @@ int main(void)
             test_coordinator_notices_a_silent_worker_among_talking_ones,
             test_coordinator_names_a_worker_that_lives_but_does_not_get_on,
             test_coordinator_goes_on_and_fails_at_the_end_when_checkpoints_cannot_be_written,
+            test_coordinator_stops_at_the_first_failed_write_if_told_so,
+            test_coordinator_does_not_wait_twice_for_a_slow_disk,
+            test_coordinator_does_not_end_before_a_slow_disk_has_the_last_checkpoint,
             test_coordinator_is_not_moved_by_old_records, test_coordinator_obeys_an_operator,
             test_coordinator_journal_has_a_line_a_step, NULL});
 }
