@@ -17,16 +17,20 @@ struct process_memory process_memory(void)
     if (facts == NULL) {
         return memory;
     }
+    int64_t resident_bytes = 0;
     char line[STATUS_LINE_BYTES];
     while (fgets(line, sizeof line, facts) != NULL) {
         long long kilobytes;
         if (sscanf(line, "VmHWM: %lld kB", &kilobytes) == 1) {
             memory.peak_bytes = (int64_t)kilobytes * 1024;
+        } else if (sscanf(line, "VmRSS: %lld kB", &kilobytes) == 1) {
+            resident_bytes = (int64_t)kilobytes * 1024;
         } else if (sscanf(line, "RssShmem: %lld kB", &kilobytes) == 1) {
             memory.shared_bytes = (int64_t)kilobytes * 1024;
         }
     }
     (void)fclose(facts);
+    memory.private_bytes = resident_bytes - memory.shared_bytes;
     return memory;
 }
 

@@ -8,8 +8,9 @@
 #include "base/file.h"
 
 struct process_memory {
-    int64_t peak_bytes;   /* largest resident size so far, shared pages included */
-    int64_t shared_bytes; /* resident shared memory now */
+    int64_t peak_bytes;    /* largest resident size so far, shared pages included */
+    int64_t shared_bytes;  /* resident shared memory now */
+    int64_t private_bytes; /* all other resident memory now */
 };
 struct process_memory process_memory(void); /* zeros where the system does not say */
 

@@ -1,6 +1,7 @@
 /* See roster.h. */
 #include "coordinator/roster.h"
 
+#include <math.h>
 #include <string.h>
 
 #include "base/clock.h"
@@ -143,6 +144,10 @@ void roster_total(const struct roster *roster, struct step_record *record)
         record->flops += member->ready.reals[MESSAGE_REAL_FLOPS];
         record->peak_flops += member->peak_flops;
         compute += member->ready.reals[MESSAGE_REAL_COMPUTE];
+        record->worker_bytes =
+            fmax(record->worker_bytes, (double)member->ready.values[MESSAGE_VALUE_PRIVATE]);
+        record->node_bytes =
+            fmax(record->node_bytes, (double)member->ready.values[MESSAGE_VALUE_SHARED]);
         exact += member->ready.reals[MESSAGE_REAL_EXACT];
     }
     const double workers_seconds = record->seconds * (double)roster->count;

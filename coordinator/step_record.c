@@ -42,13 +42,15 @@ json_t *step_record_line(const struct step_record *record)
 {
     const double speed = record->flops / record->seconds;
     json_t *const line = json_pack(
-        "{s:I, s:f, s:f, s:f, s:I, s:I, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:s, s:s}", "step",
-        (json_int_t)record->step, "loss", record->loss, "rate", record->rate, "norm", record->norm,
-        "tokens", (json_int_t)record->tokens, "targets", (json_int_t)record->targets, "accuracy",
-        record->accuracy, "seconds", record->seconds, "tokens_per_second",
+        "{s:I, s:f, s:f, s:f, s:I, s:I, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:s, "
+        "s:s}",
+        "step", (json_int_t)record->step, "loss", record->loss, "rate", record->rate, "norm",
+        record->norm, "tokens", (json_int_t)record->tokens, "targets", (json_int_t)record->targets,
+        "accuracy", record->accuracy, "seconds", record->seconds, "tokens_per_second",
         (double)record->tokens / record->seconds, "gflops", speed * 1e-9, "peak_share",
         record->peak_flops > 0 ? speed / record->peak_flops : 0.0, "wait_share", record->wait_share,
-        "exact_share", record->exact_share, "memory_mb", record->memory_bytes * 1e-6, "leases",
+        "exact_share", record->exact_share, "memory_mb", record->memory_bytes * 1e-6, "worker_mb",
+        record->worker_bytes * 1e-6, "node_mb", record->node_bytes * 1e-6, "leases",
         record->dynamic ? "dynamic" : "static", "fingerprint", record->fingerprint);
     heads_note(line, &record->heads);
     if (record->audited > 0) {

@@ -4,9 +4,9 @@
  * Journal: one JSON object a line, appended.
  * {"event":"start"|"resume"|"checkpoint"|"evaluation"|"stop"|"warning"|"end", …} and for each step
  * {"step","loss","rate","norm","tokens","targets","accuracy","seconds","tokens_per_second",
- * "gflops","peak_share","wait_share","exact_share","memory_mb","leases","fingerprint"}. Steps and
- * evaluations have "pair_loss","pair_accuracy","pairs" of families that label sequences, and
- * "span_loss","span_accuracy","spans" of SpanBERT. */
+ * "gflops","peak_share","wait_share","exact_share","memory_mb","worker_mb","node_mb","leases","fingerprint"}.
+ * Steps and evaluations have "pair_loss","pair_accuracy","pairs" of families that label sequences,
+ * and "span_loss","span_accuracy","spans" of SpanBERT. */
 #ifndef SHARDLM_COORDINATOR_STEP_RECORD_H
 #define SHARDLM_COORDINATOR_STEP_RECORD_H
 
@@ -30,6 +30,8 @@ struct step_record {
     double exact_share; /* share of the workers' time that went into exact sums */
     double memory_bytes; /* peak resident: private parts of all workers and shared memory once a
                             node */
+    double worker_bytes; /* of it the private part of the worker with most */
+    double node_bytes;   /* and the shared memory of the node with most */
     bool dynamic;
     int64_t audited;         /* 1 + slot that two workers computed with the same bits; 0: none */
     const char *fingerprint; /* borrowed */

@@ -291,6 +291,11 @@ static enum status config_check(const struct config_reader *reader, struct error
                         config->numerics.compute == NUMERICS_COMPUTE_FP32,
                     "numerics.products", "numerics.compute",
                     "numerics.products \"openblas\" needs numerics.compute \"fp32\"", error));
+    TRY(check_words(reader, config->shard.stage < 2 || config->lease.mode != LEASE_MODE_DYNAMIC,
+                    "lease.mode", "shard.stage",
+                    "lease.mode dynamic needs shard.stage 0 or 1: from stage 2 on all workers go "
+                    "in rounds",
+                    error));
     TRY(check_words(reader, config->lease.silence_seconds > config->lease.heartbeat_seconds,
                     "lease.silence_seconds", "lease.heartbeat_seconds",
                     "lease.silence_seconds is not more than lease.heartbeat_seconds", error));

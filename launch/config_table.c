@@ -244,8 +244,9 @@ const struct config_key config_keys[CONFIG_KEY_COUNT] = {
      {.low = 0, .high = 1e12}, NULL,
      "every so many steps one slot is computed on two workers and compared; 0: never"},
 
-    {"shard.stage", CONFIG_TYPE_INTEGER, AT(shard.stage), "1", {.low = 0, .high = 1}, NULL,
-     "what is divided among workers: 0 nothing, 1 the optimizer's state; never changes a bit"},
+    {"shard.stage", CONFIG_TYPE_INTEGER, AT(shard.stage), "1", {.low = 0, .high = 3}, NULL,
+     "what nodes divide: 0 nothing, 1 the optimizer's state, 2 and the gradient sums, 3 and the "
+     "weights; never changes a bit"},
     {"shard.simulate_nodes", CONFIG_TYPE_INTEGER, AT(shard.simulate_nodes), "0",
      {.low = 0, .high = 1024}, NULL,
      "treat this machine as so many nodes, for tests; 0: as it is"},

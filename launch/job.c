@@ -213,6 +213,15 @@ static enum status job_work(struct job *job, struct error *error)
     return status;
 }
 
+/* Rounds (shard/accumulator.h) know who computes what. */
+static enum lease_policy lease_policy(const struct config *config)
+{
+    if (config->shard.stage >= 2 || config->lease.mode == LEASE_MODE_STATIC) {
+        return LEASE_POLICY_STATIC;
+    }
+    return config->lease.mode == LEASE_MODE_DYNAMIC ? LEASE_POLICY_DYNAMIC : LEASE_POLICY_AUTO;
+}
+
 static enum status job_lead(struct job *job, struct error *error)
 {
     const struct config *const config = &job->config;
@@ -256,9 +265,7 @@ static enum status job_lead(struct job *job, struct error *error)
         .checkpoint_at_end = job->options.run != NULL && job->options.checkpoint_at_end,
         .stop_on_failure = config->checkpoint.on_failure == CHECKPOINT_FAILURE_STOP,
         .evaluate_every = config->evaluation.every_steps,
-        .lease_policy = config->lease.mode == LEASE_MODE_STATIC    ? LEASE_POLICY_STATIC
-                        : config->lease.mode == LEASE_MODE_DYNAMIC ? LEASE_POLICY_DYNAMIC
-                                                                   : LEASE_POLICY_AUTO,
+        .lease_policy = lease_policy(config),
         .host = fabric_host(job->fabric),
         .silence_seconds = config->lease.silence_seconds,
         .wait_seconds = config->lease.wait_seconds,

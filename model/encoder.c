@@ -207,12 +207,17 @@ const float *encoder_forward(const struct pass *pass, const struct activations *
                              int64_t layer_count)
 {
     const bool pre = encoder_is_pre(pass);
+    parameter_gate_embeddings(pass->gate, pass->table, true);
     embedding_forward(pass, &activations->embedding);
+    parameter_gate_embeddings_done(pass->gate, pass->table);
     float *stream = activations->embedding.embedded;
     for (int64_t layer = 0; layer < layer_count; layer++) {
+        parameter_gate_up(pass->gate, pass->table, layer, pass->options->layers);
         stream = pre ? layer_forward_pre(pass, activations, layer, stream)
                      : layer_forward_post(pass, activations, layer, stream);
+        parameter_gate_up_done(pass->gate, pass->table, layer);
     }
+    parameter_gate_head(pass->gate, pass->table); /* the final norm is in it */
     if (layer_count < pass->options->layers) {
         return stream;
     }
@@ -384,17 +389,21 @@ void encoder_backward_layer(const struct pass *pass, const struct activations *a
     for (int half = 0; half < PARAMETER_HALVES; half++) {
         pass_gradient_begin(pass, &gradient->halves[half]);
     }
+    parameter_gate_down(pass->gate, pass->table, layer);
     layer_again(pass, activations, layer);
     if (encoder_is_pre(pass)) {
         layer_backward_pre(pass, activations, layer, gradient);
     } else {
         layer_backward_post(pass, activations, layer, gradient);
     }
+    parameter_gate_down_done(pass->gate, pass->table, layer);
 }
 
 void encoder_backward_embedding(const struct pass *pass, const struct activations *activations,
                                 const struct group_gradient *gradient)
 {
+    parameter_gate_embeddings(pass->gate, pass->table, false);
     embedding_backward(pass, &activations->embedding, activations->narrow[D_STREAM],
                        activations->narrow[D_SECOND], gradient);
+    parameter_gate_embeddings_done(pass->gate, pass->table);
 }

@@ -11,7 +11,7 @@
 #include "model/pass.h"
 
 /* Runs the embeddings and the first `layer_count` layers (the final norm too, if all). Returns the hidden state
- * (N, C), which stays until the next call of anything here. */
+ * (N, C), which stays until the next call of anything here. Leaves the head held at the gate, if there is one. */
 const float *encoder_forward(const struct pass *pass, const struct activations *activations,
                              int64_t layer_count);
 

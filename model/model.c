@@ -22,6 +22,7 @@ struct model {
     bool relative; /* attention by distance */
     struct parameter_table table;
     struct activations activations;
+    const struct parameter_gate *gate; /* or NULL */
 };
 
 static bool limits_hold(const struct batch_limits *limits)
@@ -226,6 +227,7 @@ static struct pass pass_make(const struct model *model, const float *weights,
                         .table = &model->table,
                         .batch = batch,
                         .weights = weights,
+                        .gate = model->gate,
                         .row_count = batch->token_count,
                         .target_rows = batch->target_rows,
                         .visibility = {batch->visible_lists, batch->visible_intervals},
@@ -302,7 +304,9 @@ enum status model_train(struct model *model, const float *weights, const struct 
     const float *const hidden = encoder_forward(&pass, activations, model->options.layers);
     objective_backward(&pass, activations, hidden, &objective, &score);
     encoder_backward_final(&pass, activations, &objective.head);
+    parameter_gate_head_done(pass.gate, &model->table);
     TRY(sink_take(sink, &objective.head, error));
+    parameter_gate_turn(pass.gate, &model->table, model->options.layers);
     for (int64_t layer = model->options.layers - 1; layer >= 0; layer--) {
         TRY(layer_train(model, &pass, layer, sink, error));
     }
@@ -320,8 +324,54 @@ enum status model_evaluate(struct model *model, const float *weights, const stru
     struct objective_score score = {0};
     objective_score(&pass, &model->activations,
                     encoder_forward(&pass, &model->activations, model->options.layers), &score);
+    parameter_gate_head_done(pass.gate, &model->table);
     *result = result_make(&score);
     return STATUS_OK;
+}
+
+void model_gate(struct model *model, const struct parameter_gate *gate)
+{
+    model->gate = gate;
+}
+
+/* Backward of model_attend, in model_train's order. */
+static enum status backward_attend(const struct model *model, const struct gradient_sink *sink,
+                                   struct error *error)
+{
+    const struct parameter_table *const table = &model->table;
+    TRY(sink->take(sink->context, parameter_head_group(table), NULL, error));
+    parameter_gate_turn(model->gate, table, model->options.layers);
+    for (int64_t layer = model->options.layers - 1; layer >= 0; layer--) {
+        parameter_gate_down(model->gate, table, layer);
+        parameter_gate_down_done(model->gate, table, layer);
+        for (int half = PARAMETER_HALVES - 1; half >= 0; half--) {
+            const int64_t group = parameter_layer_group(table, layer, (enum parameter_half)half);
+            const bool taken = half == 0 && group == parameter_layer_group(
+                                                         table, layer, PARAMETER_HALF_FEED_FORWARD);
+            if (layer == table->groups[group].lowest_layer && !taken) {
+                TRY(sink->take(sink->context, group, NULL, error));
+            }
+        }
+    }
+    parameter_gate_embeddings(model->gate, table, false);
+    parameter_gate_embeddings_done(model->gate, table);
+    return sink->take(sink->context, parameter_embedding_group(table), NULL, error);
+}
+
+enum status model_attend(const struct model *model, const struct gradient_sink *sink,
+                         struct error *error)
+{
+    const struct parameter_table *const table = &model->table;
+    const int64_t layers = model->options.layers;
+    parameter_gate_embeddings(model->gate, table, true);
+    parameter_gate_embeddings_done(model->gate, table);
+    for (int64_t layer = 0; layer < layers; layer++) {
+        parameter_gate_up(model->gate, table, layer, layers);
+        parameter_gate_up_done(model->gate, table, layer);
+    }
+    parameter_gate_head(model->gate, table);
+    parameter_gate_head_done(model->gate, table);
+    return sink == NULL ? STATUS_OK : backward_attend(model, sink, error);
 }
 
 enum status model_logits(struct model *model, const float *weights, const struct batch *batch,

@@ -54,6 +54,10 @@ struct model_result {
     int64_t span_correct_count;
 };
 
+/* From now on every pass tells `gate`, which is kept, what it reads; NULL: all weights are at hand. */
+struct parameter_gate; /* parameter_gate.h */
+void model_gate(struct model *model, const struct parameter_gate *gate);
+
 /* Where finished gradients go. Called once per group, head first, then layers from the top, embeddings last, each as
  * soon as it is complete: a group that layers share, after the lowest of them. `gradient` (group.count elements,
  * padding 0) is borrowed until the call returns. */
@@ -71,6 +75,10 @@ MUST_CHECK enum status model_train(struct model *model, const float *weights,
                                    const struct batch *batch, float loss_scale,
                                    const struct gradient_sink *sink,
                                    struct model_result *result, struct error *error);
+/* Tells the gate and the sink what model_train would, or with sink NULL model_evaluate, and computes nothing: gradients
+ * are NULL. */
+MUST_CHECK enum status model_attend(const struct model *model, const struct gradient_sink *sink,
+                                    struct error *error);
 /* Forward only, no dropout. */
 MUST_CHECK enum status model_evaluate(struct model *model, const float *weights,
                                       const struct batch *batch, struct model_result *result,

@@ -9,6 +9,7 @@
 #include "data_pipeline/batch.h"
 #include "kernels/kernels.h"
 #include "model/model_options.h"
+#include "model/parameter_gate.h"
 #include "model/parameters.h"
 #include "model/streams.h"
 
@@ -18,6 +19,7 @@ struct pass {
     const struct parameter_table *table;
     const struct batch *batch;
     const float *weights; /* the flat space */
+    const struct parameter_gate *gate; /* to them; NULL: all are at hand */
     int64_t row_count;    /* R = N + Q: tokens, behind them the rows of the query stream */
     const int32_t *target_rows;           /* (K) of those */
     const int32_t *needed_rows;           /* (needed_count) of the last state, ascending; NULL: all (needed.h) */

@@ -40,7 +40,11 @@ enum status accumulator_init(struct accumulator *accumulator, const struct kerne
         memory_take((size_t)topology->node_count + 1, sizeof *accumulator->firsts, "gradient sums");
     accumulator->chunk_done =
         memory_take((size_t)node->lock_count, sizeof *accumulator->chunk_done, "gradient sums");
-    if (topology->node_count > 1 && partition->stage > 0) {
+    accumulator->added = memory_take(groups, sizeof *accumulator->added, "gradient sums");
+    accumulator->rounds = partition_divides_sums(partition)
+                              ? (slots + topology->worker_count - 1) / topology->worker_count
+                              : 1;
+    if (topology->node_count > 1 && partition->stage == 1) {
         accumulator->received = memory_take((size_t)partition->owned_count,
                                             sizeof *accumulator->received, "owned gradient sums");
     }
@@ -53,6 +57,7 @@ void accumulator_deinit(struct accumulator *accumulator)
     memory_release(accumulator->received);
     memory_release(accumulator->firsts);
     memory_release(accumulator->chunk_done);
+    memory_release(accumulator->added);
     *accumulator = (struct accumulator){0};
 }
 
@@ -98,10 +103,10 @@ static bool chunk_try(struct accumulator *accumulator, const struct parameter_gr
 
 /* Workers begin at different chunks and pass over one that is held, so they rarely wait for each
  * other. */
-enum status accumulator_add(struct accumulator *accumulator, int64_t slot, int64_t group,
-                            const float *gradient, struct error *error)
+static enum status chunks_add(struct accumulator *accumulator, int64_t slot,
+                              const struct parameter_group *row, const float *gradient,
+                              struct error *error)
 {
-    const struct parameter_group *const row = &accumulator->partition->table->groups[group];
     const int64_t first = row->offset / CHUNK_ELEMENTS;
     const int64_t count = (row->offset + row->count - 1) / CHUNK_ELEMENTS - first + 1;
     const int64_t start =
@@ -134,7 +139,67 @@ enum status accumulator_add(struct accumulator *accumulator, int64_t slot, int64
     if (!finite) {
         accumulator_bad_slot(accumulator->node->header, slot);
     }
-    atomic_fetch_add(&accumulator->node->slots_added[group], 1);
+    return STATUS_OK;
+}
+
+/* Groups are handed over, and their sums begun, from the last (head) to the first (embeddings): on
+ * every rank alike. */
+static int64_t group_in_order(const struct accumulator *accumulator, int64_t place)
+{
+    const int64_t groups = accumulator->partition->table->group_count;
+    return groups - 1 - place % groups;
+}
+
+static bool round_drained(const struct accumulator *accumulator, int64_t group, int64_t rounds)
+{
+    return atomic_load(&accumulator->node->groups[group].sums_drained) ==
+           rounds * accumulator->topology->driver_count;
+}
+
+/* Where nodes divide the sums: waits until there is room for `group` in the round in hand, and
+ * takes its pages. */
+static enum status room_wait(struct accumulator *accumulator, int64_t group, struct error *error)
+{
+    struct node_group *const row = &accumulator->node->groups[group];
+    const int64_t round = accumulator->added[group];
+    const int64_t above = group + ACCUMULATOR_RING;
+    const bool bounded = above < accumulator->partition->table->group_count;
+    const int64_t start_ns = clock_now_ns();
+    for (int64_t polls = 0; !round_drained(accumulator, group, round) ||
+                            (bounded && !round_drained(accumulator, above, round + 1));
+         polls++) {
+        TRY(accumulator_poll(accumulator, error));
+        clock_pause(polls);
+        if (clock_seconds_since(start_ns) > accumulator->limit_seconds) {
+            FAIL(error, STATUS_TIMEOUT,
+                 "waited %.0f s in round %lld for the sums of group \"%s\" of other workers",
+                 clock_seconds_since(start_ns), (long long)round + 1,
+                 accumulator->partition->table->groups[bounded ? above : group].name);
+        }
+    }
+    accumulator->waited_seconds += clock_seconds_since(start_ns);
+    if (atomic_load(&row->sums_reserved) <= round) {
+        for (int64_t i = 0; i < accumulator->topology->driver_count; i++) {
+            TRY(node_state_take(accumulator->node, accumulator->partition, NODE_ARRAY_SUMS, group,
+                                i, error));
+        }
+        atomic_store(&row->sums_reserved, round + 1);
+    }
+    return STATUS_OK;
+}
+
+enum status accumulator_add(struct accumulator *accumulator, int64_t slot, int64_t group,
+                            const float *gradient, struct error *error)
+{
+    if (partition_divides_sums(accumulator->partition)) {
+        TRY(room_wait(accumulator, group, error));
+    }
+    if (gradient != NULL) {
+        TRY(chunks_add(accumulator, slot, &accumulator->partition->table->groups[group], gradient,
+                       error));
+    }
+    accumulator->added[group]++;
+    atomic_fetch_add(&accumulator->node->groups[group].slots_added, 1);
     return STATUS_OK;
 }
 
@@ -145,19 +210,19 @@ void accumulator_final(struct accumulator *accumulator, int64_t slot_count)
     atomic_fetch_add(&header->workers_final, 1);
 }
 
-static bool group_complete(const struct accumulator *accumulator, int64_t group)
+/* Whether all that this node adds to the group is in, in the round that `place` belongs to. */
+static bool group_complete(const struct accumulator *accumulator, int64_t place)
 {
     const struct node_header *const header = accumulator->node->header;
-    return atomic_load(&header->workers_final) == accumulator->topology->local_count &&
-           atomic_load(&accumulator->node->slots_added[group]) ==
-               atomic_load(&header->slots_expected);
-}
-
-/* Groups are handed over, and their sums begun, from the last (head) to the first (embeddings): on
- * every rank alike. */
-static int64_t group_in_order(const struct accumulator *accumulator, int64_t place)
-{
-    return accumulator->partition->table->group_count - 1 - place;
+    const struct topology *const topology = accumulator->topology;
+    const int64_t group = group_in_order(accumulator, place);
+    const int64_t added = atomic_load(&accumulator->node->groups[group].slots_added);
+    if (partition_divides_sums(accumulator->partition)) {
+        const int64_t round = place / accumulator->partition->table->group_count;
+        return added >= (round + 1) * topology->local_count;
+    }
+    return atomic_load(&header->workers_final) == topology->local_count &&
+           added == atomic_load(&header->slots_expected);
 }
 
 static enum status group_begin(struct accumulator *accumulator, int64_t group, struct error *error)
@@ -174,44 +239,66 @@ static enum status group_begin(struct accumulator *accumulator, int64_t group, s
                                 &accumulator->requests[group], error);
     }
     partition_pieces(partition, group, partition->driver, accumulator->firsts);
-    return fabric_sum_scatter_begin(topology->slice, sums + slice.first,
-                                    accumulator->received + partition->owned_offset[group],
-                                    accumulator->firsts, &accumulator->requests[group], error);
+    int64_t *const own = accumulator->received == NULL
+                             ? NULL
+                             : accumulator->received + partition->owned_offset[group];
+    return fabric_sum_scatter_begin(topology->slice, sums + slice.first, own, accumulator->firsts,
+                                    &accumulator->requests[group], error);
 }
 
-enum status accumulator_poll(struct accumulator *accumulator, struct error *error)
+/* The sum between nodes of this driver's slice has ended: what came in goes where the update, and a
+ * restart, finds it. What other nodes own is of no use here. */
+static enum status group_end(struct accumulator *accumulator, int64_t group, struct error *error)
 {
-    const int64_t groups = accumulator->partition->table->group_count;
-    while (accumulator->begun_count < groups &&
-           group_complete(accumulator, group_in_order(accumulator, accumulator->begun_count))) {
-        TRY(group_begin(accumulator, group_in_order(accumulator, accumulator->begun_count), error));
-        accumulator->begun_count++;
+    const struct partition *const partition = accumulator->partition;
+    const struct partition_range owned = partition->owned[group];
+    int64_t *const sums = accumulator->node->sums;
+    if (accumulator->topology->slice == NULL) {
+        return STATUS_OK;
     }
-    for (int64_t i = 0; i < accumulator->begun_count; i++) {
-        bool done;
-        TRY(fabric_test(&accumulator->requests[group_in_order(accumulator, i)], &done, error));
+    const size_t owned_bytes = (size_t)owned.count * sizeof *sums;
+    if (accumulator->received != NULL) {
+        memcpy(sums + owned.first, accumulator->received + partition->owned_offset[group],
+               owned_bytes);
+    }
+    if (partition_divides_sums(partition)) {
+        memmove(sums + owned.first, sums + partition->slices[group].first, owned_bytes);
+        TRY(node_state_vacate(accumulator->node, partition, NODE_ARRAY_SUMS, group,
+                              partition->driver, error));
+        atomic_fetch_add(&accumulator->node->groups[group].sums_drained, 1);
     }
     return STATUS_OK;
 }
 
-/* What came from other nodes goes where a restart finds it. */
-static void received_place(struct accumulator *accumulator)
+enum status accumulator_poll(struct accumulator *accumulator, struct error *error)
 {
-    const struct partition *const partition = accumulator->partition;
-    for (int64_t g = 0; accumulator->received != NULL && g < partition->table->group_count; g++) {
-        memcpy(accumulator->node->sums + partition->owned[g].first,
-               accumulator->received + partition->owned_offset[g],
-               (size_t)partition->owned[g].count * sizeof *accumulator->received);
+    const int64_t places = accumulator->rounds * accumulator->partition->table->group_count;
+    while (accumulator->begun_count < places &&
+           group_complete(accumulator, accumulator->begun_count)) {
+        TRY(group_begin(accumulator, group_in_order(accumulator, accumulator->begun_count), error));
+        accumulator->begun_count++;
     }
+    while (accumulator->done_count < accumulator->begun_count) {
+        const int64_t group = group_in_order(accumulator, accumulator->done_count);
+        bool done;
+        TRY(fabric_test(&accumulator->requests[group], &done, error));
+        if (!done) {
+            break;
+        }
+        TRY(group_end(accumulator, group, error));
+        accumulator->done_count++;
+    }
+    return STATUS_OK;
 }
 
 enum status accumulator_finish(struct accumulator *accumulator, struct error *error)
 {
     const int64_t groups = accumulator->partition->table->group_count;
+    const int64_t places = accumulator->rounds * groups;
     const int64_t start_ns = clock_now_ns();
-    for (int64_t polls = 0; accumulator->begun_count < groups; polls++) {
+    for (int64_t polls = 0; accumulator->begun_count < places; polls++) {
         TRY(accumulator_poll(accumulator, error));
-        if (accumulator->begun_count == groups) {
+        if (accumulator->begun_count == places) {
             break;
         }
         clock_pause(polls);
@@ -225,21 +312,32 @@ enum status accumulator_finish(struct accumulator *accumulator, struct error *er
                  (long long)accumulator->topology->local_count);
         }
     }
-    for (int64_t i = 0; i < groups; i++) {
-        TRY(fabric_wait(&accumulator->requests[group_in_order(accumulator, i)], "sum of gradients",
-                        error));
+    while (accumulator->done_count < places) {
+        const int64_t group = group_in_order(accumulator, accumulator->done_count);
+        TRY(fabric_wait(&accumulator->requests[group], "sum of gradients", error));
+        TRY(group_end(accumulator, group, error));
+        accumulator->done_count++;
     }
-    accumulator->begun_count = 0;
-    received_place(accumulator);
     return STATUS_OK;
+}
+
+void accumulator_reset(struct accumulator *accumulator)
+{
+    accumulator->begun_count = 0;
+    accumulator->done_count = 0;
+    for (int64_t group = 0; group < accumulator->partition->table->group_count; group++) {
+        accumulator->added[group] = 0;
+    }
 }
 
 void accumulator_clear(struct accumulator *accumulator)
 {
-    for (int64_t group = 0; group < accumulator->partition->table->group_count; group++) {
-        const struct partition_range slice = accumulator->partition->slices[group];
-        int64_t *const sums = accumulator->node->sums + slice.first;
-        for (int64_t i = 0; i < slice.count; i++) {
+    const struct partition *const partition = accumulator->partition;
+    for (int64_t group = 0; group < partition->table->group_count; group++) {
+        const struct partition_range range =
+            partition_divides_sums(partition) ? partition->owned[group] : partition->slices[group];
+        int64_t *const sums = accumulator->node->sums + range.first;
+        for (int64_t i = 0; i < range.count; i++) {
             sums[i] = 0;
         }
     }

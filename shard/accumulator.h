@@ -7,7 +7,13 @@
  * The slot's loss is scaled by 2^-k (accumulator_loss_scale) so that gradients are about those of
  * the mean loss: elements of 1e-9 keep all 24 bits. A slot's element must stay below 2^8 / slots in
  * the step; beyond, or not finite, the slot is bad and the step is refused by every worker alike.
- */
+ *
+ * Where nodes divide the sums (stage 2), a step goes in *rounds*: worker w of W computes slot w in
+ * the first, w + W in the second, … A group's sums of a round go to their owners, who add them to
+ * those of the rounds before, and the pages of the others are given back. No worker begins to add
+ * before the group's last round is gone, nor while the group ACCUMULATOR_RING places before it is
+ * still here: so a node holds what it owns and a few groups more. A worker without a slot in the
+ * last round takes part without a gradient. */
 #ifndef SHARDLM_SHARD_ACCUMULATOR_H
 #define SHARDLM_SHARD_ACCUMULATOR_H
 
@@ -15,7 +21,7 @@
 #include "shard/node_state.h"
 #include "shard/partition.h"
 
-enum { ACCUMULATOR_FRACTION_BITS = 54, ACCUMULATOR_TOTAL_BITS = 62 };
+enum { ACCUMULATOR_FRACTION_BITS = 54, ACCUMULATOR_TOTAL_BITS = 62, ACCUMULATOR_RING = 2 };
 
 struct accumulator {
     const struct kernels *kernels;
@@ -27,8 +33,13 @@ struct accumulator {
     struct fabric_request *requests; /* (groups) sums between nodes under way */
     int64_t *received;               /* (owned) this worker's pieces, when cut over several nodes */
     int64_t *firsts;                 /* scratch: (nodes + 1) */
-    int64_t begun_count; /* groups, in hand-over order, whose sum between nodes has begun */
-    bool *chunk_done;    /* scratch of accumulator_add: (locks) */
+    int64_t rounds;                  /* of a step; 1 where nodes do not divide the sums */
+    int64_t *added;                  /* (groups) rounds that this worker is through with */
+    int64_t begun_count; /* groups, in hand-over order, round by round, whose sum between nodes has
+                            begun */
+    int64_t done_count;  /* and has ended */
+    double waited_seconds; /* in accumulator_add, for other workers' rounds; only grows */
+    bool *chunk_done;      /* scratch of accumulator_add: (locks) */
 };
 
 /* Keeps all pointers. `slots`: slots in a step. */
@@ -44,7 +55,8 @@ void accumulator_deinit(struct accumulator *accumulator);
 double accumulator_loss_scale(int64_t targets_max);
 
 /* Adds a slot's gradient of one group. Local; safe beside other workers. `slot` is noted if the
- * gradient is bad. */
+ * gradient is bad. Where nodes divide the sums, every worker adds once a round, in hand-over order,
+ * NULL if it has no slot in it; this may wait for other workers. */
 MUST_CHECK enum status accumulator_add(struct accumulator *accumulator, int64_t slot, int64_t group,
                                        const float *gradient /* (group count) */,
                                        struct error *error);
@@ -59,6 +71,8 @@ MUST_CHECK enum status accumulator_poll(struct accumulator *accumulator, struct 
 /* Waits until this worker's pieces of all groups are complete over all slots and nodes; then they
  * stand in node->sums until clear. Collective. */
 MUST_CHECK enum status accumulator_finish(struct accumulator *accumulator, struct error *error);
+/* A new step: when node_state_reset is due, by every worker. Local. */
+void accumulator_reset(struct accumulator *accumulator);
 /* Zeroes this driver's slices. After every owner of the node has read its sums. Local. */
 void accumulator_clear(struct accumulator *accumulator);
 

@@ -66,7 +66,7 @@ MUST_CHECK enum status fabric_collect_ranges(struct fabric_group *group, int64_t
                                              const float *own, float *all, const int64_t *firsts,
                                              struct error *error);
 
-/* Sums under way while the caller computes. */
+/* Sums or gathers under way while the caller computes. */
 struct fabric_request {
     _Alignas(8) unsigned char opaque[FABRIC_REQUEST_BYTES]; /* the library's handle */
     struct fabric_group *group;
@@ -77,12 +77,18 @@ struct fabric_request {
  */
 MUST_CHECK enum status fabric_sum_begin(struct fabric_group *group, int64_t *values, int64_t count,
                                         struct fabric_request *request, struct error *error);
-/* own = the sum's elements [firsts[rank], firsts[rank + 1]) of `values` (indexed from firsts[0]).
- * Collective likewise. */
-MUST_CHECK enum status fabric_sum_scatter_begin(struct fabric_group *group, const int64_t *values,
+/* own = the sum's elements [firsts[rank], firsts[rank + 1]) of `values` (indexed from firsts[0]);
+ * own NULL: they take the place of the first of `values`, and the rest of these is of no use any
+ * more. Collective likewise. */
+MUST_CHECK enum status fabric_sum_scatter_begin(struct fabric_group *group, int64_t *values,
                                                 int64_t *own, const int64_t *firsts,
                                                 struct fabric_request *request,
                                                 struct error *error);
+/* fabric_gather_ranges, under way. Collective likewise. */
+MUST_CHECK enum status fabric_gather_ranges_begin(struct fabric_group *group, float *values,
+                                                  const int64_t *firsts,
+                                                  struct fabric_request *request,
+                                                  struct error *error);
 /* Lets the library move data; *done when the request is complete (an inactive one is). Local. */
 MUST_CHECK enum status fabric_test(struct fabric_request *request, bool *done, struct error *error);
 MUST_CHECK enum status fabric_wait(struct fabric_request *request, const char *what,

@@ -258,22 +258,6 @@ static int *ranges_as_int(const struct fabric_group *group, const int64_t *first
     return counts;
 }
 
-enum status fabric_gather_ranges(struct fabric_group *group, float *values, const int64_t *firsts,
-                                 struct error *error)
-{
-    int *const counts = ranges_as_int(group, firsts);
-    MPI_Request request;
-    enum status status =
-        mpi_check(MPI_Iallgatherv(MPI_IN_PLACE, 0, MPI_DATATYPE_NULL, values + firsts[0], counts,
-                                  counts + group->count, MPI_FLOAT, group->communicator, &request),
-                  group, "gather of weights", error);
-    if (status == STATUS_OK) {
-        status = request_wait(group, &request, "gather of weights", error);
-    }
-    memory_release(counts);
-    return status;
-}
-
 enum status fabric_collect_ranges(struct fabric_group *group, int64_t root, const float *own,
                                   float *all, const int64_t *firsts, struct error *error)
 {
@@ -298,6 +282,19 @@ static void request_store(struct fabric_request *request, struct fabric_group *g
     request->active = true;
 }
 
+/* The same once it is clear that the library has taken the request; `counts` is its own then. */
+static enum status request_store_ranges(struct fabric_request *request, struct fabric_group *group,
+                                        MPI_Request handle, int *counts, enum status status)
+{
+    if (status != STATUS_OK) {
+        memory_release(counts);
+        return status;
+    }
+    request_store(request, group, handle);
+    request->counts = counts;
+    return STATUS_OK;
+}
+
 enum status fabric_sum_begin(struct fabric_group *group, int64_t *values, int64_t count,
                              struct fabric_request *request, struct error *error)
 {
@@ -309,22 +306,38 @@ enum status fabric_sum_begin(struct fabric_group *group, int64_t *values, int64_
     return STATUS_OK;
 }
 
-enum status fabric_sum_scatter_begin(struct fabric_group *group, const int64_t *values,
-                                     int64_t *own, const int64_t *firsts,
-                                     struct fabric_request *request, struct error *error)
+enum status fabric_sum_scatter_begin(struct fabric_group *group, int64_t *values, int64_t *own,
+                                     const int64_t *firsts, struct fabric_request *request,
+                                     struct error *error)
 {
     int *const counts = ranges_as_int(group, firsts);
     MPI_Request handle;
-    const int code = MPI_Ireduce_scatter(values, own, counts, MPI_INT64_T, MPI_SUM,
+    const int code = MPI_Ireduce_scatter(own == NULL ? MPI_IN_PLACE : (const void *)values,
+                                         own == NULL ? values : own, counts, MPI_INT64_T, MPI_SUM,
                                          group->communicator, &handle);
-    enum status status = mpi_check(code, group, "sum of gradients", error);
-    if (status == STATUS_OK) {
-        request_store(request, group, handle);
-        request->counts = counts;
-    } else {
-        memory_release(counts);
-    }
-    return status;
+    return request_store_ranges(request, group, handle, counts,
+                                mpi_check(code, group, "sum of gradients", error));
+}
+
+enum status fabric_gather_ranges_begin(struct fabric_group *group, float *values,
+                                       const int64_t *firsts, struct fabric_request *request,
+                                       struct error *error)
+{
+    int *const counts = ranges_as_int(group, firsts);
+    MPI_Request handle;
+    const int code =
+        MPI_Iallgatherv(MPI_IN_PLACE, 0, MPI_DATATYPE_NULL, values + firsts[0], counts,
+                        counts + group->count, MPI_FLOAT, group->communicator, &handle);
+    return request_store_ranges(request, group, handle, counts,
+                                mpi_check(code, group, "gather of weights", error));
+}
+
+enum status fabric_gather_ranges(struct fabric_group *group, float *values, const int64_t *firsts,
+                                 struct error *error)
+{
+    struct fabric_request request = {0};
+    TRY(fabric_gather_ranges_begin(group, values, firsts, &request, error));
+    return fabric_wait(&request, "gather of weights", error);
 }
 
 static void request_finish(struct fabric_request *request)
@@ -344,7 +357,7 @@ enum status fabric_test(struct fabric_request *request, bool *done, struct error
     memcpy(&handle, request->opaque, sizeof handle);
     int complete = 0;
     TRY(mpi_check(MPI_Test(&handle, &complete, MPI_STATUS_IGNORE), request->group,
-                  "sum of gradients", error));
+                  "sum or gather under way", error));
     memcpy(request->opaque, &handle, sizeof handle);
     *done = complete != 0;
     if (*done) {

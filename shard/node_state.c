@@ -27,7 +27,7 @@ static size_t node_state_layout(struct node_state *state, const struct parameter
     state->lock_count = (state->block_count + NODE_STATE_LOCK_BLOCKS - 1) / NODE_STATE_LOCK_BLOCKS;
     state->header = layout_take(base, &used, 1, sizeof *state->header);
     state->ledger = layout_take(base, &used, 1, sizeof *state->ledger);
-    state->slots_added = layout_take(base, &used, table->group_count, sizeof *state->slots_added);
+    state->groups = layout_take(base, &used, table->group_count, sizeof *state->groups);
     state->locks = layout_take(base, &used, state->lock_count, sizeof *state->locks);
     state->weights = layout_take(base, &used, state->element_count, sizeof *state->weights);
     state->sums = layout_take(base, &used, state->element_count, sizeof *state->sums);
@@ -54,30 +54,91 @@ void node_state_place(struct node_state *state, const struct parameter_table *ta
     (void)node_state_layout(state, table, owner_count, state->window.data);
 }
 
-static enum status range_reserve(const struct node_state *state, const void *first,
-                                 size_t size_bytes, struct error *error)
+/* From the beginning of one part of the layout to that of another. */
+static enum status part_reserve(const struct node_state *state, const void *first, const void *next,
+                                struct error *error)
 {
     const size_t offset = (size_t)((const unsigned char *)first - state->window.data);
+    const size_t size_bytes = (size_t)((const unsigned char *)next - (const unsigned char *)first);
     return window_reserve(&state->window, offset, size_bytes, "weights, moments and gradient sums",
                           error);
 }
 
-/* Takes the pages of all that this node uses: of the moments only what its drivers own. */
+/* Where elements of the weights or the sums lie in the window. */
+static size_t array_byte(const struct node_state *state, enum node_array array, int64_t element)
+{
+    const unsigned char *const place = array == NODE_ARRAY_WEIGHTS
+                                           ? (const unsigned char *)(state->weights + element)
+                                           : (const unsigned char *)(state->sums + element);
+    return (size_t)(place - state->window.data);
+}
+
+static enum status array_reserve(const struct node_state *state, enum node_array array,
+                                 struct partition_range range, struct error *error)
+{
+    const size_t first = array_byte(state, array, range.first);
+    const size_t next = array_byte(state, array, range.first + range.count);
+    return window_reserve(&state->window, first, next - first, "weights and gradient sums", error);
+}
+
+enum status node_state_take(const struct node_state *state, const struct partition *partition,
+                            enum node_array array, int64_t group, int64_t driver,
+                            struct error *error)
+{
+    TRY(array_reserve(state, array, partition_slice(partition, group, driver), error));
+    const int64_t taken = window_taken_bytes(&state->window);
+    int64_t seen = atomic_load(&state->header->peak_bytes);
+    while (taken > seen &&
+           !atomic_compare_exchange_weak(&state->header->peak_bytes, &seen, taken)) {
+    }
+    return STATUS_OK;
+}
+
+int64_t node_state_peak(const struct node_state *state)
+{
+    const int64_t taken = window_taken_bytes(&state->window);
+    const int64_t seen = atomic_load(&state->header->peak_bytes);
+    return taken > seen ? taken : seen;
+}
+
+enum status node_state_vacate(const struct node_state *state, const struct partition *partition,
+                              enum node_array array, int64_t group, int64_t driver,
+                              struct error *error)
+{
+    const struct partition_range slice = partition_slice(partition, group, driver);
+    const struct partition_range owned = partition_owned(partition, group, driver);
+    const size_t first = array_byte(state, array, slice.first);
+    const size_t kept = array_byte(state, array, owned.first);
+    const size_t next = array_byte(state, array, owned.first + owned.count);
+    const size_t end = array_byte(state, array, slice.first + slice.count);
+    TRY(window_vacate(&state->window, first, kept - first, error));
+    return window_vacate(&state->window, next, end - next, error);
+}
+
+/* Takes the pages of all that this node keeps: of the moments what its drivers own, of weights and
+ * sums likewise where nodes divide them. */
 static enum status node_state_reserve(const struct node_state *state,
                                       const struct partition *partition, struct error *error)
 {
-    const unsigned char *const moments = (const unsigned char *)state->first;
-    TRY(range_reserve(state, state->window.data, (size_t)(moments - state->window.data), error));
+    TRY(part_reserve(state, state->window.data, state->weights, error));
+    if (!partition_divides_weights(partition)) {
+        TRY(part_reserve(state, state->weights, state->sums, error));
+    }
+    if (!partition_divides_sums(partition)) {
+        TRY(part_reserve(state, state->sums, state->block_norms, error));
+    }
+    TRY(part_reserve(state, state->block_norms, state->first, error));
     for (int64_t group = 0; group < partition->table->group_count; group++) {
         for (int64_t driver = 0; driver < partition->driver_count; driver++) {
             const struct partition_range owned = partition_owned(partition, group, driver);
-            const size_t size_bytes = (size_t)owned.count * sizeof(float);
-            TRY(range_reserve(state, state->first + owned.first, size_bytes, error));
-            TRY(range_reserve(state, state->second + owned.first, size_bytes, error));
+            TRY(array_reserve(state, NODE_ARRAY_WEIGHTS, owned, error));
+            TRY(array_reserve(state, NODE_ARRAY_SUMS, owned, error));
+            const int64_t next = owned.first + owned.count;
+            TRY(part_reserve(state, state->first + owned.first, state->first + next, error));
+            TRY(part_reserve(state, state->second + owned.first, state->second + next, error));
         }
     }
-    return range_reserve(state, state->owners,
-                         (size_t)partition->driver_count * sizeof *state->owners, error);
+    return part_reserve(state, state->owners, state->owners + partition->driver_count, error);
 }
 
 enum status node_state_open(struct node_state *state, const struct partition *partition,
@@ -145,7 +206,13 @@ void node_state_reset(struct node_state *state, const struct partition *partitio
     atomic_store(&header->first_bad_slot, 0);
     atomic_store(&header->worst_slot, 0);
     for (int64_t group = 0; group < partition->table->group_count; group++) {
-        atomic_store(&state->slots_added[group], 0);
+        struct node_group *const row = &state->groups[group];
+        atomic_store(&row->slots_added, 0);
+        atomic_store(&row->sums_reserved, 0);
+        atomic_store(&row->sums_drained, 0);
+        atomic_store(&row->weights_gathered, 0);
+        atomic_store(&row->weights_dropped, 0);
+        atomic_store(&row->weights_vacated, 0);
     }
     if (partition->node_count > 1 && partition->stage > 0) { /* united by adding */
         memset(state->block_norms, 0, (size_t)state->block_count * sizeof *state->block_norms);

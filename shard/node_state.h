@@ -6,7 +6,10 @@
  *     compute  weights are read; sums, slots_added and totals are added to
  *     norms    sums are read; each owner writes its block_norms, and with LAMB its piece_norms
  *     update   each owner writes its weights, moments and digests and zeroes its sums
- *     reset    the node's first worker clears the counters */
+ *     reset    the node's first worker clears the counters
+ *
+ * Where nodes divide sums or weights (shard/partition.h), the pages of what this node does not own
+ * are there only while they are in use; everything keeps its place in the flat space. */
 #ifndef SHARDLM_SHARD_NODE_STATE_H
 #define SHARDLM_SHARD_NODE_STATE_H
 
@@ -36,6 +39,9 @@ enum node_total {
 };
 enum { NODE_STATE_LOSS_BITS = 32 };
 
+/* What nodes may divide beside the moments. */
+enum node_array { NODE_ARRAY_WEIGHTS, NODE_ARRAY_SUMS };
+
 /* Of a slot that is computed more than once; each is written by one worker or counted. */
 enum node_audit {
     NODE_AUDIT_FIRST_LOW, /* digest of the gradient that went into the sums */
@@ -60,6 +66,7 @@ struct node_header {
     int64_t job_audit[NODE_AUDIT_COUNT]; /* over all nodes, written by driver 0 */
     _Atomic int64_t totals[NODE_TOTAL_COUNT];
     int64_t job_totals[NODE_TOTAL_COUNT]; /* over all nodes, written by driver 0 */
+    _Atomic int64_t peak_bytes;           /* of the window's memory; see node_state_peak */
 };
 
 /* A step that is done, as checkpoint and journal want it. */
@@ -98,11 +105,23 @@ struct node_owner {
     struct digest digests[FINGERPRINT_ARRAYS][NODE_STATE_CHUNK_BLOCKS];
 };
 
+/* How far a group has come in the step in hand. Counters only grow until node_state_reset. */
+struct node_group {
+    _Atomic int64_t
+        slots_added;               /* slots whose gradient of the group is in the sums; where nodes
+                                      divide sums, workers that are through with it, rounds added up */
+    _Atomic int64_t sums_reserved; /* rounds whose pages were taken */
+    _Atomic int64_t sums_drained;  /* rounds whose sums went to their owners, drivers added up */
+    _Atomic int64_t weights_gathered; /* times that they came in, drivers added up */
+    _Atomic int64_t weights_dropped;  /* times that they were let go, workers added up */
+    _Atomic int64_t weights_vacated;  /* times that their pages were given back */
+};
+
 struct node_state {
     struct window window;
     struct node_header *header;
     struct node_ledger *ledger;
-    _Atomic int64_t *slots_added; /* (groups) slots whose gradient of the group is in the sums */
+    struct node_group *groups; /* (groups) */
     _Atomic uint32_t
         *locks;          /* (elements / (PARAMETER_BLOCK · NODE_STATE_LOCK_BLOCKS), rounded up) */
     float *weights;      /* (elements) */
@@ -130,6 +149,16 @@ MUST_CHECK enum status node_state_adopt(struct node_state *state, const struct p
 void node_state_worst(struct node_state *state, int64_t slot, double loss);
 int64_t node_state_worst_slot(int64_t worst);    /* what node_header's worst_slot says */
 void node_state_close(struct node_state *state); /* Local. */
+/* Takes pages of `group`'s slice of a driver, and gives back those that the node does not own: of
+ * the weights, or of the sums. Local. */
+MUST_CHECK enum status node_state_take(const struct node_state *state,
+                                       const struct partition *partition, enum node_array array,
+                                       int64_t group, int64_t driver, struct error *error);
+MUST_CHECK enum status node_state_vacate(const struct node_state *state,
+                                         const struct partition *partition, enum node_array array,
+                                         int64_t group, int64_t driver, struct error *error);
+/* The most memory that the window has had, looked at whenever pages were taken. */
+int64_t node_state_peak(const struct node_state *state);
 /* Counters of a step, cleared. By the node's first worker, while nobody computes. */
 void node_state_reset(struct node_state *state, const struct partition *partition);
 /* Writes the digests of a range of whole blocks as it stands. Local. */

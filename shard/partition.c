@@ -39,6 +39,16 @@ struct partition_range partition_owned(const struct partition *partition, int64_
                                  : range_part(slice, partition->node, partition->node_count);
 }
 
+bool partition_divides_sums(const struct partition *partition)
+{
+    return partition->stage >= 2 && partition->node_count > 1;
+}
+
+bool partition_divides_weights(const struct partition *partition)
+{
+    return partition->stage >= 3 && partition->node_count > 1;
+}
+
 void partition_init(struct partition *partition, const struct parameter_table *table,
                     const struct topology *topology, int64_t stage)
 {

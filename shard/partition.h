@@ -1,7 +1,8 @@
 /* Who owns which part of the flat parameter space. Each group is cut at block boundaries into one
  * slice per driver; under stage 1 and above each slice is cut again into one piece per node. Owning
- * means: holding the optimizer state and computing the update. Cuts are pure arithmetic; they move
- * work, never results. */
+ * means: holding the optimizer state and computing the update; under stage 2 also the sums, which
+ * other nodes hold only until they are sent; under stage 3 also the weights, which other nodes hold
+ * only while they compute with them. Cuts are pure arithmetic; they move work, never results. */
 #ifndef SHARDLM_SHARD_PARTITION_H
 #define SHARDLM_SHARD_PARTITION_H
 
@@ -23,6 +24,10 @@ struct partition {
     int64_t *owned_offset;          /* (groups) where it stands in arrays of owned elements */
     int64_t owned_count;            /* elements owned in all */
 };
+
+/* Whether this job's nodes keep only what they own of the sums, and of the weights. */
+bool partition_divides_sums(const struct partition *partition);
+bool partition_divides_weights(const struct partition *partition);
 
 void partition_init(struct partition *partition, const struct parameter_table *table,
                     const struct topology *topology, int64_t stage);

@@ -7,8 +7,8 @@
 #include "model/model_role.h"
 
 struct shard_options {
-    int64_t
-        stage; /* 0: every node updates all parameters; 1: each owner updates and keeps its part */
+    int64_t stage; /* what nodes keep only their part of: 0 nothing, 1 the optimizer's state, 2 also
+                      the gradient sums, 3 also the weights */
     int64_t simulate_nodes; /* treat this machine as so many nodes: separate memory, only MPI
                                between; 0: real */
     enum model_recompute activation_recompute; /* what forward does not keep for backward */

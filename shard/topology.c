@@ -45,8 +45,9 @@ enum status topology_init(struct topology *topology, struct fabric_group *worker
     topology->driver_count = topology->local_count;
     TRY(fabric_least(workers, &topology->driver_count, 1, error));
     const bool driver = topology_is_driver(topology);
-    return fabric_split(workers, driver ? topology->local_index : -1, topology->node_index, "slice",
-                        &topology->slice, error);
+    const int64_t slice = driver ? topology->local_index : -1;
+    TRY(fabric_split(workers, slice, topology->node_index, "slice", &topology->slice, error));
+    return fabric_split(workers, slice, topology->node_index, "weights", &topology->weights, error);
 }
 
 bool topology_is_driver(const struct topology *topology)

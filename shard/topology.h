@@ -12,6 +12,8 @@ struct topology {
     struct fabric_group *node;    /* workers of this node */
     struct fabric_group
         *slice; /* drivers with this one's local index, ordered by node; NULL if no driver */
+    struct fabric_group
+        *weights; /* the same once more, for gathers that are under way beside sums */
     int64_t worker_index, worker_count;
     int64_t node_index, node_count;
     int64_t local_index, local_count;

@@ -144,6 +144,17 @@ enum status window_reserve(const struct window *window, size_t first_byte, size_
     return STATUS_OK;
 }
 
+enum status window_vacate(const struct window *window, size_t first_byte, size_t size_bytes,
+                          struct error *error)
+{
+    if (size_bytes > 0 && fallocate(window->descriptor, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
+                                    (off_t)first_byte, (off_t)size_bytes) != 0) {
+        FAIL(error, STATUS_IO, "could not give back %.1f MB of shared memory: %s",
+             (double)size_bytes / 1e6, strerror(errno));
+    }
+    return STATUS_OK;
+}
+
 int64_t window_taken_bytes(const struct window *window)
 {
     enum { STAT_BLOCK_BYTES = 512 };

@@ -32,6 +32,10 @@ MUST_CHECK enum status window_adopt(struct window *window, struct fabric_group *
  * the sizes. Local. */
 MUST_CHECK enum status window_reserve(const struct window *window, size_t first_byte,
                                       size_t size_bytes, const char *purpose, struct error *error);
+/* Gives pages back: the bytes are zero from now on, and take memory again when they are touched or
+ * reserved. Local. */
+MUST_CHECK enum status window_vacate(const struct window *window, size_t first_byte,
+                                     size_t size_bytes, struct error *error);
 /* Gives the window a name under which it survives. Local, by one worker of the node. */
 MUST_CHECK enum status window_keep(const struct window *window, const char *name,
                                    struct error *error);

@@ -104,6 +104,8 @@ enum status audit_run(struct trainer *trainer, int64_t step, int64_t *slot, stru
         struct digest digest;
         TRY(slot_digest(trainer, step, *slot, &digest, error));
         audit_note(trainer, NODE_AUDIT_SECOND_LOW, digest);
+    } else {
+        TRY(slot_attend(trainer, true, false, error));
     }
     TRY(audit_unite(trainer, error));
     if (digest_equal(digest_at(trainer, NODE_AUDIT_FIRST_LOW),

@@ -142,17 +142,38 @@ static enum status owners_complete(struct worker *worker, int64_t target, struct
     return status;
 }
 
+/* This driver's part of what nodes divide: sums are zero, and what the node does not own of its
+ * slices is given back. */
+static enum status slices_clear(struct worker *worker, struct error *error)
+{
+    const struct partition *const partition = &worker->partition;
+    accumulator_clear(&worker->accumulator);
+    for (int64_t group = 0; group < partition->table->group_count; group++) {
+        TRY(node_state_vacate(&worker->node, partition, NODE_ARRAY_SUMS, group, partition->driver,
+                              error));
+        if (partition_divides_weights(partition)) {
+            TRY(node_state_vacate(&worker->node, partition, NODE_ARRAY_WEIGHTS, group,
+                                  partition->driver, error));
+        }
+    }
+    return STATUS_OK;
+}
+
 /* Nothing of the former job's sums and counters remains. */
-static void sums_clear(struct worker *worker)
+static enum status sums_clear(struct worker *worker, struct error *error)
 {
     struct node_state *const node = &worker->node;
     const struct topology *const topology = &worker->topology;
-    const int64_t first = node->element_count * topology->local_index / topology->local_count;
-    const int64_t next = node->element_count * (topology->local_index + 1) / topology->local_count;
-    memset(node->sums + first, 0, (size_t)(next - first) * sizeof *node->sums);
     if (topology->local_index == 0) {
         node_state_reset(node, &worker->partition);
     }
+    if (partition_divides_sums(&worker->partition)) {
+        return topology_is_driver(topology) ? slices_clear(worker, error) : STATUS_OK;
+    }
+    const int64_t first = node->element_count * topology->local_index / topology->local_count;
+    const int64_t next = node->element_count * (topology->local_index + 1) / topology->local_count;
+    memset(node->sums + first, 0, (size_t)(next - first) * sizeof *node->sums);
+    return STATUS_OK;
 }
 
 /* On the first worker of a node: the ledger of a step that is done, owned as it now is. */
@@ -186,7 +207,8 @@ enum status recall_take(struct worker *worker, struct error *error)
     }
     enum status status = owners_complete(worker, target, error);
     TRY(fabric_agree(worker->workers, status, error));
-    sums_clear(worker);
+    status = sums_clear(worker, error);
+    TRY(fabric_agree(worker->workers, status, error));
     TRY(trainer_gather(&worker->trainer, error));
     TRY(trainer_fingerprint(&worker->trainer, target, &worker->fingerprint, error));
     if (worker->topology.local_index == 0) {

@@ -6,6 +6,7 @@
 
 #include "base/clock.h"
 #include "base/memory.h"
+#include "base/process.h"
 #include "worker/audit.h"
 
 /* Where a slot's gradients go. */
@@ -21,6 +22,7 @@ static enum status gradient_take(const struct slot_sink *sink, int64_t group, co
                                  struct error *error)
 {
     struct trainer *const trainer = sink->trainer;
+    TRY(weight_gate_check(trainer->gate, error));
     if (sink->digest != NULL) {
         const int64_t count = trainer->partition->table->groups[group].count;
         digest_stream_add(sink->digest, gradient, (size_t)count * sizeof *gradient);
@@ -29,16 +31,23 @@ static enum status gradient_take(const struct slot_sink *sink, int64_t group, co
         return STATUS_OK;
     }
     const int64_t start_ns = clock_now_ns();
+    const double waited = trainer->accumulator->waited_seconds;
     TRY(accumulator_add(trainer->accumulator, sink->slot, group, gradient, error));
-    trainer->exact_seconds += clock_seconds_since(start_ns);
-    return accumulator_poll(trainer->accumulator, error);
+    trainer->exact_seconds +=
+        clock_seconds_since(start_ns) - (trainer->accumulator->waited_seconds - waited);
+    TRY(accumulator_poll(trainer->accumulator, error));
+    if (partition_divides_sums(trainer->partition)) {
+        const int64_t held = process_memory().private_bytes;
+        trainer->private_bytes = held > trainer->private_bytes ? held : trainer->private_bytes;
+    }
+    return STATUS_OK;
 }
 
 static enum status slot_take(void *context, int64_t group, const float *gradient,
                              struct error *error)
 {
     const struct slot_sink *const sink = context;
-    if (!sink->flips || group != 0) {
+    if (gradient == NULL || !sink->flips || group != 0) {
         return gradient_take(sink, group, gradient, error);
     }
     const size_t count = (size_t)sink->trainer->partition->table->groups[group].count;
@@ -110,6 +119,14 @@ static enum status slot_backward(struct trainer *trainer, int64_t step, int64_t 
     digest_stream_deinit(&digest);
     result->loss_sum = number_fault_loss(spoiled, data_step, slot, result->loss_sum);
     return status;
+}
+
+enum status slot_attend(struct trainer *trainer, bool trains, bool adds, struct error *error)
+{
+    struct slot_sink sink = {.trainer = trainer, .slot = -1, .adds = adds};
+    const struct gradient_sink gradients = {.take = slot_take, .context = &sink};
+    TRY(model_attend(trainer->model, trains ? &gradients : NULL, error));
+    return weight_gate_check(trainer->gate, error);
 }
 
 enum status slot_digest(struct trainer *trainer, int64_t step, int64_t slot, struct digest *digest,

@@ -11,6 +11,10 @@ MUST_CHECK enum status slot_compute(struct trainer *trainer, struct trainer_repo
  * audited in this step. What was being prepared is forgotten. */
 MUST_CHECK enum status slot_digest(struct trainer *trainer, int64_t step, int64_t slot,
                                    struct digest *digest, struct error *error);
+/* What a worker does that has no slot in a round (shard/accumulator.h, shard/weight_gate.h): goes
+ * through training, or evaluation, as those who have; `adds`: takes part in the sums. */
+MUST_CHECK enum status slot_attend(struct trainer *trainer, bool trains, bool adds,
+                                   struct error *error);
 /* Adds a slot's result to the node's totals; a loss that is no number marks the slot bad. */
 void slot_totals(struct node_state *node, int64_t slot, const struct model_result *result,
                  int64_t tokens);

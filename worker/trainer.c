@@ -57,7 +57,9 @@ static enum status slots_compute_static(struct trainer *trainer, int64_t step, i
         }
         TRY(slot_compute(trainer, report, error));
     }
-    return STATUS_OK;
+    return partition_divides_sums(trainer->partition) && count < trainer->accumulator->rounds
+               ? slot_attend(trainer, true, true, error)
+               : STATUS_OK;
 }
 
 /* One lease is always asked for ahead, so its data is prepared while the slot before it is
@@ -194,9 +196,11 @@ void trainer_report_totals(struct trainer_report *report, const int64_t totals[N
     report->span_loss = loss_mean(totals, NODE_TOTAL_SPAN_LOSS, NODE_TOTAL_SPANS);
 }
 
-/* Ready for the next step. By the node's first worker, after the last barrier of this one. */
+/* Ready for the next step; the node's by its first worker. After the last barrier of this one. */
 static void counters_reset(struct trainer *trainer)
 {
+    accumulator_reset(trainer->accumulator);
+    weight_gate_reset(trainer->gate);
     if (trainer->topology->local_index == 0) {
         node_state_reset(trainer->node, trainer->partition);
     }
@@ -205,7 +209,8 @@ static void counters_reset(struct trainer *trainer)
 enum status trainer_gather(struct trainer *trainer, struct error *error)
 {
     const struct partition *const partition = trainer->partition;
-    if (trainer->topology->node_count == 1 || partition->stage == 0 || partition->driver < 0) {
+    if (trainer->topology->node_count == 1 || partition->stage == 0 || partition->driver < 0 ||
+        partition_divides_weights(partition)) {
         return STATUS_OK;
     }
     for (int64_t group = 0; group < partition->table->group_count; group++) {
@@ -418,6 +423,7 @@ enum status trainer_evaluate(struct trainer *trainer, int64_t slots, struct trai
     trainer->prepared_step = 0;
     const int64_t workers = trainer->topology->worker_count;
     int64_t ahead = lease_first(trainer->topology->worker_index, slots);
+    int64_t rounds = (slots + workers - 1) / workers;
     for (int64_t slot = ahead; slot >= 0; slot = lease_following(slot, workers, slots)) {
         while (ahead >= 0 && !prefetch_full(trainer->prefetch)) {
             prefetch_ask(trainer->prefetch, 0, ahead, true);
@@ -431,7 +437,12 @@ enum status trainer_evaluate(struct trainer *trainer, int64_t slots, struct trai
         heart_phase(trainer->heart, MESSAGE_PHASE_EVALUATE, 0, taken);
         struct model_result result;
         TRY(model_evaluate(trainer->model, trainer->node->weights, batch, &result, error));
+        TRY(weight_gate_check(trainer->gate, error));
         slot_totals(trainer->node, taken, &result, batch->token_count);
+        rounds--;
+    }
+    if (rounds > 0) {
+        TRY(slot_attend(trainer, false, false, error));
     }
     TRY(totals_unite(trainer, 0, error));
     trainer_report_totals(report, trainer->node->header->job_totals);

@@ -8,6 +8,7 @@
 #include "data_pipeline/prefetch.h"
 #include "model/model.h"
 #include "shard/commit.h"
+#include "shard/weight_gate.h"
 #include "worker/heart.h"
 #include "worker/number_fault.h"
 #include "worker/policy.h"
@@ -22,12 +23,15 @@ struct trainer {
     struct prefetch *prefetch;
     struct node_state *node;
     struct accumulator *accumulator;
+    struct weight_gate *gate;
     struct optimizer *optimizer;
     struct channel_client *channel;
     struct heart *heart;
     double loss_scale;
-    double limit_seconds; /* of any wait */
-    double exact_seconds; /* of the step in hand */
+    double limit_seconds;  /* of any wait */
+    double exact_seconds;  /* of the step in hand */
+    int64_t private_bytes; /* where nodes divide the sums: most private memory seen while they were
+                              under way */
     const struct numerics_options *numerics;
     struct digest slot_digest;        /* of the audited slot, as computed here last */
     struct number_fault number_fault; /* what a test has spoiled */
@@ -67,7 +71,7 @@ MUST_CHECK enum status trainer_evaluate(struct trainer *trainer, int64_t slots,
  * Collective over workers. */
 MUST_CHECK enum status trainer_fingerprint(struct trainer *trainer, int64_t step,
                                            struct digest *fingerprint, struct error *error);
-/* Weights of other nodes' owners come in. Collective over the slice. */
+/* Weights of other nodes' owners come in, unless nodes divide them. Collective over the slice. */
 MUST_CHECK enum status trainer_gather(struct trainer *trainer, struct error *error);
 
 #endif

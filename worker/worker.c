@@ -20,11 +20,16 @@ static struct message ready_message(struct worker *worker)
     struct message ready =
         message_make(MESSAGE_KIND_READY, worker->topology.worker_index, worker->step);
     const struct process_memory memory = process_memory();
-    ready.values[MESSAGE_VALUE_PRIVATE] = memory.peak_bytes - memory.shared_bytes;
-    ready.values[MESSAGE_VALUE_SHARED] = worker->topology.local_index > 0
-                                             ? 0
-                                             : window_taken_bytes(&worker->node.window) +
-                                                   window_taken_bytes(&worker->snapshot.window);
+    /* Pages that come and go are in the peak and not in what is shared now. */
+    ready.values[MESSAGE_VALUE_PRIVATE] =
+        partition_divides_sums(&worker->partition)
+            ? (worker->trainer.private_bytes > memory.private_bytes ? worker->trainer.private_bytes
+                                                                    : memory.private_bytes)
+            : memory.peak_bytes - memory.shared_bytes;
+    ready.values[MESSAGE_VALUE_SHARED] =
+        worker->topology.local_index > 0
+            ? 0
+            : node_state_peak(&worker->node) + window_taken_bytes(&worker->snapshot.window);
     if (worker->writer != NULL) {
         const struct writer_report report = writer_report(worker->writer);
         ready.values[MESSAGE_VALUE_WRITTEN] = report.written_step;

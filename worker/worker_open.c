@@ -105,6 +105,33 @@ static enum status memory_open(struct worker *worker, struct error *error)
     return fabric_agree(worker->workers, status, error);
 }
 
+static void gate_ahead(void *context, int64_t group)
+{
+    weight_gate_ahead(context, group);
+}
+
+static void gate_hold(void *context, int64_t group)
+{
+    weight_gate_hold(context, group);
+}
+
+static void gate_drop(void *context, int64_t group)
+{
+    weight_gate_drop(context, group);
+}
+
+/* Where nodes divide the weights, the model asks for them. */
+static void gate_open(struct worker *worker)
+{
+    worker->parameter_gate =
+        (struct parameter_gate){gate_ahead, gate_hold, gate_drop, &worker->gate};
+    if (partition_divides_weights(&worker->partition)) {
+        weight_gate_init(&worker->gate, &worker->accumulator, &worker->topology, &worker->partition,
+                         &worker->node, worker->setup->lease->wait_seconds);
+        model_gate(worker->model, &worker->parameter_gate);
+    }
+}
+
 static enum status state_open(struct worker *worker, struct error *error)
 {
     const struct worker_setup *const setup = worker->setup;
@@ -128,6 +155,7 @@ static enum status state_open(struct worker *worker, struct error *error)
     TRY(accumulator_init(&worker->accumulator, &worker->kernels, &worker->topology,
                          &worker->partition, &worker->node, slots, setup->lease->wait_seconds,
                          error));
+    gate_open(worker);
     optimizer_init(&worker->optimizer, &worker->kernels, setup->optimizer, &worker->partition);
     worker->trainer = (struct trainer){
         .topology = &worker->topology,
@@ -137,6 +165,7 @@ static enum status state_open(struct worker *worker, struct error *error)
         .model = worker->model,
         .node = &worker->node,
         .accumulator = &worker->accumulator,
+        .gate = &worker->gate,
         .optimizer = &worker->optimizer,
         .loss_scale = worker->trainer.loss_scale,
         .limit_seconds = setup->lease->wait_seconds,
@@ -177,15 +206,22 @@ static enum status checkpoint_fits(struct worker *worker, const struct checkpoin
     return STATUS_OK;
 }
 
+/* What this worker brings into its node of the weights. */
+static struct partition_range weights_kept(const struct partition *partition, int64_t group)
+{
+    return partition_divides_weights(partition) ? partition->owned[group]
+                                                : partition->slices[group];
+}
+
 /* Every driver reads its slices of the weights, every owner its moments. */
 static enum status checkpoint_restore(struct worker *worker, struct checkpoint *checkpoint,
                                       struct error *error)
 {
     const struct partition *const partition = &worker->partition;
     for (int64_t group = 0; group < partition->table->group_count; group++) {
-        const struct partition_range slice = partition->slices[group];
-        TRY(checkpoint_read(checkpoint, partition->table, CHECKPOINT_ARRAY_WEIGHTS, slice.first,
-                            slice.count, worker->node.weights + slice.first, error));
+        const struct partition_range kept = weights_kept(partition, group);
+        TRY(checkpoint_read(checkpoint, partition->table, CHECKPOINT_ARRAY_WEIGHTS, kept.first,
+                            kept.count, worker->node.weights + kept.first, error));
         const struct partition_range owned = partition->owned[group];
         TRY(checkpoint_read(checkpoint, partition->table, CHECKPOINT_ARRAY_FIRST, owned.first,
                             owned.count, worker->node.first + owned.first, error));
@@ -248,10 +284,10 @@ static enum status state_adopt(struct worker *worker, struct error *error)
 static void state_initialise(struct worker *worker)
 {
     for (int64_t group = 0; group < worker->partition.table->group_count; group++) {
-        const struct partition_range slice = worker->partition.slices[group];
+        const struct partition_range kept = weights_kept(&worker->partition, group);
         parameter_fill(worker->partition.table, worker->model_options.init_range,
-                       worker->setup->seed, slice.first, slice.count,
-                       worker->node.weights + slice.first);
+                       worker->setup->seed, kept.first, kept.count,
+                       worker->node.weights + kept.first);
     }
 }
 
@@ -370,6 +406,7 @@ void worker_close(struct worker *worker)
     prefetch_close(worker->prefetch);
     snapshot_close(&worker->snapshot);
     optimizer_deinit(&worker->optimizer);
+    weight_gate_deinit(&worker->gate);
     accumulator_deinit(&worker->accumulator);
     node_state_close(&worker->node);
     partition_deinit(&worker->partition);

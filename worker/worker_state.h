@@ -3,6 +3,7 @@
 #ifndef SHARDLM_WORKER_WORKER_STATE_H
 #define SHARDLM_WORKER_WORKER_STATE_H
 
+#include "model/parameter_gate.h"
 #include "worker/trainer.h"
 #include "worker/worker.h"
 #include "worker/writer.h"
@@ -20,6 +21,8 @@ struct worker {
     struct partition partition;
     struct node_state node;
     struct accumulator accumulator;
+    struct weight_gate gate;              /* stage 3 over several nodes; else zeroed */
+    struct parameter_gate parameter_gate; /* the model's end of it */
     struct optimizer optimizer;
     struct snapshot snapshot;
     struct writer *writer;

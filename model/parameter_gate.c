@@ -1,0 +1,110 @@
+/* See parameter_gate.h. */
+#include "model/parameter_gate.h"
+
+#include <stddef.h>
+
+enum gate_call { GATE_CALL_AHEAD, GATE_CALL_HOLD, GATE_CALL_DROP };
+
+static void group_tell(const struct parameter_gate *gate, enum gate_call call, int64_t group)
+{
+    if (gate == NULL) {
+        return;
+    }
+    switch (call) {
+    case GATE_CALL_AHEAD:
+        gate->ahead(gate->context, group);
+        break;
+    case GATE_CALL_HOLD:
+        gate->hold(gate->context, group);
+        break;
+    case GATE_CALL_DROP:
+        gate->drop(gate->context, group);
+        break;
+    }
+}
+
+/* The groups of a layer that no lower (or, not `lowest`, no higher) one uses. */
+static void layer_tell(const struct parameter_gate *gate, enum gate_call call,
+                       const struct parameter_table *table, int64_t layer, bool lowest)
+{
+    int64_t told = -1;
+    for (int half = 0; gate != NULL && half < PARAMETER_HALVES; half++) {
+        const int64_t group = parameter_layer_group(table, layer, (enum parameter_half)half);
+        const struct parameter_group *const row = &table->groups[group];
+        if (group != told && layer == (lowest ? row->lowest_layer : row->highest_layer)) {
+            group_tell(gate, call, group);
+            told = group;
+        }
+    }
+}
+
+void parameter_gate_embeddings(const struct parameter_gate *gate,
+                               const struct parameter_table *table, bool forward)
+{
+    group_tell(gate, GATE_CALL_HOLD, parameter_embedding_group(table));
+    if (forward) {
+        layer_tell(gate, GATE_CALL_AHEAD, table, 0, true);
+    }
+}
+
+void parameter_gate_embeddings_done(const struct parameter_gate *gate,
+                                    const struct parameter_table *table)
+{
+    group_tell(gate, GATE_CALL_DROP, parameter_embedding_group(table));
+}
+
+void parameter_gate_up(const struct parameter_gate *gate, const struct parameter_table *table,
+                       int64_t layer, int64_t layers)
+{
+    layer_tell(gate, GATE_CALL_HOLD, table, layer, true);
+    if (layer + 1 < layers) {
+        layer_tell(gate, GATE_CALL_AHEAD, table, layer + 1, true);
+    } else {
+        group_tell(gate, GATE_CALL_AHEAD, parameter_head_group(table));
+        group_tell(gate, GATE_CALL_AHEAD, parameter_embedding_group(table));
+    }
+}
+
+void parameter_gate_up_done(const struct parameter_gate *gate, const struct parameter_table *table,
+                            int64_t layer)
+{
+    layer_tell(gate, GATE_CALL_DROP, table, layer, false);
+}
+
+void parameter_gate_head(const struct parameter_gate *gate, const struct parameter_table *table)
+{
+    group_tell(gate, GATE_CALL_HOLD, parameter_head_group(table));
+    group_tell(gate, GATE_CALL_HOLD, parameter_embedding_group(table));
+}
+
+void parameter_gate_head_done(const struct parameter_gate *gate,
+                              const struct parameter_table *table)
+{
+    group_tell(gate, GATE_CALL_DROP, parameter_head_group(table));
+    group_tell(gate, GATE_CALL_DROP, parameter_embedding_group(table));
+}
+
+void parameter_gate_turn(const struct parameter_gate *gate, const struct parameter_table *table,
+                         int64_t layers)
+{
+    layer_tell(gate, GATE_CALL_HOLD, table, layers - 1, false);
+}
+
+void parameter_gate_down(const struct parameter_gate *gate, const struct parameter_table *table,
+                         int64_t layer)
+{
+    if (layer > 0) {
+        layer_tell(gate, GATE_CALL_HOLD, table, layer - 1, false);
+    }
+    if (layer > 1) {
+        layer_tell(gate, GATE_CALL_AHEAD, table, layer - 2, false);
+    } else {
+        group_tell(gate, GATE_CALL_AHEAD, parameter_embedding_group(table));
+    }
+}
+
+void parameter_gate_down_done(const struct parameter_gate *gate,
+                              const struct parameter_table *table, int64_t layer)
+{
+    layer_tell(gate, GATE_CALL_DROP, table, layer, true);
+}
