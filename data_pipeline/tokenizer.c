@@ -172,10 +172,10 @@ static struct tokenizer_specials specials_of(const struct token_table *vocabular
 {
     return (struct tokenizer_specials){
         .bos = first_known(vocabulary,
-                           (const char *[]){"<s>", "[CLS]", "<cls>", "<|endoftext|>", NULL}),
+                           (const char *[]){"[CLS]", "<cls>", "<s>", "<|endoftext|>", NULL}),
         .pad = first_known(vocabulary, (const char *[]){"<pad>", "[PAD]", NULL}),
         .eos = first_known(vocabulary,
-                           (const char *[]){"</s>", "[SEP]", "<sep>", "<|endoftext|>", NULL}),
+                           (const char *[]){"[SEP]", "<sep>", "</s>", "<|endoftext|>", NULL}),
         .unk = first_known(vocabulary, (const char *[]){"<unk>", "[UNK]", NULL}),
         .mask = first_known(vocabulary, (const char *[]){"<mask>", "[MASK]", NULL}),
     };

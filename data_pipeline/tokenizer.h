@@ -34,11 +34,12 @@ static inline int32_t *token_list_room(struct token_list *list, size_t more)
     return list->ids + list->count;
 }
 
-/* Ids of the special tokens; -1 where the vocabulary has none. */
+/* Ids of the special tokens; -1 where the vocabulary has none. Of several, the first that is there.
+ */
 struct tokenizer_specials {
-    int32_t bos; /* <s>, [CLS] */
+    int32_t bos; /* [CLS], <cls>, <s> */
     int32_t pad; /* <pad> */
-    int32_t eos; /* </s>, [SEP] */
+    int32_t eos; /* [SEP], <sep>, </s> */
     int32_t unk;
     int32_t mask;
 };

@@ -27,16 +27,7 @@ static enum status vector_make(struct embedding *embedding, struct error *error)
     TRY(model_open(&model, &language->kernels, options, &limits, NULL, error));
     struct batch batch;
     batch_init(&batch, &limits);
-    batch.sequence_count = 1;
-    batch.token_count = n;
-    batch.target_count = 0;
-    batch.starts[0] = 0;
-    batch.starts[1] = (int32_t)n;
-    for (int64_t i = 0; i < n; i++) {
-        batch.ids[i] = embedding->ids.ids[i];
-        batch.positions[i] = (int32_t)i;
-        batch.segments[i] = 0;
-    }
+    language_batch(language, &embedding->ids, &batch);
     float *const hidden =
         memory_take((size_t)(n * options->hidden), sizeof *hidden, "hidden states");
     const enum status status =
@@ -98,7 +89,7 @@ static enum status embed_run(const struct command_line *line, struct error *erro
     struct embedding embedding = {.language = &language};
     TRY(pooling_read(line, &embedding.options.pooling, error));
     TRY(language_open(&language, line->arguments[0], true, error));
-    embedding.options.causal = language.causal;
+    embedding.options.class_last = language.causal || language.permuted;
     embedding.options.normalise = !command_line_has(line, "raw");
     embedding.vector = memory_take((size_t)language.pretrained.config.model.hidden,
                                    sizeof *embedding.vector, "vector");
@@ -114,7 +105,8 @@ static const struct command_option embed_options[] = {
     {.name = "file", .argument = "FILE", .help = "take each line as a text; \"-\": standard input"},
     {.name = "pooling",
      .argument = "HOW",
-     .help = "mean of all tokens (unless told), max of each element, or cls, the first token"},
+     .help = "mean of all tokens (unless told), max of each element, or cls, the token for the "
+             "whole text"},
     {.name = "raw", .help = "leave the vectors as long as they are instead of length 1"},
 };
 
@@ -133,7 +125,8 @@ const struct command command_embed = {
         "first, or "
         "nothing at all (RoBERTa), and straight from pretraining its state says little about what "
         "a text "
-        "means. Of GPT, cls is the last token, the only one that has seen the whole text.",
+        "means. Of GPT, cls is the last token, the only one that has seen the whole text; XLNet's "
+        "class token stands last, too.",
     .options = embed_options,
     .option_count = ARRAY_LENGTH(embed_options),
     .run = embed_run,

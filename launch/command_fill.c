@@ -17,17 +17,12 @@ struct guess {
 };
 
 /* One sequence, with every mask as a target. */
-static void fill_batch(struct batch *batch, const struct token_list *ids, int32_t mask)
+static void fill_batch(const struct language *language, struct batch *batch,
+                       const struct token_list *ids)
 {
-    batch->sequence_count = 1;
-    batch->token_count = (int64_t)ids->count;
-    batch->target_count = 0;
-    batch->starts[0] = 0;
-    batch->starts[1] = (int32_t)ids->count;
+    const int32_t mask = tokenizer_specials(language->tokenizer).mask;
+    language_batch(language, ids, batch);
     for (int32_t i = 0; i < (int32_t)ids->count; i++) {
-        batch->ids[i] = ids->ids[i];
-        batch->positions[i] = i;
-        batch->segments[i] = 0;
         if (ids->ids[i] == mask) {
             batch->target_rows[batch->target_count] = i;
             batch->target_ids[batch->target_count++] = mask;
@@ -141,8 +136,8 @@ static enum status fill_predict(const struct language *language, const struct to
     TRY(model_open(&model, &language->kernels, options, &limits, NULL, error));
     struct batch batch;
     batch_init(&batch, &limits);
-    fill_batch(&batch, ids, tokenizer_specials(language->tokenizer).mask);
-    if (options->family == MODEL_FAMILY_XLNET) {
+    fill_batch(language, &batch, ids);
+    if (language->permuted) {
         fill_permute(&batch);
     }
     float *const logits =

@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "data_pipeline/chain.h"
 #include "data_pipeline/utf8.h"
 #include "launch/line_input.h"
 #include "model/family.h"
@@ -21,6 +22,7 @@ static enum status language_open_rest(struct language *language, struct error *e
     }
     language->work = tokenizer_work_open();
     language->causal = family_find(&pretrained->config.model)->causal;
+    language->permuted = pretrained->config.model.family == MODEL_FAMILY_XLNET;
     return kernels_open_configured(&language->kernels, &pretrained->config.numerics, error);
 }
 
@@ -56,12 +58,15 @@ enum status language_encode(const struct language *language, const char *text, s
     }
     const struct tokenizer_specials specials = tokenizer_specials(language->tokenizer);
     ids->count = 0;
-    if (specials.bos >= 0) {
+    if (specials.bos >= 0 && !language->permuted) {
         token_list_add(ids, specials.bos);
     }
     tokenizer_encode(language->tokenizer, language->work, text, size_bytes, true, ids);
     if (ends && specials.eos >= 0) {
         token_list_add(ids, specials.eos);
+    }
+    if (specials.bos >= 0 && language->permuted) {
+        token_list_add(ids, specials.bos);
     }
     const int64_t positions = language->pretrained.config.model.positions;
     if ((int64_t)ids->count > positions) {
@@ -69,6 +74,23 @@ enum status language_encode(const struct language *language, const char *text, s
              ids->count, (long long)positions);
     }
     return STATUS_OK;
+}
+
+void language_batch(const struct language *language, const struct token_list *ids,
+                    struct batch *batch)
+{
+    const int32_t count = (int32_t)ids->count;
+    const bool has_class = language->permuted && tokenizer_specials(language->tokenizer).bos >= 0;
+    batch->sequence_count = 1;
+    batch->token_count = count;
+    batch->target_count = 0;
+    batch->starts[0] = 0;
+    batch->starts[1] = count;
+    for (int32_t i = 0; i < count; i++) {
+        batch->ids[i] = ids->ids[i];
+        batch->positions[i] = i;
+        batch->segments[i] = has_class && i == count - 1 ? CHAIN_CLASS_SEGMENT : 0;
+    }
 }
 
 static enum status lines_take(const char *path, const struct language_sink *sink,

@@ -14,7 +14,7 @@ static float element_pool(const float *hidden, int64_t n, int64_t c,
     }
     switch (options->pooling) {
     case EMBED_POOLING_CLS:
-        return options->causal ? hidden[(n - 1) * c] : hidden[0];
+        return options->class_last ? hidden[(n - 1) * c] : hidden[0];
     case EMBED_POOLING_MAX:
         return most;
     case EMBED_POOLING_MEAN:

@@ -9,15 +9,14 @@
 
 enum embed_pooling {
     EMBED_POOLING_MEAN, /* of all tokens, special ones included */
-    EMBED_POOLING_CLS,  /* the first token's; of a causal model, which sees only itself there, the
-                           last's */
+    EMBED_POOLING_CLS,  /* of the token that stands for the text */
     EMBED_POOLING_MAX,  /* of each element */
 };
 
 struct embed_options {
     enum embed_pooling pooling;
-    bool causal;
-    bool normalise; /* to length 1 */
+    bool class_last; /* that token is the last (XLNet; causal models see nothing before it) */
+    bool normalise;  /* to length 1 */
 };
 
 /* `vector` (C) from hidden states (n, C), n >= 1. Sums in double, ascending rows. */

@@ -1,14 +1,16 @@
 /* See score.h. */
 #include "tasks/score.h"
 
+#include "data_pipeline/chain.h"
+
 struct batch_limits score_limits(const struct score_text *text)
 {
     const int64_t scored = text->end - text->first;
-    const int64_t sequences = text->mask < 0                 ? 1
+    const bool masked = text->kind == SCORE_KIND_MASKED;
+    const int64_t sequences = !masked                        ? 1
                               : scored < SCORE_SEQUENCES_MAX ? scored
                                                              : SCORE_SEQUENCES_MAX;
-    return (struct batch_limits){sequences, sequences * text->count,
-                                 text->mask < 0 ? scored : sequences};
+    return (struct batch_limits){sequences, sequences * text->count, masked ? sequences : scored};
 }
 
 /* Appends the text, with token `masked` hidden (-1: none) and to be predicted. */
@@ -52,6 +54,33 @@ static enum status score_causal(struct model *model, const float *weights,
     return STATUS_OK;
 }
 
+/* All in one pass: the query stream predicts each scored token from those of lower rank. */
+static enum status score_permuted(struct model *model, const float *weights,
+                                  const struct score_text *text, struct batch *batch, double *loss,
+                                  struct error *error)
+{
+    struct model_result result;
+    batch_clear(batch);
+    batch_append(batch, text, -1);
+    batch->permuted = true;
+    for (int64_t i = 0; i < text->count; i++) {
+        const bool scored = i >= text->first && i < text->end;
+        const int32_t rank = scored ? text->ranks[i - text->first] : 0;
+        batch->orders[i] = scored ? rank : -1;
+        batch->horizons[i] = rank;
+        if (scored) {
+            batch->target_rows[batch->target_count] = (int32_t)i;
+            batch->target_ids[batch->target_count++] = text->ids[i];
+        }
+    }
+    if (text->class_row >= 0) {
+        batch->segments[text->class_row] = CHAIN_CLASS_SEGMENT;
+    }
+    TRY(model_evaluate(model, weights, batch, &result, error));
+    *loss = result.loss_sum;
+    return STATUS_OK;
+}
+
 static enum status score_masked(struct model *model, const float *weights,
                                 const struct score_text *text, struct batch *batch, double *loss,
                                 struct error *error)
@@ -74,13 +103,22 @@ enum status score(struct model *model, const float *weights, const struct score_
 {
     const struct batch_limits limits = score_limits(text);
     struct batch batch;
-    double loss;
+    double loss = 0;
+    enum status status = STATUS_OK;
     INVARIANT(text->first < text->end && text->end <= text->count);
-    INVARIANT(text->mask >= 0 || text->first >= 1);
     batch_init(&batch, &limits);
-    const enum status status = text->mask < 0
-                                   ? score_causal(model, weights, text, &batch, &loss, error)
-                                   : score_masked(model, weights, text, &batch, &loss, error);
+    switch (text->kind) {
+    case SCORE_KIND_CAUSAL:
+        INVARIANT(text->first >= 1);
+        status = score_causal(model, weights, text, &batch, &loss, error);
+        break;
+    case SCORE_KIND_MASKED:
+        status = score_masked(model, weights, text, &batch, &loss, error);
+        break;
+    case SCORE_KIND_PERMUTED:
+        status = score_permuted(model, weights, text, &batch, &loss, error);
+        break;
+    }
     batch_deinit(&batch);
     TRY(status);
     *log_likelihood = -loss;

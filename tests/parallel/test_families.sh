@@ -66,6 +66,15 @@ for family in roberta bert albert spanbert gpt xlnet; do
         "$shardlm" fill $family "the <mask> crossed" >fill.log 2>&1 || fail "$family: $(cat fill.log)"
     fi
 
+    "$shardlm" score $family "the ship crossed" --json >score.json 2>score.log || fail "$family: $(cat score.log)"
+    grep -q '"log_likelihood": -' score.json || fail "$family: $(cat score.json)"
+    if [ $family = xlnet ]; then
+        "$shardlm" score $family "the ship crossed" --json --order 3 >order.json || fail "score --order"
+        if cmp -s score.json order.json; then fail "xlnet: --order changes nothing"; fi
+    elif "$shardlm" score $family "the ship crossed" --order 3 >score.log 2>&1; then
+        fail "$family: score took an order"
+    fi
+
     train $family-3 3 $steps --set lease.mode=dynamic --set shard.stage=0
     same $family-3 $steps "$expected" "$family on 3 workers, dynamic leases, stage 0"
 
