@@ -65,23 +65,27 @@ static void layout_between(struct layout *layout, const struct model_options *op
     layer->feed_forward_bits = layout_bits(layout, n * options->hidden);
 }
 
-/* Each layer has its own of what is kept; all else is the first one's. */
+/* Each layer has its own of what is kept; all else is that of `common`, or, if that is NULL, the
+ * first one's. */
 static struct layer_activations *layout_layers(struct layout *layout,
                                                const struct model_options *options, int64_t n,
-                                               const struct model_role *role)
+                                               const struct model_role *role,
+                                               const struct section *section,
+                                               const struct layer_activations *common)
 {
     const bool keeps_between = role->trains && role->recompute != MODEL_RECOMPUTE_LAYER;
     const bool keeps_attention = role->trains && role->recompute == MODEL_RECOMPUTE_NONE;
     struct layer_activations *const layers = layout_take(layout, options->layers, sizeof *layers);
-    struct layer_activations layer = {0};
-    for (int64_t i = 0; i < options->layers; i++) {
-        if (i == 0 || keeps_attention) {
+    struct layer_activations layer = common == NULL ? (struct layer_activations){0} : *common;
+    for (int64_t i = section->first_layer; i < section->end_layer; i++) {
+        const bool begins = i == section->first_layer && common == NULL;
+        if (begins || keeps_attention) {
             layout_attention(layout, options, n, &layer);
         }
-        if (i == 0 || keeps_between) {
+        if (begins || keeps_between) {
             layout_between(layout, options, n, &layer);
         }
-        if (i == 0 || role->trains) {
+        if (begins || role->trains) {
             layer.output_sum = layout_floats(layout, n * options->hidden);
             layer.feed_forward_norm = layout_norm(layout, n);
         }
@@ -94,7 +98,8 @@ static struct layer_activations *layout_layers(struct layout *layout,
 
 static struct embedding_activations layout_embedding(struct layout *layout,
                                                      const struct model_options *options,
-                                                     const struct parameter_table *table, int64_t n)
+                                                     const struct parameter_table *table,
+                                                     const struct section *section, int64_t n)
 {
     const int64_t width = model_embedding_width(options);
     const int64_t group = parameter_embedding_group(table);
@@ -102,6 +107,9 @@ static struct embedding_activations layout_embedding(struct layout *layout,
     const bool normed = parameter_maybe(table, group, PARAMETER_EMBEDDING_NORM_GAIN) != NULL;
     struct embedding_activations embedding = {0};
     embedding.embedded = layout_floats(layout, n * options->hidden);
+    if (!section_is_first(section)) {
+        return embedding;
+    }
     embedding.leaving = mapped ? layout_floats(layout, n * width) : embedding.embedded;
     embedding.sum = normed ? layout_floats(layout, n * width) : embedding.leaving;
     embedding.norm = layout_norm(layout, n);
@@ -198,13 +206,16 @@ static void layout_heads(struct layout *layout, struct activations *activations,
     }
 }
 
-/* The first group whose memory `group` uses: itself, unless an earlier one never needs it at the
- * same time. */
-static int64_t group_to_share_with(const struct parameter_group *groups, int64_t group)
+/* The first group whose memory `group` uses: itself, unless an earlier one of the section never
+ * needs it at the same time. */
+static int64_t group_to_share_with(const struct parameter_table *table,
+                                   const struct section *section, int64_t group)
 {
+    const struct parameter_group *const groups = table->groups;
     int64_t other = 0;
     while (other < group && (groups[other].kind != groups[group].kind ||
-                             groups[other].place != groups[group].place)) {
+                             groups[other].place != groups[group].place ||
+                             !section_has_group(section, table, other))) {
         other++;
     }
     return other;
@@ -213,17 +224,45 @@ static int64_t group_to_share_with(const struct parameter_group *groups, int64_t
 static void layout_gradients(struct layout *layout, struct activations *activations,
                              const struct parameter_table *table)
 {
+    const struct section *const section = &activations->section;
     float **const gradients =
         layout_take(layout, table->group_count, sizeof *activations->gradients);
     activations->gradients = gradients;
     for (int64_t group = 0; group < table->group_count; group++) {
-        const int64_t other = group_to_share_with(table->groups, group);
+        if (!section_has_group(section, table, group)) {
+            continue;
+        }
+        const int64_t other = group_to_share_with(table, section, group);
         float *const own =
             other == group ? layout_floats(layout, table->groups[group].count) : NULL;
         if (gradients != NULL) {
             gradients[group] = other == group ? own : gradients[other];
         }
     }
+}
+
+static struct handover layout_handover(struct layout *layout, const struct model_options *options,
+                                       const struct section *section, int64_t n)
+{
+    const bool first = section_is_first(section);
+    const bool last = section_is_last(section);
+    struct handover handover = {.words_count = last ? section->count - 1 : 1,
+                                .words_size = n * model_embedding_width(options),
+                                .state_size = n * options->hidden};
+    if (section->count == 1) {
+        return handover;
+    }
+    if (!last) {
+        handover.leaving = layout_floats(layout, handover.state_size);
+        handover.d_leaving = layout_floats(layout, handover.state_size);
+    }
+    if (!first) {
+        handover.d_entering = layout_floats(layout, handover.state_size);
+    }
+    if (first || last) {
+        handover.words = layout_floats(layout, handover.words_count * handover.words_size);
+    }
+    return handover;
 }
 
 static int32_t *layout_integers(struct layout *layout, int64_t count)
@@ -284,7 +323,26 @@ const float *relative_distances(const struct relative_activations *relative, int
     return relative->distances + (relative->distance_most - first) * relative->c;
 }
 
-static void layout_all(struct layout *layout, struct activations *activations,
+/* What each further slot in flight has of its own. */
+static void layout_sets(struct layout *layout, struct activations *sets, int64_t count,
+                        const struct model_options *options, const struct parameter_table *table,
+                        int64_t n, const struct model_role *role)
+{
+    const struct section *const section = &sets->section;
+    const struct layer_activations *const layers = sets->layers;
+    const struct layer_activations none = {0};
+    for (int64_t i = 1; i < count; i++) {
+        struct activations set = *sets;
+        set.embedding = layout_embedding(layout, options, table, section, n);
+        set.layers = layout_layers(layout, options, n, role, section,
+                                   layers == NULL ? &none : &layers[section->first_layer]);
+        if (layers != NULL) {
+            sets[i] = set;
+        }
+    }
+}
+
+static void layout_all(struct layout *layout, struct activations *sets,
                        const struct kernels *kernels, const struct model_options *options,
                        const struct parameter_table *table, const struct batch_limits *limits,
                        const struct model_role *role)
@@ -293,14 +351,19 @@ static void layout_all(struct layout *layout, struct activations *activations,
     INVARIANT(family != NULL);
     const int64_t n = limits->token_count + (family->relative ? limits->target_count : 0);
     const int64_t c = options->hidden;
-    activations->embedding = layout_embedding(layout, options, table, n);
+    struct activations *const activations = sets;
+    activations->section = section_of(options, limits, role);
+    const struct section *const section = &activations->section;
+    activations->embedding = layout_embedding(layout, options, table, section, n);
     activations->recompute = role->recompute;
-    activations->layers = layout_layers(layout, options, n, role);
+    activations->layers = layout_layers(layout, options, n, role, section, NULL);
     if (options->norm == MODEL_NORM_PRE) {
         activations->final_norm = layout_norm(layout, n);
     }
-    layout_heads(layout, activations, options, table, limits, role->trains);
-
+    if (section_is_last(section)) {
+        layout_heads(layout, activations, options, table, limits, role->trains);
+    }
+    activations->handover = layout_handover(layout, options, section, n);
     for (int i = 0; i < ACTIVATIONS_NARROW; i++) {
         activations->narrow[i] = layout_floats(layout, n * c);
     }
@@ -317,6 +380,14 @@ static void layout_all(struct layout *layout, struct activations *activations,
     if (role->trains) {
         layout_gradients(layout, activations, table);
     }
+    layout_sets(layout, sets, activations_sets(options, limits, role), options, table, n, role);
+}
+
+int64_t activations_sets(const struct model_options *options, const struct batch_limits *limits,
+                         const struct model_role *role)
+{
+    const struct section section = section_of(options, limits, role);
+    return role->trains ? section_slots_in_flight(&section) : 1;
 }
 
 int64_t activations_bytes(const struct kernels *kernels, const struct model_options *options,
@@ -329,20 +400,20 @@ int64_t activations_bytes(const struct kernels *kernels, const struct model_opti
     return (int64_t)count.used_bytes;
 }
 
-void activations_open(struct activations *activations, const struct kernels *kernels,
+void activations_open(struct activations *sets, const struct kernels *kernels,
                       const struct model_options *options, const struct parameter_table *table,
                       const struct batch_limits *limits, const struct model_role *role)
 {
-    *activations = (struct activations){0};
+    *sets = (struct activations){0};
     const int64_t bytes = activations_bytes(kernels, options, table, limits, role);
     void *const block = memory_take((size_t)bytes, 1, "activations");
     struct layout layout = {.base = block};
-    layout_all(&layout, activations, kernels, options, table, limits, role);
-    activations->block = block;
+    layout_all(&layout, sets, kernels, options, table, limits, role);
+    sets->block = block;
 }
 
-void activations_close(struct activations *activations)
+void activations_close(struct activations *sets)
 {
-    memory_release(activations->block);
-    *activations = (struct activations){0};
+    memory_release(sets->block);
+    *sets = (struct activations){0};
 }

@@ -18,6 +18,7 @@
 #include "model/model_options.h"
 #include "model/model_role.h"
 #include "model/parameters.h"
+#include "model/section.h"
 #include "model/streams.h"
 
 /* Mean and reciprocal standard deviation of each row that a LayerNorm read. */
@@ -43,7 +44,7 @@ struct layer_activations {
 struct embedding_activations {
     float *sum;      /* (N, E) of the tables; the same as `leaving` where no LayerNorm follows */
     float *leaving;  /* (N, E) after LayerNorm and dropout; the same as `embedded` unless that is mapped */
-    float *embedded; /* (N, C) what enters the first layer */
+    float *embedded; /* (N, C) what enters the section's first layer */
     struct norm_statistics norm;
     uint32_t *bits; /* (N·E bits) */
 };
@@ -109,12 +110,25 @@ struct relative_activations {
 /* The sinusoids from distance `first` down. */
 const float *relative_distances(const struct relative_activations *relative, int64_t first);
 
+/* What a section of a pipeline sends to others or has from them; NULL where it does not. */
+struct handover {
+    float *leaving;     /* (N, C) sent on */
+    float *d_leaving;   /* (N, C) its gradient, which comes back */
+    float *d_entering;  /* (N, C) sent back */
+    float *words;       /* (words_count, N, E) word_rows.h: sent by the last, received by the first */
+    int64_t words_count; /* the last may be so many slots ahead of the first */
+    int64_t words_size;  /* N·E */
+    int64_t state_size;  /* N·C */
+};
+
 enum { ACTIVATIONS_NARROW = 4 };
 
 struct activations {
     enum model_recompute recompute;
+    struct section section;
+    struct handover handover;
     struct embedding_activations embedding;
-    struct layer_activations *layers;  /* (L) */
+    struct layer_activations *layers;  /* (L); zero outside the section */
     struct norm_statistics final_norm; /* pre-norm only */
     struct head_activations head;
     struct pair_activations pair; /* families that have it */
@@ -135,13 +149,17 @@ struct activations {
 enum { HEAD_LOGITS_BYTES = 32 << 20, HEAD_CHUNK_ROWS_MIN = 16 };
 int64_t head_chunk_rows(int64_t vocabulary); /* most rows of a chunk */
 
+/* Sets that a role needs: one for each slot in flight. They differ in what backward reads again: what entered the
+ * section, and what its layers keep. */
+int64_t activations_sets(const struct model_options *options, const struct batch_limits *limits,
+                         const struct model_role *role);
 /* Bytes that activations_open takes. */
 int64_t activations_bytes(const struct kernels *kernels, const struct model_options *options,
                           const struct parameter_table *table, const struct batch_limits *limits,
                           const struct model_role *role);
-void activations_open(struct activations *activations, const struct kernels *kernels,
+void activations_open(struct activations *sets, const struct kernels *kernels,
                       const struct model_options *options, const struct parameter_table *table,
                       const struct batch_limits *limits, const struct model_role *role);
-void activations_close(struct activations *activations); /* accepts a zeroed struct */
+void activations_close(struct activations *sets); /* accepts a zeroed struct */
 
 #endif

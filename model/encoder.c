@@ -204,30 +204,37 @@ static float *layer_forward_pre(const struct pass *pass, const struct activation
 }
 
 const float *encoder_forward(const struct pass *pass, const struct activations *activations,
-                             int64_t layer_count)
+                             int64_t end_layer)
 {
     const bool pre = encoder_is_pre(pass);
-    parameter_gate_embeddings(pass->gate, pass->table, true);
-    embedding_forward(pass, &activations->embedding);
-    parameter_gate_embeddings_done(pass->gate, pass->table);
+    if (section_is_first(&activations->section)) {
+        parameter_gate_embeddings(pass->gate, pass->table, true);
+        embedding_forward(pass, &activations->embedding);
+        parameter_gate_embeddings_done(pass->gate, pass->table);
+    }
     float *stream = activations->embedding.embedded;
-    for (int64_t layer = 0; layer < layer_count; layer++) {
+    for (int64_t layer = activations->section.first_layer; layer < end_layer; layer++) {
         parameter_gate_up(pass->gate, pass->table, layer, pass->options->layers);
         stream = pre ? layer_forward_pre(pass, activations, layer, stream)
                      : layer_forward_post(pass, activations, layer, stream);
         parameter_gate_up_done(pass->gate, pass->table, layer);
     }
     parameter_gate_head(pass->gate, pass->table); /* the final norm is in it */
-    if (layer_count < pass->options->layers) {
+    if (end_layer < pass->options->layers) {
         return stream;
     }
     if (pre) {
         const struct norm_place place = final_norm_place(pass);
         norm_forward(pass, activations->narrow[HIDDEN], &activations->final_norm, stream, &place,
-                     needed_pass(pass, layer_count - 1).row_count);
+                     needed_pass(pass, end_layer - 1).row_count);
     }
-    needed_spread(pass, layer_count - 1, activations->narrow[HIDDEN]);
+    needed_spread(pass, end_layer - 1, activations->narrow[HIDDEN]);
     return activations->narrow[HIDDEN];
+}
+
+float *encoder_stream_gradient(const struct activations *activations)
+{
+    return activations->narrow[D_STREAM];
 }
 
 float *encoder_hidden_gradient(const struct pass *pass, const struct activations *activations)
@@ -238,14 +245,15 @@ float *encoder_hidden_gradient(const struct pass *pass, const struct activations
 /* What entered `layer`, pre-norm: the residual stream. */
 static float *layer_stream(const struct activations *activations, int64_t layer)
 {
-    return layer == 0 ? activations->embedding.embedded : activations->layers[layer - 1].output_sum;
+    return layer == activations->section.first_layer ? activations->embedding.embedded
+                                                     : activations->layers[layer - 1].output_sum;
 }
 
 /* What entered `layer`; post-norm computes it again, into `again`. */
 static float *layer_entered(const struct pass *pass, const struct activations *activations,
                             int64_t layer, float *again)
 {
-    if (layer == 0 || encoder_is_pre(pass)) {
+    if (layer == activations->section.first_layer || encoder_is_pre(pass)) {
         return layer_stream(activations, layer);
     }
     const struct layer_activations *const below = &activations->layers[layer - 1];

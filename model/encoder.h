@@ -10,10 +10,11 @@
 #include "model/activations.h"
 #include "model/pass.h"
 
-/* Runs the embeddings and the first `layer_count` layers (the final norm too, if all). Returns the hidden state
- * (N, C), which stays until the next call of anything here. Leaves the head held at the gate, if there is one. */
+/* Runs the section's layers below `end_layer`, if it is the first the embeddings before them, if all layers the final
+ * norm behind. Returns the hidden state (N, C), which stays until the next call of anything here. Leaves the head held
+ * at the gate, if there is one. */
 const float *encoder_forward(const struct pass *pass, const struct activations *activations,
-                             int64_t layer_count);
+                             int64_t end_layer);
 
 /* Where a layer's gradients go: one group for both halves, or one for each. */
 struct layer_gradient {
@@ -22,6 +23,8 @@ struct layer_gradient {
 
 /* Backward goes: the objective writes the gradient of the last hidden state (N, C) to encoder_hidden_gradient();
  * encoder_backward_final; encoder_backward_layer from the top; encoder_backward_embedding. */
+/* That of what entered the layer whose backward was last; before that of a section's highest, of what left it. */
+float *encoder_stream_gradient(const struct activations *activations);
 float *encoder_hidden_gradient(const struct pass *pass, const struct activations *activations);
 /* Through the final norm, if there is one; its gradients belong to the head's group. */
 void encoder_backward_final(const struct pass *pass, const struct activations *activations,

@@ -7,12 +7,13 @@
 #include "base/memory.h"
 #include "model/activations.h"
 #include "model/attention_cache.h"
+#include "model/batch_check.h"
 #include "model/encoder.h"
 #include "model/family.h"
-#include "model/head_pair.h"
 #include "model/needed.h"
 #include "model/objective.h"
 #include "model/pass.h"
+#include "model/word_rows.h"
 
 struct model {
     const struct kernels *kernels;
@@ -21,8 +22,8 @@ struct model {
     struct model_role role;
     bool relative; /* attention by distance */
     struct parameter_table table;
-    struct activations activations;
-    const struct parameter_gate *gate; /* or NULL */
+    struct activations *activations;   /* one for each slot in flight */
+    const struct parameter_gate *gate; /* or NULL; only with the whole network */
 };
 
 static bool limits_hold(const struct batch_limits *limits)
@@ -37,6 +38,20 @@ static struct model_role role_used(const struct model_role *role)
     return role == NULL ? (struct model_role){.trains = false} : *role;
 }
 
+/* The table, if the role can be. */
+static enum status table_make(struct parameter_table *table, const struct model_options *options,
+                              const struct batch_limits *limits, const struct model_role *role,
+                              struct error *error)
+{
+    TRY(parameter_table_init(table, options, error));
+    const enum status status = section_check(
+        options, table, limits, role->section_count > 1 ? role->section_count : 1, error);
+    if (status != STATUS_OK) {
+        parameter_table_deinit(table);
+    }
+    return status;
+}
+
 enum status model_open(struct model **model, const struct kernels *kernels,
                        const struct model_options *options, const struct batch_limits *limits,
                        const struct model_role *role, struct error *error)
@@ -45,7 +60,7 @@ enum status model_open(struct model **model, const struct kernels *kernels,
     *model = NULL;
     const struct model_role used = role_used(role);
     struct parameter_table table;
-    TRY(parameter_table_init(&table, options, error));
+    TRY(table_make(&table, options, limits, &used, error));
     struct model *const opened = memory_take(1, sizeof *opened, "model");
     opened->kernels = kernels;
     opened->options = *options;
@@ -53,7 +68,9 @@ enum status model_open(struct model **model, const struct kernels *kernels,
     opened->role = used;
     opened->relative = family_find(options)->relative;
     opened->table = table;
-    activations_open(&opened->activations, kernels, options, &opened->table, limits, &used);
+    opened->activations = memory_take((size_t)activations_sets(options, limits, &used),
+                                      sizeof *opened->activations, "model");
+    activations_open(opened->activations, kernels, options, &opened->table, limits, &used);
     *model = opened;
     return STATUS_OK;
 }
@@ -61,7 +78,8 @@ enum status model_open(struct model **model, const struct kernels *kernels,
 void model_close(struct model *model)
 {
     if (model != NULL) {
-        activations_close(&model->activations);
+        activations_close(model->activations);
+        memory_release(model->activations);
         parameter_table_deinit(&model->table);
         memory_release(model);
     }
@@ -79,7 +97,7 @@ enum status model_work_bytes(const struct kernels *kernels, const struct model_o
     INVARIANT(limits_hold(limits));
     const struct model_role used = role_used(role);
     struct parameter_table table;
-    TRY(parameter_table_init(&table, options, error));
+    TRY(table_make(&table, options, limits, &used, error));
     *bytes = activations_bytes(kernels, options, &table, limits, &used);
     parameter_table_deinit(&table);
     return STATUS_OK;
@@ -110,113 +128,11 @@ double model_train_flops(const struct model_options *options, const struct batch
            6.0 * (double)batch->target_count * (head + e * (double)options->vocabulary);
 }
 
-/* Sizes within the limits and sequences that cover the rows: what the code that made the batch must
- * have kept. */
-static void batch_check_shape(const struct model *model, const struct batch *batch)
+static enum status batch_fits(const struct model *model, const struct batch *batch,
+                              struct error *error)
 {
-    INVARIANT(batch->sequence_count >= 1 && batch->sequence_count <= model->limits.sequence_count);
-    INVARIANT(batch->token_count >= 1 && batch->token_count <= model->limits.token_count);
-    INVARIANT(batch->target_count >= 0 && batch->target_count <= model->limits.target_count);
-    INVARIANT(batch->starts[0] == 0);
-    INVARIANT(batch->starts[batch->sequence_count] == batch->token_count);
-    for (int64_t b = 0; b < batch->sequence_count; b++) {
-        INVARIANT(batch->starts[b] < batch->starts[b + 1]);
-    }
-    for (int64_t k = 0; k < batch->target_count; k++) {
-        const int32_t row = batch->target_rows[k];
-        INVARIANT(row >= 0 && row < batch->token_count);
-        INVARIANT(k == 0 || batch->target_rows[k - 1] < row);
-    }
-}
-
-/* What each row sees lies in its own sequence. */
-static void batch_check_visible(const struct batch *batch)
-{
-    for (int64_t b = 0; b < batch->sequence_count && batch->visible_lists != NULL; b++) {
-        const int32_t length = batch->starts[b + 1] - batch->starts[b];
-        for (int64_t row = batch->starts[b]; row < batch->starts[b + 1]; row++) {
-            const int32_t first = batch->visible_lists[2 * row];
-            const int32_t end = batch->visible_lists[2 * row + 1];
-            int32_t behind = -1;
-            INVARIANT(first >= 0 && first < end);
-            for (int64_t i = first; i < end; i++) {
-                const int32_t *const interval = batch->visible_intervals + 2 * i;
-                INVARIANT(interval[0] > behind && interval[0] < interval[1]);
-                INVARIANT(interval[1] <= length);
-                behind = interval[1];
-            }
-        }
-    }
-}
-
-static enum status index_check(const char *what, int32_t value, int64_t count, int64_t row,
-                               struct error *error)
-{
-    if (value < 0 || value >= count) {
-        FAIL(error, STATUS_INPUT, "%s %d at row %lld of a batch is outside the model's 0 to %lld",
-             what, (int)value, (long long)row, (long long)(count - 1));
-    }
-    return STATUS_OK;
-}
-
-/* What the optional heads read. */
-static void batch_check_heads(const struct model *model, const struct batch *batch)
-{
-    for (int64_t b = 0; b < batch->sequence_count && batch->sequence_labels != NULL; b++) {
-        INVARIANT(batch->sequence_labels[b] >= -1 && batch->sequence_labels[b] < HEAD_PAIR_LABELS);
-    }
-    if (model->options.family != MODEL_FAMILY_SPANBERT || batch->left_rows == NULL) {
-        return;
-    }
-    for (int64_t k = 0; k < batch->target_count; k++) {
-        if (batch->left_rows[k] >= 0) {
-            INVARIANT(batch->left_rows[k] < batch->target_rows[k]);
-            INVARIANT(batch->right_rows[k] > batch->target_rows[k]);
-            INVARIANT(batch->right_rows[k] < batch->token_count);
-            INVARIANT(batch->span_places[k] >= 0);
-        }
-    }
-}
-
-/* What attention by distance reads: orders that are all there, chains that keep their direction. */
-static void batch_check_streams(const struct model *model, const struct batch *batch)
-{
-    INVARIANT(model->relative || !(batch->permuted || batch->chained || batch->recalled != NULL));
-    for (int64_t b = 1; b < batch->sequence_count && batch->chained; b++) {
-        INVARIANT(batch->continues[b] == 0 || batch->reversed[b] == batch->reversed[b - 1]);
-    }
-}
-
-/* Table indexes come from data: another tokenizer or longer sequences than the model's must not
- * read wild memory. */
-static enum status batch_check(const struct model *model, const struct batch *batch,
-                               struct error *error)
-{
-    batch_check_shape(model, batch);
-    batch_check_visible(batch);
-    batch_check_streams(model, batch);
-    const struct model_options *const options = &model->options;
-    for (int64_t i = 0; i < batch->token_count; i++) {
-        TRY(index_check("token id", batch->ids[i], options->vocabulary, i, error));
-        TRY(index_check("position", batch->positions[i], options->positions, i, error));
-        if (batch->segments != NULL) {
-            TRY(index_check("segment", batch->segments[i], options->type_vocabulary, i, error));
-        }
-    }
-    for (int64_t b = 0; b < batch->sequence_count; b++) {
-        const int64_t length = batch->starts[b + 1] - batch->starts[b];
-        if (length > options->positions) {
-            FAIL(error, STATUS_INPUT,
-                 "sequence %lld of a batch has %lld tokens, the model %lld positions", (long long)b,
-                 (long long)length, (long long)options->positions);
-        }
-    }
-    for (int64_t k = 0; k < batch->target_count; k++) {
-        TRY(index_check("target id", batch->target_ids[k], options->vocabulary,
-                        batch->target_rows[k], error));
-    }
-    batch_check_heads(model, batch);
-    return STATUS_OK;
+    const struct batch_bounds bounds = {&model->options, &model->limits, model->relative};
+    return batch_check(&bounds, batch, error);
 }
 
 static struct pass pass_make(const struct model *model, const float *weights,
@@ -233,12 +149,12 @@ static struct pass pass_make(const struct model *model, const float *weights,
                         .visibility = {batch->visible_lists, batch->visible_intervals},
                         .trains = trains};
     if (model->relative) {
-        pass.streams = model->activations.relative.streams;
+        pass.streams = model->activations->relative.streams;
         streams_plan(&pass.streams, &model->options, batch);
         pass.row_count += pass.streams.query_count;
         pass.target_rows = batch->permuted ? pass.streams.query_rows : pass.target_rows;
     }
-    needed_plan(&pass, model->activations.needed_rows);
+    needed_plan(&pass, model->activations->needed_rows);
     return pass;
 }
 
@@ -262,17 +178,17 @@ static struct model_result result_make(const struct objective_score *score)
 }
 
 /* Backward through `layer`; hands over the groups that it completes. */
-static enum status layer_train(const struct model *model, const struct pass *pass, int64_t layer,
-                               const struct gradient_sink *sink, struct error *error)
+static enum status layer_train(const struct activations *activations, const struct pass *pass,
+                               int64_t layer, const struct gradient_sink *sink, struct error *error)
 {
-    const struct parameter_table *const table = &model->table;
+    const struct parameter_table *const table = pass->table;
     struct layer_gradient gradient;
     for (int half = 0; half < PARAMETER_HALVES; half++) {
         const int64_t group = parameter_layer_group(table, layer, (enum parameter_half)half);
-        gradient.halves[half] = (struct group_gradient){group, model->activations.gradients[group],
+        gradient.halves[half] = (struct group_gradient){group, activations->gradients[group],
                                                         layer < table->groups[group].highest_layer};
     }
-    encoder_backward_layer(pass, &model->activations, layer, &gradient);
+    encoder_backward_layer(pass, activations, layer, &gradient);
     for (int half = PARAMETER_HALVES - 1; half >= 0; half--) {
         const int64_t group = gradient.halves[half].group;
         const bool taken = half < PARAMETER_HALVES - 1 && group == gradient.halves[half + 1].group;
@@ -283,47 +199,78 @@ static enum status layer_train(const struct model *model, const struct pass *pas
     return STATUS_OK;
 }
 
-enum status model_train(struct model *model, const float *weights, const struct batch *batch,
-                        float loss_scale, const struct gradient_sink *sink,
-                        struct model_result *result, struct error *error)
+/* From the loss to the gradient of what leaves the last layer. */
+static enum status heads_train(const struct activations *activations, const struct pass *pass,
+                               const float *hidden, const struct objective_gradient *objective,
+                               float *words, const struct gradient_sink *sink,
+                               struct model_result *result, struct error *error)
 {
-    INVARIANT(model->role.trains);
-    INVARIANT(loss_scale > 0.0F && isfinite(loss_scale));
-    TRY(batch_check(model, batch, error));
-    const struct activations *const activations = &model->activations;
-    const struct pass pass = pass_make(model, weights, batch, true);
-    const int64_t head = parameter_head_group(&model->table);
-    const int64_t embeddings = parameter_embedding_group(&model->table);
+    struct objective_score score = {0};
+    objective_backward(pass, activations, hidden, objective, &score);
+    encoder_backward_final(pass, activations, &objective->head);
+    parameter_gate_head_done(pass->gate, pass->table);
+    *result = result_make(&score);
+    TRY(sink_take(sink, &objective->head, error));
+    if (section_is_first(&activations->section)) {
+        return STATUS_OK;
+    }
+    word_rows_give(pass, &objective->embeddings, words);
+    return sink_take(sink, &objective->embeddings, error);
+}
+
+/* Backward of the section. `hidden`: what left its forward, if it is the last. */
+static enum status section_train(const struct activations *activations, const struct pass *pass,
+                                 const float *hidden, float loss_scale, float *words,
+                                 const struct gradient_sink *sink, struct model_result *result,
+                                 struct error *error)
+{
+    const struct section *const section = &activations->section;
+    const int64_t head = parameter_head_group(pass->table);
+    const int64_t embeddings = parameter_embedding_group(pass->table);
     const struct objective_gradient objective = {
-        .d_hidden = encoder_hidden_gradient(&pass, activations),
+        .d_hidden = encoder_hidden_gradient(pass, activations),
         .head = {head, activations->gradients[head], false},
         .embeddings = {embeddings, activations->gradients[embeddings], false},
         .loss_scale = loss_scale,
     };
-    struct objective_score score = {0};
-    const float *const hidden = encoder_forward(&pass, activations, model->options.layers);
-    objective_backward(&pass, activations, hidden, &objective, &score);
-    encoder_backward_final(&pass, activations, &objective.head);
-    parameter_gate_head_done(pass.gate, &model->table);
-    TRY(sink_take(sink, &objective.head, error));
-    parameter_gate_turn(pass.gate, &model->table, model->options.layers);
-    for (int64_t layer = model->options.layers - 1; layer >= 0; layer--) {
-        TRY(layer_train(model, &pass, layer, sink, error));
+    *result = (struct model_result){0};
+    if (section_is_last(section)) {
+        TRY(heads_train(activations, pass, hidden, &objective, words, sink, result, error));
+        parameter_gate_turn(pass->gate, pass->table, pass->options->layers);
     }
-    encoder_backward_embedding(&pass, activations, &objective.embeddings);
-    TRY(sink_take(sink, &objective.embeddings, error));
-    *result = result_make(&score);
-    return STATUS_OK;
+    for (int64_t layer = section->end_layer - 1; layer >= section->first_layer; layer--) {
+        TRY(layer_train(activations, pass, layer, sink, error));
+    }
+    if (!section_is_first(section)) {
+        return STATUS_OK;
+    }
+    if (!section_is_last(section)) {
+        word_rows_take(pass, &objective.embeddings, words);
+    }
+    encoder_backward_embedding(pass, activations, &objective.embeddings);
+    return sink_take(sink, &objective.embeddings, error);
+}
+
+enum status model_train(struct model *model, const float *weights, const struct batch *batch,
+                        float loss_scale, const struct gradient_sink *sink,
+                        struct model_result *result, struct error *error)
+{
+    INVARIANT(model->role.trains && model->activations->section.count == 1);
+    INVARIANT(loss_scale > 0.0F && isfinite(loss_scale));
+    TRY(batch_fits(model, batch, error));
+    const struct pass pass = pass_make(model, weights, batch, true);
+    const float *const hidden = encoder_forward(&pass, model->activations, model->options.layers);
+    return section_train(model->activations, &pass, hidden, loss_scale, NULL, sink, result, error);
 }
 
 enum status model_evaluate(struct model *model, const float *weights, const struct batch *batch,
                            struct model_result *result, struct error *error)
 {
-    TRY(batch_check(model, batch, error));
+    TRY(batch_fits(model, batch, error));
     const struct pass pass = pass_make(model, weights, batch, false);
     struct objective_score score = {0};
-    objective_score(&pass, &model->activations,
-                    encoder_forward(&pass, &model->activations, model->options.layers), &score);
+    objective_score(&pass, model->activations,
+                    encoder_forward(&pass, model->activations, model->options.layers), &score);
     parameter_gate_head_done(pass.gate, &model->table);
     *result = result_make(&score);
     return STATUS_OK;
@@ -377,10 +324,10 @@ enum status model_attend(const struct model *model, const struct gradient_sink *
 enum status model_logits(struct model *model, const float *weights, const struct batch *batch,
                          float *logits, struct error *error)
 {
-    TRY(batch_check(model, batch, error));
+    TRY(batch_fits(model, batch, error));
     const struct pass pass = pass_make(model, weights, batch, false);
-    objective_logits(&pass, &model->activations,
-                     encoder_forward(&pass, &model->activations, model->options.layers), logits);
+    objective_logits(&pass, model->activations,
+                     encoder_forward(&pass, model->activations, model->options.layers), logits);
     return STATUS_OK;
 }
 
@@ -390,14 +337,14 @@ enum status model_logits_next(struct model *model, struct attention_cache *cache
 {
     const struct family *const family = family_find(&model->options);
     INVARIANT(family != NULL && family->causal && batch->sequence_count == 1);
-    TRY(batch_check(model, batch, error));
+    TRY(batch_fits(model, batch, error));
     for (int64_t i = 0; i < batch->token_count; i++) {
         INVARIANT(batch->positions[i] == cache->count + i);
     }
     struct pass pass = pass_make(model, weights, batch, false);
     pass.cache = cache;
-    objective_logits(&pass, &model->activations,
-                     encoder_forward(&pass, &model->activations, model->options.layers), logits);
+    objective_logits(&pass, model->activations,
+                     encoder_forward(&pass, model->activations, model->options.layers), logits);
     cache->count += batch->token_count;
     return STATUS_OK;
 }
@@ -405,10 +352,10 @@ enum status model_logits_next(struct model *model, struct attention_cache *cache
 enum status model_sequence_logits(struct model *model, const float *weights,
                                   const struct batch *batch, float *logits, struct error *error)
 {
-    TRY(batch_check(model, batch, error));
+    TRY(batch_fits(model, batch, error));
     const struct pass pass = pass_make(model, weights, batch, false);
-    const float *const hidden = encoder_forward(&pass, &model->activations, model->options.layers);
-    if (!objective_sequence_logits(&pass, &model->activations, hidden, logits)) {
+    const float *const hidden = encoder_forward(&pass, model->activations, model->options.layers);
+    if (!objective_sequence_logits(&pass, model->activations, hidden, logits)) {
         FAIL(error, STATUS_INPUT, "this family of models does not label sequences");
     }
     return STATUS_OK;
@@ -418,10 +365,64 @@ enum status model_hidden(struct model *model, const float *weights, const struct
                          int64_t layer, float *hidden, struct error *error)
 {
     INVARIANT(layer >= 0 && layer <= model->options.layers);
-    TRY(batch_check(model, batch, error));
+    TRY(batch_fits(model, batch, error));
     struct pass pass = pass_make(model, weights, batch, false);
     pass.needed_rows = NULL; /* all are asked for */
-    const float *const state = encoder_forward(&pass, &model->activations, layer);
+    const float *const state = encoder_forward(&pass, model->activations, layer);
     memcpy(hidden, state, (size_t)(pass.row_count * model->options.hidden) * sizeof *hidden);
+    return STATUS_OK;
+}
+
+const struct handover *model_handover(const struct model *model)
+{
+    return &model->activations->handover;
+}
+
+const struct section *model_section(const struct model *model)
+{
+    return &model->activations->section;
+}
+
+float *model_entering(struct model *model, int64_t set)
+{
+    return model->activations[set].embedding.embedded;
+}
+
+enum status model_section_forward(struct model *model, int64_t set, bool trains,
+                                  const float *weights, const struct batch *batch,
+                                  int64_t *element_count, struct error *error)
+{
+    const struct activations *const activations = &model->activations[set];
+    INVARIANT(!section_is_last(&activations->section));
+    TRY(batch_fits(model, batch, error));
+    const struct pass pass = pass_make(model, weights, batch, trains);
+    const float *const leaving =
+        encoder_forward(&pass, activations, activations->section.end_layer);
+    *element_count = pass.row_count * model->options.hidden;
+    memcpy(activations->handover.leaving, leaving, (size_t)*element_count * sizeof *leaving);
+    return STATUS_OK;
+}
+
+enum status model_section_backward(struct model *model, int64_t set, const float *weights,
+                                   const struct batch *batch, float loss_scale, float *words,
+                                   const struct gradient_sink *sink, struct model_result *result,
+                                   int64_t *element_count, struct error *error)
+{
+    const struct activations *const activations = &model->activations[set];
+    const bool last = section_is_last(&activations->section);
+    const float *hidden = NULL;
+    TRY(batch_fits(model, batch, error));
+    const struct pass pass = pass_make(model, weights, batch, true);
+    *element_count = pass.row_count * model->options.hidden;
+    const size_t bytes = (size_t)*element_count * sizeof(float);
+    if (last) {
+        hidden = encoder_forward(&pass, activations, model->options.layers);
+    } else {
+        memcpy(encoder_stream_gradient(activations), activations->handover.d_leaving, bytes);
+    }
+    TRY(section_train(activations, &pass, hidden, loss_scale, words, sink, result, error));
+    if (!section_is_first(&activations->section)) {
+        memcpy(activations->handover.d_entering, encoder_stream_gradient(activations), bytes);
+    }
     return STATUS_OK;
 }

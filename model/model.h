@@ -13,7 +13,9 @@
 #include "model/model_options.h"
 #include "model/model_role.h"
 #include "model/parameters.h"
+#include "model/section.h"
 
+struct handover;      /* activations.h */
 struct model; /* options, table and all work memory; one per worker, not shared between threads */
 
 /* Takes every byte of work memory now (activations for `limits`, gradient scratch where `role` is
@@ -102,5 +104,26 @@ MUST_CHECK enum status model_sequence_logits(struct model *model, const float *w
 MUST_CHECK enum status model_hidden(struct model *model, const float *weights,
                                     const struct batch *batch, int64_t layer, float *hidden,
                                     struct error *error);
+
+/* One section of a pipeline: a slot goes through model_section_forward (not in the last section) and later
+ * model_section_backward, in the same set of activations, with the same batch, up to section_slots_in_flight at once.
+ * All sections together do what model_train does, with the same bits, but for the embeddings' group: the last section
+ * hands over its part of that gradient and the first the rest; each element is in one of them. */
+const struct section *model_section(const struct model *model);
+const struct handover *model_handover(const struct model *model);
+/* What enters the section (R, C): to be filled before forward; in the last before backward. Not in the first. */
+float *model_entering(struct model *model, int64_t set);
+/* handover.leaving is written, of it *element_count elements. */
+MUST_CHECK enum status model_section_forward(struct model *model, int64_t set, bool trains,
+                                             const float *weights, const struct batch *batch,
+                                             int64_t *element_count, struct error *error);
+/* Reads handover.d_leaving, writes handover.d_entering, *element_count of each. `words` (N, E), one of handover.words:
+ * written by the last, read by the first section. The result is the last's; zero elsewhere. */
+MUST_CHECK enum status model_section_backward(struct model *model, int64_t set,
+                                              const float *weights, const struct batch *batch,
+                                              float loss_scale, float *words,
+                                              const struct gradient_sink *sink,
+                                              struct model_result *result, int64_t *element_count,
+                                              struct error *error);
 
 #endif

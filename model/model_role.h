@@ -4,6 +4,7 @@
 #define SHARDLM_MODEL_MODEL_ROLE_H
 
 #include <stdbool.h>
+#include <stdint.h>
 
 /* What is kept of a layer from forward to backward; the rest is computed again, with the same bits.
  * In floats for each token (C width, F inner width, H heads): */
@@ -16,6 +17,8 @@ enum model_recompute {
 struct model_role {
     bool trains; /* else there is no backward, and nothing is kept */
     enum model_recompute recompute;
+    int64_t section;       /* of a pipeline (section.h), from 0 */
+    int64_t section_count; /* 0 or 1: the whole network */
 };
 
 #endif
