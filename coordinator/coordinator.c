@@ -192,9 +192,9 @@ static enum status moment_pass(struct coordinator *coordinator, int64_t *checked
     if (received) {
         TRY(message_take(coordinator, &message, error));
     }
-    /* mpirun sends SIGTERM also when a process of the job has died: then it is named. */
-    const volatile sig_atomic_t *const stop = coordinator->options->stop;
-    if (stop != NULL && *stop == SIGTERM) {
+    /* When a process of the job has died, mpirun sends SIGCONT, a second later SIGTERM: a signal
+     * ends the wait. A worker that fails speaks before it goes, and is heard first. */
+    if (!received && coordinator->options->host != NULL) {
         TRY(roster_check_deaths(&coordinator->roster, coordinator->options->host, error));
     }
     /* By the clock, not when nothing comes: the others' heartbeats never pause. */
@@ -474,9 +474,15 @@ enum status coordinator_run(struct channel_server *server,
     *result = (struct coordinator_result){.step = coordinator.step,
                                           .published_step = coordinator.published_step,
                                           .stopped = coordinator.step < options->last_step};
-    journal_event(&coordinator, status == STATUS_OK ? "end" : "failure",
-                  status == STATUS_OK ? (result->stopped ? "stopped by request" : "all steps done")
-                                      : (error != NULL ? error->message : ""));
+    if (status == STATUS_OK) {
+        journal_event(&coordinator, "end",
+                      result->stopped ? "stopped by request" : "all steps done");
+    } else {
+        journal_note(&coordinator,
+                     json_pack("{s:s, s:I, s:s, s:s}", "event", "failure", "step",
+                               (json_int_t)coordinator.step, "status", status_name(status), "text",
+                               error != NULL ? error->message : ""));
+    }
     roster_deinit(&coordinator.roster);
     journal_close(&coordinator.journal);
     return status;

@@ -32,9 +32,9 @@ struct coordinator_listener {
 
 struct coordinator_options {
     int64_t worker_count;
-    int64_t slots;            /* in a step */
-    int64_t first_step;       /* updates already done */
-    const char *origin;       /* checkpoint whose weights a new run has, or NULL: the seed's */
+    int64_t slots;      /* in a step */
+    int64_t first_step; /* updates already done */
+    const char *origin; /* checkpoint whose weights a new run has, or NULL: the seed's */
     const char *origin_fingerprint; /* of its state, or NULL */
     bool recalled;            /* first_step was found in memory: the journal may not have it */
     int64_t checkpoint_step;  /* newest checkpoint there is; 0: none */
@@ -44,10 +44,10 @@ struct coordinator_options {
     bool stop_on_failure;   /* of writing a checkpoint or the journal */
     int64_t evaluate_every; /* 0: never */
     enum lease_policy lease_policy;
-    const char *host;       /* this process's: of workers there it sees whether they live */
-    double silence_seconds; /* a worker not heard of for so long ends the job */
-    double wait_seconds;    /* one that does not get on for so much longer ends it too */
-    const char *journal;    /* path, or NULL */
+    const char *host; /* this process's: of workers there it sees whether they live; or NULL */
+    double silence_seconds;            /* a worker not heard of for so long ends the job */
+    double wait_seconds;               /* one that does not get on for so much longer ends it too */
+    const char *journal;               /* path, or NULL */
     const volatile sig_atomic_t *stop; /* number of a signal that came: checkpoint, then end */
     const struct fault *fault;         /* where a test wants this process killed, or NULL */
     struct coordinator_listener listener;

@@ -90,3 +90,37 @@ struct journal_tail journal_tail(const char *path, int64_t from_bytes)
     file_map_close(&map);
     return tail;
 }
+
+static enum journal_state line_state(const char *line, size_t length)
+{
+    json_t *const fields = json_loadb(line, length, 0, NULL);
+    const char *const event = json_string_value(json_object_get(fields, "event"));
+    const char *const status = json_string_value(json_object_get(fields, "status"));
+    enum journal_state state = JOURNAL_STATE_OPEN;
+    if (event != NULL && strcmp(event, "end") == 0) {
+        state = JOURNAL_STATE_CLOSED;
+    } else if (event != NULL && strcmp(event, "failure") == 0) {
+        const bool lost = status != NULL && strcmp(status, status_name(STATUS_PEER)) == 0;
+        state = lost ? JOURNAL_STATE_LOST : JOURNAL_STATE_CLOSED;
+    }
+    json_decref(fields);
+    return state;
+}
+
+enum journal_state journal_state(const char *path, int64_t from_bytes)
+{
+    struct file_map map;
+    struct error ignored;
+    if (!file_exists(path) || file_map_open(&map, path, &ignored) != STATUS_OK) {
+        return JOURNAL_STATE_SILENT;
+    }
+    enum journal_state state = JOURNAL_STATE_SILENT;
+    if ((int64_t)map.size_bytes > from_bytes) {
+        const char *const text = (const char *)map.data;
+        const char *const before = memrchr(text, '\n', map.size_bytes - 1);
+        const size_t first = before == NULL ? 0 : (size_t)(before - text) + 1;
+        state = line_state(text + first, map.size_bytes - first);
+    }
+    file_map_close(&map);
+    return state;
+}

@@ -33,4 +33,13 @@ struct journal_tail {
 };
 struct journal_tail journal_tail(const char *path, int64_t from_bytes);
 
+/* How the job that writes a journal stands, by its last line behind `from_bytes`. */
+enum journal_state {
+    JOURNAL_STATE_SILENT, /* no line yet */
+    JOURNAL_STATE_OPEN,   /* it is at work, or was killed */
+    JOURNAL_STATE_LOST,   /* a process of it died or left: the rest is being ended */
+    JOURNAL_STATE_CLOSED, /* it has ended or failed in order */
+};
+enum journal_state journal_state(const char *path, int64_t from_bytes);
+
 #endif

@@ -53,6 +53,12 @@ static void stop_ask(int signal_number)
     stop_asked = signal_number;
 }
 
+/* Ends a wait early: the coordinator looks who is there. */
+static void wait_interrupt(int signal_number)
+{
+    (void)signal_number;
+}
+
 /* Rank 0 stops in order; workers leave the deciding to it. A process whose launcher dies goes with
  * it. */
 static void signals_set(bool coordinator)
@@ -64,6 +70,7 @@ static void signals_set(bool coordinator)
     (void)sigaction(SIGUSR1, &action, NULL);
     (void)sigaction(SIGINT, &action, NULL);
     (void)sigaction(SIGTERM, &action, NULL);
+    (void)sigaction(SIGCONT, &(struct sigaction){.sa_handler = wait_interrupt}, NULL);
     (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
 }
 

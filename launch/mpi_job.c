@@ -16,7 +16,7 @@
 #include "base/memory.h"
 #include "base/process.h"
 
-enum { FIXED_WORDS_MAX = 32, WATCH_MS = 1000 };
+enum { FIXED_WORDS_MAX = 32, WATCH_MS = 100 };
 
 static volatile sig_atomic_t job_process;
 static volatile sig_atomic_t stops_asked;
@@ -109,20 +109,16 @@ __attribute__((noreturn)) static void job_become(char **words)
     _exit(127);
 }
 
-/* Kills mpirun once its job has been without a coordinator for too long; `lost_ns` says since when,
- * 0: it is not. */
-static void farewell_check(const struct mpi_job *job, pid_t process, int64_t *lost_ns)
+/* Kills mpirun once its job has been broken for too long; `broken_ns` says since when, 0: it is
+ * not. The ranks go with it, see job.c. */
+static void farewell_check(const struct mpi_job *job, pid_t process, int64_t *broken_ns)
 {
-    if (job->leaderless == NULL || !job->leaderless(job->context)) {
-        *lost_ns = 0;
-    } else if (*lost_ns == 0) {
-        *lost_ns = clock_now_ns();
-    } else if (clock_seconds_since(*lost_ns) > MPI_JOB_FAREWELL_SECONDS) {
-        (void)fprintf(
-            stderr,
-            "shardlm: the coordinator is gone, and mpirun still waits for a host after %d "
-            "s: killed\n",
-            MPI_JOB_FAREWELL_SECONDS);
+    const double limit = job->farewell_seconds == NULL ? -1 : job->farewell_seconds(job->context);
+    if (limit < 0) {
+        *broken_ns = 0;
+    } else if (*broken_ns == 0) {
+        *broken_ns = clock_now_ns();
+    } else if (clock_seconds_since(*broken_ns) > limit) {
         (void)kill(-process, SIGKILL);
     }
 }
@@ -133,12 +129,12 @@ static enum status job_wait(const struct mpi_job *job, pid_t process, int *code,
     struct pollfd end = {.fd = (int)syscall(SYS_pidfd_open, process, 0), .events = POLLIN};
     int state = 0;
     pid_t ended = 0;
-    for (int64_t lost_ns = 0; ended == 0;) {
-        /* Without a descriptor (an old kernel) poll only sleeps: the end is seen a second later. */
+    for (int64_t broken_ns = 0; ended == 0;) {
+        /* Without a descriptor (an old kernel) poll only sleeps: the end is seen a moment later. */
         (void)poll(&end, 1, WATCH_MS);
         ended = waitpid(process, &state, WNOHANG);
         if (ended == 0) {
-            farewell_check(job, process, &lost_ns);
+            farewell_check(job, process, &broken_ns);
         }
     }
     if (end.fd >= 0) {

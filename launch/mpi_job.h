@@ -13,14 +13,13 @@ struct mpi_job {
     int64_t workers;          /* one rank more is started: the coordinator */
     const char *hostfile;     /* mpirun's, or NULL: all on this host */
     const char *folder;       /* for mpirun's own files on this host, or NULL: where it likes */
-    /* Has the job lost its coordinator? Asked once a second; NULL: nobody can tell. mpirun waits
-     * for good for hosts that a cut network took away: it is killed when this has been true for
-     * MPI_JOB_FAREWELL_SECONDS. */
-    bool (*leaderless)(void *context);
-    void *context; /* of leaderless */
+    /* How many seconds may mpirun still take to end a job of which nothing can go on? Negative: it
+     * is at work. Asked ten times a second; NULL: nobody can tell. mpirun takes two seconds to end
+     * the processes that are left, and waits for good for hosts that a cut network took away: it is
+     * killed once it has taken so long. */
+    double (*farewell_seconds)(void *context);
+    void *context; /* of farewell_seconds */
 };
-
-enum { MPI_JOB_FAREWELL_SECONDS = 10 };
 
 /* Signals that reached this process so far, each a request to stop. */
 int64_t mpi_job_stops(void);

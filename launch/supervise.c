@@ -22,7 +22,9 @@ enum { WORDS_MAX = 8, NAME_BYTES = 64, FOLDER_BYTES = 64 };
 enum { CODE_STORAGE = 74 }; /* status_exit_code(STATUS_IO) */
 
 static const double wait_seconds_max = 60;
-static const double lock_seconds = 30; /* for the last processes of a broken job to go */
+static const double farewell_near = 0.2; /* of a job on this host: time for its last words */
+static const double farewell_far = 10;   /* on several, mpirun ends their processes first */
+static const double lock_seconds = 30;   /* for the last processes of a broken job to go */
 
 struct supervisor {
     const struct supervision *supervision;
@@ -195,14 +197,19 @@ static enum status restart_decide(struct supervisor *supervisor, int code, struc
                : STATUS_OK;
 }
 
-/* The coordinator holds the run from before its first line in the journal until its last breath. */
-static bool job_leaderless(void *context)
+/* The coordinator holds the run from before its first line in the journal until its last breath,
+ * and its last line says how it ended, unless it was killed. */
+static double job_farewell(void *context)
 {
     const struct supervisor *const supervisor = context;
-    int64_t size_bytes = 0;
-    struct error ignored;
-    return file_size(supervisor->journal, &size_bytes, &ignored) == STATUS_OK &&
-           size_bytes > supervisor->started_bytes && !run_folder_held(supervisor->supervision->run);
+    const enum journal_state state = journal_state(supervisor->journal, supervisor->started_bytes);
+    const bool left = state != JOURNAL_STATE_SILENT && state != JOURNAL_STATE_LOST &&
+                      !run_folder_held(supervisor->supervision->run);
+    if (state != JOURNAL_STATE_LOST && !left) {
+        return -1;
+    }
+    const bool far = supervisor->supervision->hostfile != NULL || state == JOURNAL_STATE_CLOSED;
+    return far ? farewell_far : farewell_near;
 }
 
 static enum status job_start(struct supervisor *supervisor, int *code, struct error *error)
@@ -213,7 +220,7 @@ static enum status job_start(struct supervisor *supervisor, int *code, struct er
         .workers = supervision->workers > 0 ? supervision->workers : process_core_count(),
         .hostfile = host_list_path(&supervisor->hosts),
         .folder = supervisor->folder[0] != '\0' ? supervisor->folder : NULL,
-        .leaderless = supervision->run != NULL ? job_leaderless : NULL,
+        .farewell_seconds = supervision->run != NULL ? job_farewell : NULL,
         .context = supervisor,
     };
     struct error none_yet;
