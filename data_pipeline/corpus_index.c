@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/memory.h"
+#include "data_pipeline/corpus_line_walk.h"
 
 /* Tokens of a sequence that are not text: <s> and </s>. */
 enum { SEQUENCE_ENDS = 2, PAIR_ENDS = 3 /* a second </s> */ };
@@ -19,6 +20,12 @@ static bool index_takes(const struct corpus_index *index, int64_t document)
 {
     return corpus_is_held_out(corpus_document_hash(index->corpus, document),
                               index->options.held_out) == index->options.take_held_out;
+}
+
+/* Are lengths of sequences kept? Elsewhere they follow from the places. */
+static bool index_has_counts(const struct corpus_index_options *options)
+{
+    return options->pairs != DATA_PAIRS_NONE || options->packing == DATA_PACKING_DOCUMENT_SENTENCES;
 }
 
 static void index_add_place(struct corpus_index *index, struct corpus_place place)
@@ -77,6 +84,56 @@ static void index_cut_stream(struct corpus_index *index)
     index->sequences_in_row_max = 1;
 }
 
+/* How many of the tokens from `offset` on belong into a sequence that has room for `room` of them
+ * and holds `held` already: whole lines, as many as fit; part of a line if a whole one leaves the
+ * sequence shorter than the least. *line rises: offsets may only grow. 0: the next line begins a
+ * new sequence. */
+static int64_t lines_taken(const struct line_walk *walk, int64_t *line, int64_t offset,
+                           int64_t room, int64_t held)
+{
+    if (walk->token_count - offset <= room) {
+        return walk->token_count - offset;
+    }
+    while (line_walk_at(walk, *line + 1) <= offset + room) {
+        (*line)++;
+    }
+    const int64_t taken = larger(line_walk_at(walk, *line) - offset, 0);
+    return held + taken < CORPUS_PIECE_TOKENS_MIN ? larger(room, 0) : taken;
+}
+
+/* FULL_SENTENCES: the places where rows begin; a row ends where the next one begins. */
+static void index_cut_sentences(struct corpus_index *index)
+{
+    const int64_t piece_tokens = index->options.sequence_tokens - SEQUENCE_ENDS;
+    int64_t row_tokens = 0;
+    int64_t row_parts = 0;
+    for (int64_t document = 0; document < index->corpus->document_count; document++) {
+        if (!index_takes(index, document) || corpus_document_tokens(index->corpus, document) == 0) {
+            continue;
+        }
+        const struct line_walk walk = line_walk_begin(index->corpus, document);
+        int64_t offset = 0;
+        int64_t line = 0;
+        while (offset < walk.token_count) {
+            const int64_t held = row_tokens > 0 ? row_tokens + 1 : 0; /* with a separator */
+            const int64_t taken =
+                lines_taken(&walk, &line, offset, piece_tokens - held, row_tokens);
+            if (taken > 0 && row_tokens == 0) {
+                index_add_place(index, (struct corpus_place){(uint32_t)document, (uint32_t)offset});
+                row_parts = 0;
+            }
+            row_parts += taken > 0;
+            index->parts_in_row_max = larger(index->parts_in_row_max, row_parts);
+            offset += taken;
+            row_tokens = offset < walk.token_count ? 0 : held + taken;
+        }
+    }
+    /* a last row that is too short is none, but the one before ends where it begins */
+    index->row_count = index->place_count;
+    index->row_count -= row_tokens > 0 && row_tokens < CORPUS_PIECE_TOKENS_MIN;
+    index->sequences_in_row_max = 1;
+}
+
 /* A row that is being packed; of a sequence without a pair only the first place counts. */
 struct open_row {
     int64_t token_count;
@@ -98,10 +155,10 @@ static void packer_close_row(struct packer *packer, int64_t number)
                    (size_t)index->row_count + 2, sizeof *index->row_begins, "corpus index");
     index->row_begins[index->row_count++] = index->place_count;
     for (int64_t i = 0; i < row.sequence_count; i++) {
-        if (index->options.pairs == DATA_PAIRS_NONE) {
-            index_add_place(index, row.sequences[i].first);
-        } else {
+        if (index_has_counts(&index->options)) {
             index_add_pair(index, &row.sequences[i]);
+        } else {
+            index_add_place(index, row.sequences[i].first);
         }
     }
     index->row_begins[index->row_count] = index->place_count;
@@ -146,19 +203,30 @@ static void packer_add(struct packer *packer, const struct corpus_pair *sequence
     }
 }
 
-/* DOCUMENT: pieces of documents. */
+/* DOCUMENT, DOCUMENT_SENTENCES: pieces of documents. Only a document's last may be too short. */
 static void index_pack_documents(struct corpus_index *index, struct packer *packer)
 {
     const int64_t piece_tokens = index->options.sequence_tokens - SEQUENCE_ENDS;
+    const bool whole_lines = index->options.packing == DATA_PACKING_DOCUMENT_SENTENCES;
     for (int64_t document = 0; document < index->corpus->document_count; document++) {
-        if (!index_takes(index, document)) {
+        const int64_t text_tokens = corpus_document_tokens(index->corpus, document);
+        if (!index_takes(index, document) || text_tokens == 0) {
             continue;
         }
-        const int64_t text_tokens = corpus_document_tokens(index->corpus, document);
-        for (int64_t offset = 0; offset + CORPUS_PIECE_TOKENS_MIN <= text_tokens;
-             offset += piece_tokens) {
-            const struct corpus_pair piece = {.first = {(uint32_t)document, (uint32_t)offset}};
-            packer_add(packer, &piece, smaller(piece_tokens, text_tokens - offset) + SEQUENCE_ENDS);
+        struct line_walk walk = {0};
+        if (whole_lines) {
+            walk = line_walk_begin(index->corpus, document);
+        }
+        int64_t line = 0;
+        int64_t taken;
+        for (int64_t offset = 0; offset < text_tokens; offset += taken) {
+            taken = whole_lines ? lines_taken(&walk, &line, offset, piece_tokens, 0)
+                                : smaller(piece_tokens, text_tokens - offset);
+            if (taken >= CORPUS_PIECE_TOKENS_MIN) {
+                const struct corpus_pair piece = {.first = {(uint32_t)document, (uint32_t)offset},
+                                                  .first_count = (uint16_t)taken};
+                packer_add(packer, &piece, taken + SEQUENCE_ENDS);
+            }
         }
     }
 }
@@ -228,6 +296,17 @@ static void index_pack(struct corpus_index *index)
     index->parts_in_row_max = index->sequences_in_row_max * (pairs ? 2 : 1);
 }
 
+static enum status index_check_lines(const struct corpus_index *index, const char *key,
+                                     struct error *error)
+{
+    if (!corpus_has_lines(index->corpus)) {
+        FAIL(error, STATUS_INPUT,
+             "corpus \"%s\" does not know where lines begin, which %s needs: build it anew",
+             index->corpus->folder, key);
+    }
+    return STATUS_OK;
+}
+
 static enum status index_check_pairs(const struct corpus_index *index, struct error *error)
 {
     const struct corpus_index_options *const options = &index->options;
@@ -236,12 +315,7 @@ static enum status index_check_pairs(const struct corpus_index *index, struct er
         FAIL(error, STATUS_INPUT, "data.sequence_tokens is %lld, pairs need at least %d",
              (long long)options->sequence_tokens, CORPUS_PAIR_SEQUENCE_TOKENS_MIN);
     }
-    if (!corpus_has_lines(index->corpus)) {
-        FAIL(error, STATUS_INPUT,
-             "corpus \"%s\" does not know where lines begin, which data.pairs needs: build it anew",
-             index->corpus->folder);
-    }
-    return STATUS_OK;
+    return index_check_lines(index, "data.pairs", error);
 }
 
 enum status corpus_index_build(struct corpus_index *index, const struct corpus *corpus,
@@ -257,10 +331,23 @@ enum status corpus_index_build(struct corpus_index *index, const struct corpus *
     if (options->pairs != DATA_PAIRS_NONE) {
         TRY(index_check_pairs(index, error));
         index_pack(index);
-    } else if (options->packing == DATA_PACKING_FULL) {
+        return STATUS_OK;
+    }
+    switch (options->packing) {
+    case DATA_PACKING_FULL:
         index_cut_stream(index);
-    } else {
+        break;
+    case DATA_PACKING_FULL_SENTENCES:
+        TRY(index_check_lines(index, "data.packing full_sentences", error));
+        index_cut_sentences(index);
+        break;
+    case DATA_PACKING_DOCUMENT_SENTENCES:
+        TRY(index_check_lines(index, "data.packing document_sentences", error));
         index_pack(index);
+        break;
+    case DATA_PACKING_DOCUMENT:
+        index_pack(index);
+        break;
     }
     return STATUS_OK;
 }
@@ -302,6 +389,36 @@ static void row_read_stream(const struct corpus_index *index, struct corpus_plac
         if (row->token_count < row_end) {
             row->ids[row->token_count++] = corpus->facts.specials.eos;
         }
+        offset = 0;
+    }
+}
+
+/* FULL_SENTENCES: from one row's place to the next one's; separators between documents. */
+static void row_read_sentences(const struct corpus_index *index, int64_t number,
+                               struct corpus_row *row)
+{
+    const struct corpus *const corpus = index->corpus;
+    const int64_t row_end = index->options.sequence_tokens - 1;
+    const struct corpus_place place = index->places[number];
+    struct corpus_place end = {(uint32_t)corpus->document_count, 0};
+    if (number + 1 < index->place_count) {
+        end = index->places[number + 1];
+    }
+    int64_t offset = place.offset;
+    for (int64_t document = place.document; document < corpus->document_count; document++) {
+        const int64_t stop = document < end.document ? corpus_document_tokens(corpus, document)
+                                                     : (int64_t)end.offset;
+        if (document > end.document || row->token_count == row_end) {
+            break;
+        }
+        if (!index_takes(index, document) || stop <= offset) {
+            continue;
+        }
+        if (row->part_count > 0) {
+            row->ids[row->token_count++] = corpus->facts.specials.eos;
+        }
+        row_add_part(row, corpus, document, offset,
+                     smaller(stop - offset, row_end - row->token_count));
         offset = 0;
     }
 }
@@ -350,10 +467,19 @@ void corpus_index_read(const struct corpus_index *index, int64_t row, struct cor
         row_end_sequence(index, out);
         return;
     }
+    if (index->options.packing == DATA_PACKING_FULL_SENTENCES) {
+        row_begin_sequence(index, out);
+        row_read_sentences(index, row, out);
+        row_end_sequence(index, out);
+        return;
+    }
     const int64_t piece_tokens = index->options.sequence_tokens - SEQUENCE_ENDS;
     for (int64_t i = index->row_begins[row]; i < index->row_begins[row + 1]; i++) {
-        const struct corpus_place place = index->places[i];
-        const int64_t left = corpus_document_tokens(index->corpus, place.document) - place.offset;
+        const bool counted = index_has_counts(&index->options);
+        const struct corpus_place place = counted ? index->pairs[i].first : index->places[i];
+        const int64_t left =
+            counted ? index->pairs[i].first_count
+                    : corpus_document_tokens(index->corpus, place.document) - place.offset;
         row_begin_sequence(index, out);
         row_add_part(out, index->corpus, place.document, place.offset, smaller(piece_tokens, left));
         row_end_sequence(index, out);

@@ -1,14 +1,21 @@
 /* Rows of sequences over the documents of one side of a corpus (training or held out), found in
  * O(1). A row is the unit that slots are made of: at most T tokens, in one or several sequences
- * `<s> … </s>`. FULL: the documents in corpus order are one stream with `</s>` after each, cut into
- * pieces of T - 2 tokens; a row is one piece, so every row but the last has exactly T tokens.
+ * `<s> … </s>`.
+ *   FULL: the documents in corpus order are one stream with `</s>` after each, cut into pieces of
+ * T - 2 tokens; a row is one piece, so every row but the last has exactly T tokens.
+ *   FULL_SENTENCES: the same stream, but pieces end where lines do, and separators stand between
+ * documents only: as many whole lines as T - 2 tokens hold. A line is cut where not even
+ * CORPUS_PIECE_TOKENS_MIN tokens would stand before it.
  *   DOCUMENT: each document is cut into pieces of at most T - 2 tokens (a piece under
  * CORPUS_PIECE_TOKENS_MIN is dropped), each a sequence; sequences are put into rows in corpus
  * order, best fit among the CORPUS_OPEN_ROWS rows that are still open, the fullest one closed when
- * none fits. PAIRS (whatever the packing): sequences `<s> A </s> B </s>` of corpus_pairs.h, packed
- * alike, in several copies: rows [copy_begins[c], copy_begins[c + 1]) hold the text once, cut in
- * another way. Memory: FULL 8 bytes a row; DOCUMENT 8 bytes a sequence and 8 a row; PAIRS 24 bytes
- * a sequence and 8 a row for each copy. Immutable after build: any thread may read. */
+ * none fits.
+ *   DOCUMENT_SENTENCES: alike, of pieces that end where lines do.
+ *   PAIRS (whatever the packing): sequences `<s> A </s> B </s>` of corpus_pairs.h, packed alike, in
+ * several copies: rows [copy_begins[c], copy_begins[c + 1]) hold the text once, cut in another way.
+ * Memory: FULL and FULL_SENTENCES 8 bytes a row; DOCUMENT 8 bytes a sequence and 8 a row;
+ * DOCUMENT_SENTENCES, and PAIRS for each copy, 24 bytes a sequence and 8 a row. Immutable after
+ * build: any thread may read. */
 #ifndef SHARDLM_DATA_PIPELINE_CORPUS_INDEX_H
 #define SHARDLM_DATA_PIPELINE_CORPUS_INDEX_H
 
@@ -39,13 +46,15 @@ struct corpus_index {
     const struct corpus *corpus; /* borrowed until deinit */
     struct corpus_index_options options;
     struct corpus_place
-        *places; /* (place_count) FULL: of each row; DOCUMENT: of each sequence, by row; the offset
-                    may be the document's end in FULL: the separator comes next */
+        *places; /* (place_count) FULL, FULL_SENTENCES: of each row; DOCUMENT: of each sequence, by
+                    row; the offset may be the document's end in FULL: the separator comes next */
     size_t places_capacity;
-    struct corpus_pair *pairs; /* (place_count) PAIRS: of each sequence, by row; no places then */
+    struct corpus_pair *pairs; /* (place_count) PAIRS, DOCUMENT_SENTENCES (first alone): of each
+                                  sequence, by row; no places then */
     size_t pairs_capacity;
     int64_t place_count;
-    int64_t *row_begins; /* (row_count + 1) first place of each row; NULL in FULL */
+    int64_t *row_begins; /* (row_count + 1) first place of each row; NULL in FULL and
+                            FULL_SENTENCES */
     size_t row_begins_capacity;
     int64_t row_count;
     int64_t copy_begins[CORPUS_PAIR_COPIES_MAX + 1]; /* PAIRS: first row of each copy */

@@ -3,6 +3,7 @@
 
 #include "base/memory.h"
 #include "base/random.h"
+#include "data_pipeline/corpus_line_walk.h"
 
 static const double short_share = 0.1;
 static const double turned_share = 0.5; /* B from elsewhere, or exchanged */
@@ -46,36 +47,16 @@ static int64_t piece_count(const struct corpus_pair_cutter *cutter, int64_t leng
     return (length + longest - 1) / longest;
 }
 
-/* The lines of a document. */
-struct line_walk {
-    const int64_t *lines;
-    int64_t count;
-    int64_t first_token;
-    int64_t token_count;
-};
-
-static struct line_walk walk_begin(const struct corpus *corpus, int64_t document)
-{
-    struct line_walk walk = {.token_count = corpus_document_tokens(corpus, document)};
-    walk.count = corpus_document_lines(corpus, document, &walk.lines, &walk.first_token);
-    return walk;
-}
-
-static int64_t line_begin(const struct line_walk *walk, int64_t line)
-{
-    return line < walk->count ? walk->lines[line] - walk->first_token : walk->token_count;
-}
-
 void corpus_pair_cutter_begin(struct corpus_pair_cutter *cutter, int64_t number)
 {
-    const struct line_walk walk = walk_begin(cutter->corpus, cutter->documents[number]);
+    const struct line_walk walk = line_walk_begin(cutter->corpus, cutter->documents[number]);
     cutter->own = number;
     cutter->next = 0;
     cutter->pair_count = 0;
     cutter->sentence_count = 0;
     for (int64_t line = 0; line < walk.count; line++) {
-        const int64_t begin = line_begin(&walk, line);
-        const int64_t length = line_begin(&walk, line + 1) - begin;
+        const int64_t begin = line_walk_at(&walk, line);
+        const int64_t length = line_walk_at(&walk, line + 1) - begin;
         const int64_t pieces = piece_count(cutter, length);
         memory_reserve((void **)&cutter->sentences, &cutter->sentences_capacity,
                        (size_t)(cutter->sentence_count + pieces + 1), sizeof *cutter->sentences,
@@ -95,10 +76,10 @@ static struct stretch draw_elsewhere(const struct corpus_pair_cutter *cutter,
     int64_t number = (int64_t)random_stream_below(stream, (uint64_t)(cutter->document_count - 1));
     number += number >= cutter->own;
     const int64_t document = cutter->documents[number];
-    const struct line_walk walk = walk_begin(cutter->corpus, document);
+    const struct line_walk walk = line_walk_begin(cutter->corpus, document);
     int64_t line = (int64_t)random_stream_below(stream, (uint64_t)walk.count);
-    int64_t begin = line_begin(&walk, line);
-    int64_t length = line_begin(&walk, line + 1) - begin;
+    int64_t begin = line_walk_at(&walk, line);
+    int64_t length = line_walk_at(&walk, line + 1) - begin;
     int64_t pieces = piece_count(cutter, length);
     int64_t piece = (int64_t)random_stream_below(stream, (uint64_t)pieces);
     const int64_t start = begin + length * piece / pieces;
@@ -106,8 +87,8 @@ static struct stretch draw_elsewhere(const struct corpus_pair_cutter *cutter,
     while (end - start < wanted && end < walk.token_count) {
         if (++piece == pieces) {
             line++;
-            begin = line_begin(&walk, line);
-            length = line_begin(&walk, line + 1) - begin;
+            begin = line_walk_at(&walk, line);
+            length = line_walk_at(&walk, line + 1) - begin;
             pieces = piece_count(cutter, length);
             piece = 0;
         }

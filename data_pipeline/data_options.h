@@ -19,8 +19,10 @@ enum data_objective {
 };
 
 enum data_packing {
-    DATA_PACKING_FULL,     /* FULL-SENTENCES: a stream of documents with separators, cut into full sequences */
-    DATA_PACKING_DOCUMENT, /* DOC-SENTENCES: a sequence never holds two documents; rows hold several sequences */
+    DATA_PACKING_FULL,     /* a stream of documents with separators, cut into full sequences */
+    DATA_PACKING_DOCUMENT, /* a sequence never holds two documents; rows hold several sequences */
+    DATA_PACKING_FULL_SENTENCES,     /* FULL-SENTENCES: the stream, cut where a line begins */
+    DATA_PACKING_DOCUMENT_SENTENCES, /* DOC-SENTENCES: documents, cut where a line begins */
 };
 
 enum data_pairs {

@@ -18,10 +18,10 @@ static const char *const objectives[] = {"dynamic_mask", "static_mask", "whole_w
                                          "ngram_mask",   "span_mask",   "causal",
                                          "permutation"};
 static const char *const pairs[] = {"none", "next_sentence", "sentence_order"};
-static const char *const packings[] = {"full", "document"};
+static const char *const packings[] = {"full", "document", "full_sentences", "document_sentences"};
 static_assert((int)DATA_OBJECTIVE_PERMUTATION == 6, "order of objectives");
 static_assert((int)DATA_PAIRS_SENTENCE_ORDER == 2, "order of pairs");
-static_assert((int)DATA_PACKING_DOCUMENT == 1, "order of packings");
+static_assert((int)DATA_PACKING_DOCUMENT_SENTENCES == 3, "order of packings");
 
 enum paint { PAINT_NONE, PAINT_SPECIAL, PAINT_SECOND, PAINT_MASKED, PAINT_REPLACED, PAINT_KEPT };
 
@@ -329,7 +329,9 @@ static const struct command_option sample_table[] = {
     {.name = "pairs",
      .argument = "NAME",
      .help = "none (unless told), next_sentence or sentence_order"},
-    {.name = "packing", .argument = "NAME", .help = "full (unless told) or document"},
+    {.name = "packing",
+     .argument = "NAME",
+     .help = "full (unless told), document, full_sentences or document_sentences"},
     {.name = "tokens", .argument = "N", .help = "length of a full sequence, 128 unless told"},
     {.name = "rows", .argument = "N", .help = "rows to show, 4 unless told"},
     {.name = "seed", .argument = "N", .help = "of order and masks, 1 unless told"},

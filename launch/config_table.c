@@ -19,7 +19,8 @@ static const char *const objectives[] = {"dynamic_mask", "static_mask", "whole_w
                                          "ngram_mask",   "span_mask",   "causal",
                                          "permutation",  NULL};
 static const char *const pairs[] = {"none", "next_sentence", "sentence_order", NULL};
-static const char *const packings[] = {"full", "document", NULL};
+static const char *const packings[] = {"full", "document", "full_sentences",
+                                       "document_sentences", NULL};
 static const char *const optimizers[] = {"adamw", "lamb", NULL};
 static const char *const schedules[] = {"linear", "cosine", "inverse_square_root", "constant",
                                         NULL};
@@ -42,7 +43,7 @@ static_assert(MODEL_NORM_PRE == 1, "order of norms");
 static_assert(CHECKPOINT_FAILURE_STOP == 1, "order of what a failed write does");
 static_assert(DATA_OBJECTIVE_PERMUTATION == 6, "order of objectives");
 static_assert(DATA_PAIRS_SENTENCE_ORDER == 2, "order of pairs");
-static_assert(DATA_PACKING_DOCUMENT == 1, "order of packings");
+static_assert(DATA_PACKING_DOCUMENT_SENTENCES == 3, "order of packings");
 static_assert(OPTIMIZER_NAME_LAMB == 1, "order of optimizers");
 static_assert(SCHEDULE_NAME_CONSTANT == 3, "order of schedules");
 static_assert(NUMERICS_POLICY_ROLLBACK == 2 && NUMERICS_POLICY_GO_ON == 3, "order of policies");
@@ -151,9 +152,10 @@ const struct config_key config_keys[CONFIG_KEY_COUNT] = {
      {.low = 1, .high = 16}, NULL,
      "different cuts of the text into pairs, used in turn; each costs 24 bytes of memory a "
      "sequence"},
-    {"data.packing", CONFIG_TYPE_CHOICE, AT(data.packing), "full", {.low = 0}, packings,
-     "sequences cut from a stream of documents (full) or never across documents (document); pairs "
-     "never are"},
+    {"data.packing", CONFIG_TYPE_CHOICE, AT(data.packing), "full_sentences", {.low = 0}, packings,
+     "sequences cut from a stream of documents (full) or never across documents (document); with "
+     "_sentences only where a line of the text begins, as RoBERTa's FULL- and DOC-SENTENCES: "
+     "shorter sequences, whole sentences; pairs are never across documents"},
     {"data.mask_fraction", CONFIG_TYPE_REAL, AT(data.mask_fraction), "0.15",
      {.low = 0, .above = true, .high = 1}, NULL,
      "share of a sequence's tokens that is predicted"},

@@ -7,6 +7,7 @@
 
 #include "data_pipeline/corpus_folder.h"
 #include "data_pipeline/corpus_index.h"
+#include "data_pipeline/corpus_line_walk.h"
 #include "data_pipeline/tokenizer.h"
 #include "tests/unit/data_pipeline/corpus_fixture.h"
 
@@ -89,8 +90,8 @@ START_TEST(test_data_source_batches_do_not_depend_on_the_order_of_calls)
     struct error error;
     fixture_corpus(out, "order", DOCUMENTS);
     struct data_options options = options_for(out);
-    for (int packing = 0; packing < 2; packing++) {
-        options.packing = packing == 0 ? DATA_PACKING_FULL : DATA_PACKING_DOCUMENT;
+    for (int packing = 0; packing <= DATA_PACKING_DOCUMENT_SENTENCES; packing++) {
+        options.packing = (enum data_packing)packing;
         struct data_source *source = source_open(&options, SEED, &batch);
         struct corpus *corpus;
         CHECK_OK(corpus_open(&corpus, out, false, &error), error);
@@ -151,8 +152,7 @@ static void check_index(const struct corpus *corpus, enum data_packing packing, 
     for (int64_t i = 0; i < index.row_count; i++) {
         corpus_index_read(&index, i, &row);
         ck_assert(row.token_count <= T);
-        ck_assert(packing == DATA_PACKING_DOCUMENT || i + 1 == index.row_count ||
-                  row.token_count == T);
+        ck_assert(packing != DATA_PACKING_FULL || i + 1 == index.row_count || row.token_count == T);
         used += row.token_count;
         for (int64_t j = 0; j < row.part_count; j++) {
             const struct corpus_part *const part = &row.parts[j];
@@ -176,8 +176,10 @@ static void check_index(const struct corpus *corpus, enum data_packing packing, 
     for (int64_t i = 0; i < corpus->document_count; i++) {
         const int64_t count = corpus_document_tokens(corpus, i);
         const bool ours = corpus_is_held_out(corpus_document_hash(corpus, i), 0.1) == held_out;
-        const int64_t tail = count % (T - 2);
-        const bool may_drop = packing == DATA_PACKING_DOCUMENT && tail < CORPUS_PIECE_TOKENS_MIN;
+        const bool whole_lines = packing == DATA_PACKING_DOCUMENT_SENTENCES;
+        const int64_t tail = whole_lines ? CORPUS_PIECE_TOKENS_MIN - 1 : count % (T - 2);
+        const bool may_drop =
+            whole_lines || (packing == DATA_PACKING_DOCUMENT && tail < CORPUS_PIECE_TOKENS_MIN);
         for (int64_t j = 0; j < count; j++, place++) {
             ck_assert(ours || !seen[place]);
             if (ours && !seen[place] && !(may_drop && j >= count - tail)) {
@@ -185,9 +187,14 @@ static void check_index(const struct corpus *corpus, enum data_packing packing, 
             }
         }
     }
-    ck_assert_int_lt(missing, packing == DATA_PACKING_FULL ? CORPUS_PIECE_TOKENS_MIN : 1);
-    /* best fit packs these short documents tightly */
-    ck_assert_int_gt(used * 100, index.row_count * T * (packing == DATA_PACKING_FULL ? 95 : 85));
+    const bool stream = packing == DATA_PACKING_FULL || packing == DATA_PACKING_FULL_SENTENCES;
+    ck_assert_int_lt(missing, stream ? CORPUS_PIECE_TOKENS_MIN : 1);
+    /* best fit packs these short documents tightly; what whole lines fill depends on their lengths
+     */
+    const int64_t least = packing == DATA_PACKING_FULL             ? 95
+                          : packing == DATA_PACKING_FULL_SENTENCES ? 50
+                                                                   : 85;
+    ck_assert_int_gt(used * 100, index.row_count * T * least);
     row_release(&row);
     memory_release(seen);
     corpus_index_deinit(&index);
@@ -200,10 +207,66 @@ START_TEST(test_corpus_index_puts_every_token_of_its_side_into_one_row)
     struct corpus *corpus;
     fixture_corpus(out, "index", DOCUMENTS);
     CHECK_OK(corpus_open(&corpus, out, false, &error), error);
-    check_index(corpus, DATA_PACKING_FULL, false);
-    check_index(corpus, DATA_PACKING_FULL, true);
-    check_index(corpus, DATA_PACKING_DOCUMENT, false);
-    check_index(corpus, DATA_PACKING_DOCUMENT, true);
+    for (int packing = 0; packing <= DATA_PACKING_DOCUMENT_SENTENCES; packing++) {
+        check_index(corpus, (enum data_packing)packing, false);
+        check_index(corpus, (enum data_packing)packing, true);
+    }
+    corpus_close(corpus);
+}
+END_TEST
+
+/* Length of the line that begins at token `offset` of a document; -1 if none begins there. */
+static int64_t line_length(const struct corpus *corpus, int64_t document, int64_t offset)
+{
+    const struct line_walk walk = line_walk_begin(corpus, document);
+    for (int64_t line = 0; line < walk.count; line++) {
+        if (line_walk_at(&walk, line) == offset) {
+            return line_walk_at(&walk, line + 1) - offset;
+        }
+    }
+    return -1;
+}
+
+/* Every row ends where a line does, and the next line would not have fitted. Where a line is cut,
+ * it is longer than a row, or the row would have had hardly any text. */
+START_TEST(test_corpus_index_ends_sequences_where_lines_end)
+{
+    char out[PATH_BYTES];
+    struct error error;
+    struct corpus *corpus;
+    fixture_corpus(out, "lines", DOCUMENTS);
+    CHECK_OK(corpus_open(&corpus, out, false, &error), error);
+    const struct corpus_index_options options = {.sequence_tokens = T,
+                                                 .packing = DATA_PACKING_FULL_SENTENCES};
+    struct corpus_index index;
+    CHECK_OK(corpus_index_build(&index, corpus, &options, &error), error);
+    struct corpus_row row = row_for(&index);
+    int64_t whole = 0;
+    int64_t crossing = 0;
+    for (int64_t i = 0; i + 1 < index.row_count; i++) {
+        corpus_index_read(&index, i, &row);
+        crossing += row.part_count > 1;
+        const struct corpus_place next = index.places[i + 1];
+        const struct corpus_part *const last = &row.parts[row.part_count - 1];
+        ck_assert_int_eq(last->begin + last->count + 1, row.token_count);
+        for (int64_t j = 1; j < row.part_count; j++) { /* documents are whole but for the ends */
+            ck_assert_int_eq(row.parts[j].offset, 0);
+            ck_assert_int_eq(row.ids[row.parts[j].begin - 1], corpus->facts.specials.eos);
+        }
+        const bool same = last->document == next.document;
+        ck_assert(!same || last->offset + last->count == next.offset);
+        const int64_t length = line_length(corpus, next.document, next.offset);
+        if (length < 0) {
+            ck_assert_int_eq(row.token_count, T);
+        } else {
+            ck_assert_int_gt(row.token_count + (same ? 0 : 1) + length, T);
+            whole++;
+        }
+    }
+    ck_assert_int_gt(whole, index.row_count / 2);
+    ck_assert_int_gt(crossing, 5);
+    row_release(&row);
+    corpus_index_deinit(&index);
     corpus_close(corpus);
 }
 END_TEST
@@ -460,6 +523,7 @@ int main(void)
         (const TTest *[]){
             test_data_source_batches_do_not_depend_on_the_order_of_calls,
             test_corpus_index_puts_every_token_of_its_side_into_one_row,
+            test_corpus_index_ends_sequences_where_lines_end,
             test_data_source_held_out_slots_are_the_same_for_every_seed_and_may_be_empty,
             test_data_source_synthetic_slots_are_full_and_masked,
             test_data_source_causal_slots_predict_each_next_token_and_mask_nothing,

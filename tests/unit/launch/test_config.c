@@ -79,7 +79,7 @@ START_TEST(test_config_fills_defaults)
     ck_assert_int_eq(config.model.pad_id, 1);
     ck_assert_double_eq(config.model.norm_epsilon, 1e-5);
     ck_assert_double_eq(config.model.init_range, 0.02);
-    ck_assert_int_eq(config.data.packing, DATA_PACKING_FULL);
+    ck_assert_int_eq(config.data.packing, DATA_PACKING_FULL_SENTENCES);
     ck_assert_double_eq(config.data.mask_share, 0.8);
     ck_assert_double_eq(config.data.random_share, 0.1);
     ck_assert_int_eq(config.lease.mode, LEASE_MODE_AUTO);
