@@ -1,4 +1,4 @@
-/* See prefetch.h. Requests are numbered; request i uses entry i % PREFETCH_ENTRIES. Numbers of
+/* See prefetch.h. Requests are numbered; request i uses entry i % entry_count. Numbers of
  * requests asked and taken change on the owner's thread only, under the mutex; the helper thread
  * reads them and moves `filled`. */
 #include "data_pipeline/prefetch.h"
@@ -7,9 +7,6 @@
 #include <time.h>
 
 #include "base/memory.h"
-
-/* One more than may be under way: the batch taken last stays valid. */
-enum { PREFETCH_ENTRIES = PREFETCH_DEPTH + 1 };
 
 struct prefetch_entry {
     int64_t step;
@@ -25,7 +22,8 @@ struct prefetch {
     pthread_t thread;
     pthread_mutex_t mutex;
     pthread_cond_t changed;
-    struct prefetch_entry entries[PREFETCH_ENTRIES];
+    struct prefetch_entry *entries; /* (entry_count) those under way and those that are held */
+    int64_t entry_count;
     int64_t asked;  /* taken <= filled <= asked <= taken + PREFETCH_DEPTH */
     int64_t filled; /* requests done, with or without success */
     int64_t taken;
@@ -51,7 +49,7 @@ static void *prefetch_thread(void *context)
             continue;
         }
         struct prefetch_entry *const entry =
-            &prefetch->entries[prefetch->filled % PREFETCH_ENTRIES];
+            &prefetch->entries[prefetch->filled % prefetch->entry_count];
         prefetch->filling = true;
         (void)pthread_mutex_unlock(&prefetch->mutex);
         prefetch_fill(prefetch, entry);
@@ -66,21 +64,24 @@ static void *prefetch_thread(void *context)
 
 static void prefetch_release(struct prefetch *prefetch)
 {
-    for (int64_t i = 0; i < PREFETCH_ENTRIES; i++) {
+    for (int64_t i = 0; i < prefetch->entry_count; i++) {
         batch_deinit(&prefetch->entries[i].batch);
     }
     (void)pthread_cond_destroy(&prefetch->changed);
     (void)pthread_mutex_destroy(&prefetch->mutex);
+    memory_release(prefetch->entries);
     memory_release(prefetch);
 }
 
 enum status prefetch_open(struct prefetch **prefetch, const struct data_source *source,
-                          struct error *error)
+                          int64_t held, struct error *error)
 {
     struct prefetch *const made = memory_take(1, sizeof *made, "prefetch");
     made->source = source;
+    made->entry_count = PREFETCH_DEPTH + held;
+    made->entries = memory_take((size_t)made->entry_count, sizeof *made->entries, "prefetch");
     const struct batch_limits limits = data_source_limits(source);
-    for (int64_t i = 0; i < PREFETCH_ENTRIES; i++) {
+    for (int64_t i = 0; i < made->entry_count; i++) {
         batch_init(&made->entries[i].batch, &limits);
     }
     pthread_condattr_t attributes;
@@ -119,7 +120,8 @@ void prefetch_ask(struct prefetch *prefetch, int64_t step, int64_t slot, bool he
 {
     INVARIANT(!prefetch_full(prefetch));
     (void)pthread_mutex_lock(&prefetch->mutex);
-    struct prefetch_entry *const entry = &prefetch->entries[prefetch->asked % PREFETCH_ENTRIES];
+    struct prefetch_entry *const entry =
+        &prefetch->entries[prefetch->asked % prefetch->entry_count];
     entry->step = step;
     entry->slot = slot;
     entry->held_out = held_out;
@@ -159,7 +161,8 @@ enum status prefetch_take(struct prefetch *prefetch, int64_t timeout_ms, int64_t
                           int64_t *slot, const struct batch **batch, struct error *error)
 {
     INVARIANT(prefetch->taken < prefetch->asked);
-    struct prefetch_entry *const entry = &prefetch->entries[prefetch->taken % PREFETCH_ENTRIES];
+    struct prefetch_entry *const entry =
+        &prefetch->entries[prefetch->taken % prefetch->entry_count];
     if (!prefetch_wait(prefetch, timeout_ms)) {
         FAIL(error, STATUS_TIMEOUT,
              "the batch of step %lld, %sslot %lld was not ready after %lld ms",

@@ -296,6 +296,16 @@ static enum status config_check(const struct config_reader *reader, struct error
                     "lease.mode dynamic needs shard.stage 0 or 1: from stage 2 on all workers go "
                     "in rounds",
                     error));
+    TRY(check_words(
+        reader, config->shard.pipeline == 1 || config->lease.mode != LEASE_MODE_DYNAMIC,
+        "lease.mode", "shard.pipeline",
+        "lease.mode dynamic needs shard.pipeline 1: a pipeline knows its slots beforehand", error));
+    TRY(check_words(
+        reader, config->shard.pipeline == 1 || config->numerics.audit_steps == 0,
+        "numerics.audit_steps", "shard.pipeline",
+        "numerics.audit_steps above 0 needs shard.pipeline 1: no worker of a pipeline has a "
+        "slot's whole gradient",
+        error));
     TRY(check_words(reader, config->lease.silence_seconds > config->lease.heartbeat_seconds,
                     "lease.silence_seconds", "lease.heartbeat_seconds",
                     "lease.silence_seconds is not more than lease.heartbeat_seconds", error));

@@ -252,6 +252,9 @@ const struct config_key config_keys[CONFIG_KEY_COUNT] = {
     {"shard.simulate_nodes", CONFIG_TYPE_INTEGER, AT(shard.simulate_nodes), "0",
      {.low = 0, .high = 1024}, NULL,
      "treat this machine as so many nodes, for tests; 0: as it is"},
+    {"shard.pipeline", CONFIG_TYPE_INTEGER, AT(shard.pipeline), "1", {.low = 1, .high = 512}, NULL,
+     "parts of about equal work that the layers are cut into, each on a worker of its own; the "
+     "number of workers is a multiple of it, leases are static; never changes a bit"},
     {"shard.activation_recompute", CONFIG_TYPE_CHOICE, AT(shard.activation_recompute), "none",
      {.low = 0}, recomputes,
      "what backward computes again instead of keeping it: nothing, queries, keys and values of "

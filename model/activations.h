@@ -15,6 +15,7 @@
 
 #include "data_pipeline/batch.h"
 #include "kernels/kernels.h"
+#include "model/handover.h"
 #include "model/model_options.h"
 #include "model/model_role.h"
 #include "model/parameters.h"
@@ -109,17 +110,6 @@ struct relative_activations {
 
 /* The sinusoids from distance `first` down. */
 const float *relative_distances(const struct relative_activations *relative, int64_t first);
-
-/* What a section of a pipeline sends to others or has from them; NULL where it does not. */
-struct handover {
-    float *leaving;     /* (N, C) sent on */
-    float *d_leaving;   /* (N, C) its gradient, which comes back */
-    float *d_entering;  /* (N, C) sent back */
-    float *words;       /* (words_count, N, E) word_rows.h: sent by the last, received by the first */
-    int64_t words_count; /* the last may be so many slots ahead of the first */
-    int64_t words_size;  /* N·E */
-    int64_t state_size;  /* N·C */
-};
 
 enum { ACTIVATIONS_NARROW = 4 };
 

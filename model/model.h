@@ -10,12 +10,12 @@
 #include "base/error.h"
 #include "data_pipeline/batch.h"
 #include "kernels/kernels.h"
+#include "model/handover.h"
 #include "model/model_options.h"
 #include "model/model_role.h"
 #include "model/parameters.h"
 #include "model/section.h"
 
-struct handover;      /* activations.h */
 struct model; /* options, table and all work memory; one per worker, not shared between threads */
 
 /* Takes every byte of work memory now (activations for `limits`, gradient scratch where `role` is

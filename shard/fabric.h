@@ -66,7 +66,7 @@ MUST_CHECK enum status fabric_collect_ranges(struct fabric_group *group, int64_t
                                              const float *own, float *all, const int64_t *firsts,
                                              struct error *error);
 
-/* Sums or gathers under way while the caller computes. */
+/* Sums, gathers or messages under way while the caller computes. */
 struct fabric_request {
     _Alignas(8) unsigned char opaque[FABRIC_REQUEST_BYTES]; /* the library's handle */
     struct fabric_group *group;
@@ -89,6 +89,14 @@ MUST_CHECK enum status fabric_gather_ranges_begin(struct fabric_group *group, fl
                                                   const int64_t *firsts,
                                                   struct fabric_request *request,
                                                   struct error *error);
+/* One message between two ranks of a group, of up to INT32_MAX floats; `tag` tells those apart that are under way
+ * between the same two. The receiver may expect more than comes. Local. */
+MUST_CHECK enum status fabric_send_begin(struct fabric_group *group, int64_t to, int tag,
+                                         const float *values, int64_t count,
+                                         struct fabric_request *request, struct error *error);
+MUST_CHECK enum status fabric_receive_begin(struct fabric_group *group, int64_t from, int tag,
+                                            float *values, int64_t count,
+                                            struct fabric_request *request, struct error *error);
 /* Lets the library move data; *done when the request is complete (an inactive one is). Local. */
 MUST_CHECK enum status fabric_test(struct fabric_request *request, bool *done, struct error *error);
 MUST_CHECK enum status fabric_wait(struct fabric_request *request, const char *what,

@@ -340,6 +340,30 @@ enum status fabric_gather_ranges(struct fabric_group *group, float *values, cons
     return fabric_wait(&request, "gather of weights", error);
 }
 
+enum status fabric_send_begin(struct fabric_group *group, int64_t to, int tag, const float *values,
+                              int64_t count, struct fabric_request *request, struct error *error)
+{
+    MPI_Request handle;
+    INVARIANT(!request->active);
+    TRY(mpi_check(MPI_Isend(values, mpi_count(count), MPI_FLOAT, mpi_count(to), tag,
+                            group->communicator, &handle),
+                  group, "send", error));
+    request_store(request, group, handle);
+    return STATUS_OK;
+}
+
+enum status fabric_receive_begin(struct fabric_group *group, int64_t from, int tag, float *values,
+                                 int64_t count, struct fabric_request *request, struct error *error)
+{
+    MPI_Request handle;
+    INVARIANT(!request->active);
+    TRY(mpi_check(MPI_Irecv(values, mpi_count(count), MPI_FLOAT, mpi_count(from), tag,
+                            group->communicator, &handle),
+                  group, "receive", error));
+    request_store(request, group, handle);
+    return STATUS_OK;
+}
+
 static void request_finish(struct fabric_request *request)
 {
     memory_release(request->counts);

@@ -11,6 +11,7 @@ struct shard_options {
                       the gradient sums, 3 also the weights */
     int64_t simulate_nodes; /* treat this machine as so many nodes: separate memory, only MPI
                                between; 0: real */
+    int64_t pipeline; /* consecutive parts of the network, each on a worker of its own; 1: whole */
     enum model_recompute activation_recompute; /* what forward does not keep for backward */
 };
 

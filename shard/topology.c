@@ -27,7 +27,10 @@ enum status topology_init(struct topology *topology, struct fabric_group *worker
 {
     *topology = (struct topology){.workers = workers,
                                   .worker_index = fabric_rank(workers),
-                                  .worker_count = fabric_count(workers)};
+                                  .worker_count = fabric_count(workers),
+                                  .team_index = fabric_rank(workers),
+                                  .team_count = fabric_count(workers),
+                                  .section_count = 1};
     if (simulate_nodes > topology->worker_count) {
         FAIL(error, STATUS_INPUT,
              "could not simulate %lld nodes with %lld workers: a node needs one",
@@ -48,6 +51,32 @@ enum status topology_init(struct topology *topology, struct fabric_group *worker
     const int64_t slice = driver ? topology->local_index : -1;
     TRY(fabric_split(workers, slice, topology->node_index, "slice", &topology->slice, error));
     return fabric_split(workers, slice, topology->node_index, "weights", &topology->weights, error);
+}
+
+enum status topology_pipeline_check(int64_t worker_count, int64_t section_count,
+                                    struct error *error)
+{
+    if (worker_count % section_count != 0) {
+        FAIL(error, STATUS_INPUT,
+             "shard.pipeline is %lld: each slot passes through that many workers, so their number "
+             "must be a multiple of it, not %lld",
+             (long long)section_count, (long long)worker_count);
+    }
+    return STATUS_OK;
+}
+
+enum status topology_pipeline(struct topology *topology, int64_t section_count, struct error *error)
+{
+    TRY(topology_pipeline_check(topology->worker_count, section_count, error));
+    if (section_count == 1) {
+        return STATUS_OK;
+    }
+    topology->team_index = topology->worker_index / section_count;
+    topology->team_count = topology->worker_count / section_count;
+    topology->section_index = topology->worker_index % section_count;
+    topology->section_count = section_count;
+    return fabric_split(topology->workers, topology->team_index, topology->section_index,
+                        "pipeline", &topology->pipeline, error);
 }
 
 bool topology_is_driver(const struct topology *topology)

@@ -8,6 +8,7 @@
 #include "base/memory.h"
 #include "base/process.h"
 #include "worker/audit.h"
+#include "worker/pipeline.h"
 
 /* Where a slot's gradients go. */
 struct slot_sink {
@@ -36,6 +37,9 @@ static enum status gradient_take(const struct slot_sink *sink, int64_t group, co
     trainer->exact_seconds +=
         clock_seconds_since(start_ns) - (trainer->accumulator->waited_seconds - waited);
     TRY(accumulator_poll(trainer->accumulator, error));
+    if (trainer->pipeline != NULL) {
+        TRY(pipeline_poll(trainer->pipeline, error));
+    }
     if (partition_divides_sums(trainer->partition)) {
         const int64_t held = process_memory().private_bytes;
         trainer->private_bytes = held > trainer->private_bytes ? held : trainer->private_bytes;
@@ -159,6 +163,48 @@ enum status slot_compute(struct trainer *trainer, struct trainer_report *report,
     TRY(slot_backward(trainer, step, slot, batch, true, &result, error));
     slot_totals(trainer->node, slot, &result, batch->token_count);
     report->flops += model_train_flops(trainer->model_options, batch);
+    report->compute_seconds += clock_seconds_since(start_ns);
+    report->slots++;
+    fault_reach(trainer->fault, FAULT_POINT_SLOT_COMPUTED, step);
+    return STATUS_OK;
+}
+
+/* Of the groups that other sections complete. */
+static enum status groups_pass(const struct slot_sink *sink, struct error *error)
+{
+    const struct trainer *const trainer = sink->trainer;
+    const struct parameter_table *const table = trainer->partition->table;
+    for (int64_t group = table->group_count - 1; group >= 0; group--) {
+        if (!section_has_group(model_section(trainer->model), table, group)) {
+            TRY(gradient_take(sink, group, NULL, error));
+        }
+    }
+    return STATUS_OK;
+}
+
+enum status slot_section_compute(struct trainer *trainer, int64_t step, int64_t slot,
+                                 const struct batch *batch, struct slot_section *at,
+                                 struct trainer_report *report, struct error *error)
+{
+    const struct number_fault *const spoiled = &trainer->number_fault;
+    const int64_t data_step = data_source_step(trainer->source, step);
+    struct slot_sink sink = {
+        .trainer = trainer,
+        .slot = slot,
+        .adds = true,
+        .flips = number_fault_flips(spoiled, data_step, slot, trainer->topology->worker_index)};
+    const struct gradient_sink gradients = {.take = slot_take, .context = &sink};
+    const int64_t start_ns = clock_now_ns();
+    struct model_result result;
+    TRY(model_section_backward(trainer->model, at->set, trainer->node->weights, batch,
+                               (float)trainer->loss_scale, at->words, &gradients, &result,
+                               &at->element_count, error));
+    TRY(groups_pass(&sink, error));
+    if (section_is_last(model_section(trainer->model))) {
+        result.loss_sum = number_fault_loss(spoiled, data_step, slot, result.loss_sum);
+        slot_totals(trainer->node, slot, &result, batch->token_count);
+        report->flops += model_train_flops(trainer->model_options, batch);
+    }
     report->compute_seconds += clock_seconds_since(start_ns);
     report->slots++;
     fault_reach(trainer->fault, FAULT_POINT_SLOT_COMPUTED, step);

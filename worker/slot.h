@@ -15,6 +15,17 @@ MUST_CHECK enum status slot_digest(struct trainer *trainer, int64_t step, int64_
  * through training, or evaluation, as those who have; `adds`: takes part in the sums. */
 MUST_CHECK enum status slot_attend(struct trainer *trainer, bool trains, bool adds,
                                    struct error *error);
+/* A slot in one section of a pipeline, as model_section_backward wants it. */
+struct slot_section {
+    int64_t set;
+    float *words;
+    int64_t element_count; /* out */
+};
+/* The section's backward of a slot, into the sums; of groups that other sections have, that there
+ * is nothing to wait for here. The last section adds the totals. */
+MUST_CHECK enum status slot_section_compute(struct trainer *trainer, int64_t step, int64_t slot,
+                                            const struct batch *batch, struct slot_section *at,
+                                            struct trainer_report *report, struct error *error);
 /* Adds a slot's result to the node's totals; a loss that is no number marks the slot bad. */
 void slot_totals(struct node_state *node, int64_t slot, const struct model_result *result,
                  int64_t tokens);

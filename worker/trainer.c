@@ -14,6 +14,7 @@
 #include "base/memory.h"
 #include "data_pipeline/provenance.h"
 #include "worker/audit.h"
+#include "worker/pipeline.h"
 #include "worker/slot.h"
 
 enum { LEASE_POLL_MS = 1000 };
@@ -43,12 +44,15 @@ static enum status slots_compute_static(struct trainer *trainer, int64_t step, i
                                         struct trainer_report *report, struct error *error)
 {
     const int64_t slots = data_source_slots(trainer->source);
-    const int64_t workers = trainer->topology->worker_count;
+    const int64_t workers = trainer->topology->team_count;
     int64_t count = 0;
     for (int64_t slot = first; slot >= 0; slot = lease_following(slot, workers, slots)) {
         count++;
     }
     accumulator_final(trainer->accumulator, count);
+    if (trainer->pipeline != NULL) {
+        return pipeline_train(trainer->pipeline, trainer, step, first, count, report, error);
+    }
     int64_t ahead = first >= 0 ? lease_following(first, workers, slots) : -1;
     for (int64_t done = 0; done < count; done++) {
         while (ahead >= 0 && !prefetch_full(trainer->prefetch)) {
@@ -93,7 +97,7 @@ static enum status slots_compute(struct trainer *trainer, int64_t step, bool dyn
                                  struct trainer_report *report, struct error *error)
 {
     const int64_t first =
-        lease_first(trainer->topology->worker_index, data_source_slots(trainer->source));
+        lease_first(trainer->topology->team_index, data_source_slots(trainer->source));
     if (trainer->prepared_step != step) {
         prefetch_drop(trainer->prefetch);
         if (first >= 0) {
@@ -415,14 +419,11 @@ enum status trainer_step(struct trainer *trainer, int64_t step, bool dynamic_lea
     return STATUS_OK;
 }
 
-enum status trainer_evaluate(struct trainer *trainer, int64_t slots, struct trainer_report *report,
-                             struct error *error)
+/* This worker's share of the held-out slots. */
+static enum status slots_evaluate(struct trainer *trainer, int64_t slots, struct error *error)
 {
-    *report = (struct trainer_report){0};
-    prefetch_drop(trainer->prefetch);
-    trainer->prepared_step = 0;
-    const int64_t workers = trainer->topology->worker_count;
-    int64_t ahead = lease_first(trainer->topology->worker_index, slots);
+    const int64_t workers = trainer->topology->team_count;
+    int64_t ahead = lease_first(trainer->topology->team_index, slots);
     int64_t rounds = (slots + workers - 1) / workers;
     for (int64_t slot = ahead; slot >= 0; slot = lease_following(slot, workers, slots)) {
         while (ahead >= 0 && !prefetch_full(trainer->prefetch)) {
@@ -444,6 +445,17 @@ enum status trainer_evaluate(struct trainer *trainer, int64_t slots, struct trai
     if (rounds > 0) {
         TRY(slot_attend(trainer, false, false, error));
     }
+    return STATUS_OK;
+}
+
+enum status trainer_evaluate(struct trainer *trainer, int64_t slots, struct trainer_report *report,
+                             struct error *error)
+{
+    *report = (struct trainer_report){0};
+    prefetch_drop(trainer->prefetch);
+    trainer->prepared_step = 0;
+    TRY(trainer->pipeline != NULL ? pipeline_evaluate(trainer->pipeline, trainer, slots, error)
+                                  : slots_evaluate(trainer, slots, error));
     TRY(totals_unite(trainer, 0, error));
     trainer_report_totals(report, trainer->node->header->job_totals);
     TRY(node_barrier(trainer, "evaluation", error));

@@ -14,12 +14,14 @@
 #include "worker/policy.h"
 
 /* Everything that a step needs; borrowed from worker.c, which opens and closes it. */
+struct pipeline; /* pipeline.h */
 struct trainer {
     const struct topology *topology;
     const struct partition *partition;
     const struct data_source *source;
     const struct model_options *model_options;
     struct model *model;
+    struct pipeline *pipeline; /* NULL: a slot is computed by one worker */
     struct prefetch *prefetch;
     struct node_state *node;
     struct accumulator *accumulator;

@@ -132,18 +132,35 @@ static void gate_open(struct worker *worker)
     }
 }
 
+/* Nodes that divide the sums go in rounds, all workers through the whole network. */
+static enum status stages_agree(const struct worker *worker, struct error *error)
+{
+    const struct shard_options *const shard = worker->setup->shard;
+    if (shard->pipeline > 1 && shard->stage > 1 && worker->topology.node_count > 1) {
+        FAIL(error, STATUS_INPUT,
+             "shard.pipeline %" PRId64 " over %" PRId64
+             " nodes needs shard.stage 0 or 1, not %" PRId64,
+             shard->pipeline, worker->topology.node_count, shard->stage);
+    }
+    return STATUS_OK;
+}
+
 static enum status state_open(struct worker *worker, struct error *error)
 {
     const struct worker_setup *const setup = worker->setup;
     const struct batch_limits limits = data_source_limits(worker->source);
     const int64_t slots = data_source_slots(worker->source);
+    TRY(topology_init(&worker->topology, worker->workers, setup->shard->simulate_nodes, error));
+    TRY(topology_pipeline(&worker->topology, setup->shard->pipeline, error));
+    TRY(stages_agree(worker, error));
     const struct model_role role = {.trains = true,
-                                    .recompute = setup->shard->activation_recompute};
+                                    .recompute = setup->shard->activation_recompute,
+                                    .section = worker->topology.section_index,
+                                    .section_count = worker->topology.section_count};
     const enum status opened =
         model_open(&worker->model, &worker->kernels, &worker->model_options, &limits, &role, error);
     TRY(fabric_agree(worker->workers, opened, error));
     const struct parameter_table *const table = model_table(worker->model);
-    TRY(topology_init(&worker->topology, worker->workers, setup->shard->simulate_nodes, error));
     partition_init(&worker->partition, table, &worker->topology, setup->shard->stage);
     worker->trainer.loss_scale = accumulator_loss_scale(loss_units(worker) * slots);
     bool found;
@@ -175,8 +192,13 @@ static enum status state_open(struct worker *worker, struct error *error)
                      ? setup->fault
                      : NULL,
     };
-    const enum status prefetching = prefetch_open(&worker->prefetch, worker->source, error);
+    const enum status prefetching =
+        prefetch_open(&worker->prefetch, worker->source,
+                      section_slots_in_flight(model_section(worker->model)), error);
     TRY(fabric_agree(worker->workers, prefetching, error));
+    TRY(pipeline_open(&worker->pipeline, &worker->topology, fabric_host(worker->fabric),
+                      worker->model, error));
+    worker->trainer.pipeline = worker->pipeline;
     worker->trainer.prefetch = worker->prefetch;
     return STATUS_OK;
 }
@@ -403,6 +425,7 @@ void worker_close(struct worker *worker)
     writer_close(worker->writer);
     heart_close(worker->heart);
     channel_client_close(worker->channel);
+    pipeline_close(worker->pipeline);
     prefetch_close(worker->prefetch);
     snapshot_close(&worker->snapshot);
     optimizer_deinit(&worker->optimizer);

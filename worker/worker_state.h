@@ -4,6 +4,7 @@
 #define SHARDLM_WORKER_WORKER_STATE_H
 
 #include "model/parameter_gate.h"
+#include "worker/pipeline.h"
 #include "worker/trainer.h"
 #include "worker/worker.h"
 #include "worker/writer.h"
@@ -27,6 +28,7 @@ struct worker {
     struct snapshot snapshot;
     struct writer *writer;
     struct prefetch *prefetch;
+    struct pipeline *pipeline; /* NULL: a slot is computed by one worker */
     struct channel_client *channel;
     struct heart *heart;
     struct trainer trainer;

@@ -136,6 +136,54 @@ START_TEST(test_topology_numbers_simulated_nodes_and_makes_slices)
 }
 END_TEST
 
+/* Each rank sends to the next two messages that differ in their tags, the later one received first,
+ * and expects more than comes. */
+START_TEST(test_fabric_sends_between_two_ranks_by_tag)
+{
+    struct fabric_group *const world = fabric_world(fabric);
+    const int64_t rank = fabric_rank(world);
+    const int64_t count = fabric_count(world);
+    const int64_t next = (rank + 1) % count;
+    const int64_t before = (rank + count - 1) % count;
+    const float sent[2][3] = {{(float)rank, 1, 2}, {(float)rank + 0.5F, 3, 4}};
+    float received[2][4] = {{-1, -1, -1, -1}, {-1, -1, -1, -1}};
+    struct fabric_request requests[4] = {{.active = false}};
+    struct error error;
+    for (int tag = 0; tag < 2; tag++) {
+        CHECK_OK(fabric_send_begin(world, next, tag, sent[tag], 3, &requests[tag], &error), error);
+    }
+    for (int tag = 1; tag >= 0; tag--) {
+        CHECK_OK(
+            fabric_receive_begin(world, before, tag, received[tag], 4, &requests[2 + tag], &error),
+            error);
+        CHECK_OK(fabric_wait(&requests[2 + tag], "message", &error), error);
+    }
+    for (int tag = 0; tag < 2; tag++) {
+        CHECK_OK(fabric_wait(&requests[tag], "message", &error), error);
+        ck_assert(received[tag][0] == (float)before + 0.5F * (float)tag);
+        ck_assert(received[tag][2] == (float)(2 + 2 * tag) && received[tag][3] == -1.0F);
+    }
+}
+END_TEST
+
+START_TEST(test_topology_makes_teams_of_neighbours)
+{
+    struct fabric_group *const world = fabric_world(fabric);
+    const int64_t count = fabric_count(world);
+    struct error error;
+    struct topology topology;
+    CHECK_OK(topology_init(&topology, world, 0, &error), error);
+    CHECK_OK(topology_pipeline(&topology, 1, &error), error);
+    ck_assert_int_eq(topology.team_index, fabric_rank(world));
+    ck_assert_int_eq(topology.team_count, count);
+    CHECK_OK(topology_pipeline(&topology, count, &error), error);
+    ck_assert_int_eq(topology.team_count, 1);
+    ck_assert_int_eq(topology.section_index, fabric_rank(world));
+    ck_assert(count == 1 || fabric_count(topology.pipeline) == count);
+    CHECK_FAILS(topology_pipeline(&topology, count + 1, &error), STATUS_INPUT);
+}
+END_TEST
+
 START_TEST(test_window_is_shared_and_its_barrier_holds_and_gives_up)
 {
     struct fabric_group *const world = fabric_world(fabric);
@@ -182,6 +230,8 @@ int main(void)
                           test_fabric_scatters_sums_over_uneven_ranges,
                           test_fabric_gathers_uneven_ranges_everywhere_and_at_the_root,
                           test_topology_numbers_simulated_nodes_and_makes_slices,
+                          test_fabric_sends_between_two_ranks_by_tag,
+                          test_topology_makes_teams_of_neighbours,
                           test_window_is_shared_and_its_barrier_holds_and_gives_up, NULL});
     if (failed != 0) {
         fabric_abort(fabric, EXIT_FAILURE);

@@ -1,4 +1,5 @@
-/* data_pipeline/prefetch: batches come in the order asked, the same as without it; failures come with their batch. */
+/* data_pipeline/prefetch: batches come in the order asked, the same as without it; failures come
+ * with their batch. */
 #include "data_pipeline/prefetch.h"
 
 #include <string.h>
@@ -32,7 +33,7 @@ START_TEST(test_prefetch_gives_the_batches_asked_for_in_order)
     const struct batch_limits limits = data_source_limits(source);
     struct batch expected;
     batch_init(&expected, &limits);
-    CHECK_OK(prefetch_open(&prefetch, source, &error), error);
+    CHECK_OK(prefetch_open(&prefetch, source, 1, &error), error);
     int64_t asked = 0;
     for (int64_t taken = 0; taken < 200; taken++) {
         while (!prefetch_full(prefetch)) {
@@ -55,12 +56,48 @@ START_TEST(test_prefetch_gives_the_batches_asked_for_in_order)
 }
 END_TEST
 
+/* A batch stays as it is while HELD - 1 more are taken and the thread is as far ahead as it may be.
+ */
+START_TEST(test_prefetch_holds_as_many_batches_as_it_was_told)
+{
+    enum { HELD = 3 };
+    struct error error;
+    struct prefetch *prefetch;
+    struct data_source *const source = synthetic_open();
+    const struct batch_limits limits = data_source_limits(source);
+    const struct batch *held[HELD] = {NULL};
+    struct batch expected;
+    batch_init(&expected, &limits);
+    CHECK_OK(prefetch_open(&prefetch, source, HELD, &error), error);
+    int64_t asked = 0;
+    for (int64_t taken = 0; taken < 60; taken++) {
+        int64_t step;
+        int64_t slot;
+        while (!prefetch_full(prefetch)) {
+            prefetch_ask(prefetch, 1 + asked / 4, asked % 4, false);
+            asked++;
+        }
+        CHECK_OK(prefetch_take(prefetch, WAIT_MS, &step, &slot, &held[taken % HELD], &error),
+                 error);
+        const int64_t oldest = taken - HELD + 1;
+        if (oldest >= 0) {
+            CHECK_OK(data_source_fill(source, 1 + oldest / 4, oldest % 4, &expected, &error),
+                     error);
+            ck_assert_mem_eq(held[oldest % HELD]->ids, expected.ids, sizeof(int32_t) * 2 * T);
+        }
+    }
+    prefetch_close(prefetch);
+    batch_deinit(&expected);
+    data_source_close(source);
+}
+END_TEST
+
 START_TEST(test_prefetch_delivers_a_failure_in_its_place_and_goes_on)
 {
     struct error error;
     struct prefetch *prefetch;
     struct data_source *const source = synthetic_open();
-    CHECK_OK(prefetch_open(&prefetch, source, &error), error);
+    CHECK_OK(prefetch_open(&prefetch, source, 1, &error), error);
     prefetch_ask(prefetch, 1, 0, false);
     prefetch_ask(prefetch, 1, 99, false);
     prefetch_ask(prefetch, 1, 1, false);
@@ -83,7 +120,7 @@ START_TEST(test_prefetch_forgets_what_was_dropped)
     struct error error;
     struct prefetch *prefetch;
     struct data_source *const source = synthetic_open();
-    CHECK_OK(prefetch_open(&prefetch, source, &error), error);
+    CHECK_OK(prefetch_open(&prefetch, source, 1, &error), error);
     for (int64_t round = 1; round < 100; round++) {
         for (int64_t i = 0; i < PREFETCH_DEPTH; i++) {
             prefetch_ask(prefetch, round, i, false);
@@ -108,6 +145,7 @@ int main(void)
 {
     return suite_run("prefetch",
                      (const TTest *[]){test_prefetch_gives_the_batches_asked_for_in_order,
+                                       test_prefetch_holds_as_many_batches_as_it_was_told,
                                        test_prefetch_delivers_a_failure_in_its_place_and_goes_on,
                                        test_prefetch_forgets_what_was_dropped, NULL});
 }

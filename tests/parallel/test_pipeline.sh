@@ -1,0 +1,72 @@
+#!/usr/bin/env bash
+# A pipeline of two or three workers for each slot gives the bits of one: with data parallelism, nodes, stages, activations
+# computed again, held-out evaluation, kills and resumes on other shapes; what cannot be is refused before anything begins.
+. "$(dirname "$0")/lib.sh" "$1"
+
+cat >tiny.yaml <<'YAML'
+seed: 7
+model:      {family: roberta, layers: 4, hidden: 64, heads: 2, feed_forward: 128, positions: 32, dropout: 0.1, vocabulary: 500}
+data:       {corpus: synthetic, sequence_tokens: 32}
+step:       {tokens: 896, slot_tokens: 128}
+optimizer:  {name: adamw, peak_rate: 1e-3, warmup_steps: 4, total_steps: 400}
+checkpoint: {every_steps: 0, keep: 3}
+evaluation: {every_steps: 2, tokens: 384}
+YAML
+
+# losses RUN STEP: training and held-out, as the journal has them.
+losses() {
+    grep "\"step\":$2," "$1/journal.jsonl" | grep -o '"\(held_out_\)\?loss":[0-9.]*' | sort -u
+}
+
+# refused EXPECTED WORKERS [words…]: exit code 2, the sentence, and no run folder.
+refused() {
+    local expected=$1 workers=$2 code=0
+    shift 2
+    "$shardlm" train tiny.yaml --run refused --workers "$workers" --steps 1 "$@" >refused.log 2>&1 || code=$?
+    [ $code -eq 2 ] || fail "$*: exit code $code, expected 2: $(tail -n 3 refused.log)"
+    grep -q "$expected" refused.log || fail "$*: no \"$expected\" in: $(tail -n 3 refused.log)"
+    [ ! -e refused ] || fail "$*: a run folder was begun"
+    echo "refused: $*"
+}
+
+steps=4
+train one 1 $steps
+expected=$(fingerprint one $steps)
+[ ${#expected} -eq 32 ] || fail "no fingerprint: \"$expected\""
+
+# pipeline RUN WORKERS P WHAT [words…]
+pipeline() {
+    local run=$1 workers=$2 sections=$3 what=$4
+    shift 4
+    train "$run" "$workers" $steps --set shard.pipeline="$sections" "$@"
+    same "$run" $steps "$expected" "$what"
+    [ "$(losses "$run" $steps)" = "$(losses one $steps)" ] || fail "$what: other losses"
+}
+pipeline p2 2 2 "2 workers, pipeline of 2"
+pipeline p3 3 3 "3 workers, pipeline of 3"
+pipeline p2w4 4 2 "4 workers, 2 pipelines of 2, stage 2" --set shard.stage=2
+pipeline p4 4 4 "4 workers, pipeline of 4, attention computed again" --set shard.activation_recompute=attention
+pipeline nodes 4 2 "2 nodes of 2 workers, a pipeline each" --set shard.simulate_nodes=2
+pipeline across 6 3 "4 nodes of 1 and 2 workers, pipelines of 3 across them, layers computed again, stage 0" \
+    --set shard.simulate_nodes=4 --set shard.stage=0 --set shard.activation_recompute=layer
+
+# Stopped, resumed with another pipeline or none; killed in the middle of a step and of an update.
+train walk 2 1 --set shard.pipeline=2
+resume walk 1 2 --set shard.pipeline=1
+resume walk 3 3 --set shard.pipeline=3
+resume walk 4 4 --set shard.pipeline=2 --set shard.simulate_nodes=2
+same walk $steps "$expected" "resumed with pipelines of 2, 1, 3 and 2"
+for point in slot-computed update-torn; do
+    SHARDLM_FAULT=$point:1:3 "$shardlm" train tiny.yaml --run $point --workers 4 --steps $steps --set shard.pipeline=2 \
+        >$point.log 2>&1 || fail "train $point: $(tail -n 5 $point.log)"
+    same $point $steps "$expected" "a worker of a pipeline killed at $point"
+    grep -q '"from":"memory"' $point/journal.jsonl || fail "the killed job did not go on from memory"
+done
+
+refused "shard.pipeline is 2.*multiple of it, not 3" 3 --set shard.pipeline=2
+refused "shard.pipeline is 5, but the model has 4 layers" 5 --set shard.pipeline=5
+refused "numerics.audit_steps" 2 --set shard.pipeline=2 --set numerics.audit_steps=2
+refused "lease.mode dynamic needs shard.pipeline 1" 2 --set shard.pipeline=2 --set lease.mode=dynamic
+refused "needs shard.stage 0 or 1" 2 --set shard.pipeline=2 --set shard.simulate_nodes=2 --set shard.stage=3
+sed -i 's/family: roberta/family: albert/' tiny.yaml
+refused "share tensors (model.share)" 2 --set shard.pipeline=2 --set model.share=all --set model.embedding_width=32

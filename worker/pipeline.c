@@ -1,0 +1,332 @@
+/* See pipeline.h. */
+#include "worker/pipeline.h"
+
+#include <stdio.h>
+
+#include "base/clock.h"
+#include "base/memory.h"
+#include "model/handover.h"
+#include "worker/slot.h"
+
+enum { TAG_STATE, TAG_GRADIENT, TAG_WORDS };
+enum { WHAT_BYTES = 160 };
+
+struct pipeline {
+    struct fabric_group *team; /* sections in order */
+    struct model *model;
+    const struct section *section;
+    const struct handover *handover;
+    int64_t sets;
+    char (*hosts)[FABRIC_HOST_BYTES]; /* (sections) */
+    int64_t first_worker;             /* of the team */
+    struct fabric_request state_in, state_out, gradient_in, gradient_out, words_in;
+    struct fabric_request *words_out; /* (handover.words_count) */
+    char what[WHAT_BYTES];            /* of a wait, for messages */
+};
+
+/* A slot between its forward and its backward. */
+struct flight {
+    int64_t step, slot;
+    const struct batch *batch;
+};
+
+/* One call of pipeline_train or pipeline_evaluate. */
+struct passage {
+    struct pipeline *pipeline;
+    struct trainer *trainer;
+    struct trainer_report *report; /* NULL: held-out slots, forward alone */
+    int64_t step, slots, count;
+    int64_t ahead;          /* next slot to ask the prefetch thread for; -1: none */
+    int64_t expected;       /* states whose receive was begun */
+    int64_t forwards;       /* slots whose forward is done */
+    int64_t backwards;      /* and whose backward is */
+    struct flight *flights; /* (sets) by number, modulo */
+};
+
+enum status pipeline_open(struct pipeline **pipeline, const struct topology *topology,
+                          const char *host, struct model *model, struct error *error)
+{
+    *pipeline = NULL;
+    if (topology->section_count == 1) {
+        return STATUS_OK;
+    }
+    const int64_t sections = topology->section_count;
+    struct pipeline *const opened = memory_take(1, sizeof *opened, "pipeline");
+    *pipeline = opened;
+    *opened = (struct pipeline){
+        .team = topology->pipeline,
+        .model = model,
+        .section = model_section(model),
+        .handover = model_handover(model),
+        .sets = section_slots_in_flight(model_section(model)),
+        .hosts = memory_take((size_t)sections, FABRIC_HOST_BYTES, "pipeline"),
+        .words_out = memory_take((size_t)sections, sizeof *opened->words_out, "pipeline"),
+        .first_worker = topology->team_index * sections,
+    };
+    char own[FABRIC_HOST_BYTES] = {0};
+    (void)snprintf(own, sizeof own, "%s", host);
+    return fabric_gather_all(opened->team, own, opened->hosts, sizeof own, error);
+}
+
+void pipeline_close(struct pipeline *pipeline)
+{
+    if (pipeline != NULL) {
+        memory_release(pipeline->hosts);
+        memory_release(pipeline->words_out);
+        memory_release(pipeline);
+    }
+}
+
+/* "hidden states from worker 2 on host n1" */
+static enum status request_await(struct pipeline *pipeline, struct fabric_request *request,
+                                 const char *what, int64_t section, struct error *error)
+{
+    (void)snprintf(pipeline->what, sizeof pipeline->what, "%s worker %lld on host %s", what,
+                   (long long)(pipeline->first_worker + section), pipeline->hosts[section]);
+    return fabric_wait(request, pipeline->what, error);
+}
+
+enum status pipeline_poll(struct pipeline *pipeline, struct error *error)
+{
+    struct fabric_request *const requests[] = {&pipeline->state_in, &pipeline->state_out,
+                                               &pipeline->gradient_in, &pipeline->gradient_out,
+                                               &pipeline->words_in};
+    bool done;
+    for (int64_t i = 0; i < ARRAY_LENGTH(requests); i++) {
+        TRY(fabric_test(requests[i], &done, error));
+    }
+    for (int64_t i = 0; section_is_last(pipeline->section) && i < pipeline->handover->words_count;
+         i++) {
+        TRY(fabric_test(&pipeline->words_out[i], &done, error));
+    }
+    return STATUS_OK;
+}
+
+/* Begins what can be received already: a state if its set is free, the gradient and the rows of
+ * the next backward. */
+static enum status receives_begin(struct passage *passage, struct error *error)
+{
+    struct pipeline *const pipeline = passage->pipeline;
+    const struct handover *const handover = pipeline->handover;
+    const int64_t index = pipeline->section->index;
+    if (!section_is_first(pipeline->section) && passage->expected < passage->count &&
+        passage->expected == passage->forwards &&
+        passage->expected - passage->backwards < pipeline->sets) {
+        const int64_t set = passage->expected++ % pipeline->sets;
+        TRY(fabric_receive_begin(pipeline->team, index - 1, TAG_STATE,
+                                 model_entering(pipeline->model, set), handover->state_size,
+                                 &pipeline->state_in, error));
+    }
+    return STATUS_OK;
+}
+
+static enum status gradients_begin(struct passage *passage, struct error *error)
+{
+    struct pipeline *const pipeline = passage->pipeline;
+    const struct handover *const handover = pipeline->handover;
+    if (section_is_last(pipeline->section) || passage->backwards == passage->count) {
+        return STATUS_OK;
+    }
+    TRY(fabric_receive_begin(pipeline->team, pipeline->section->index + 1, TAG_GRADIENT,
+                             handover->d_leaving, handover->state_size, &pipeline->gradient_in,
+                             error));
+    return section_is_first(pipeline->section)
+               ? fabric_receive_begin(pipeline->team, pipeline->section->count - 1, TAG_WORDS,
+                                      handover->words, handover->words_size, &pipeline->words_in,
+                                      error)
+               : STATUS_OK;
+}
+
+/* The next slot's batch, and what enters the section. */
+static enum status slot_enter(struct passage *passage, struct flight *flight, struct error *error)
+{
+    struct pipeline *const pipeline = passage->pipeline;
+    struct trainer *const trainer = passage->trainer;
+    const bool held_out = passage->report == NULL;
+    while (passage->ahead >= 0 && !prefetch_full(trainer->prefetch)) {
+        prefetch_ask(trainer->prefetch, passage->step, passage->ahead, held_out);
+        passage->ahead =
+            lease_following(passage->ahead, trainer->topology->team_count, passage->slots);
+    }
+    TRY(prefetch_take(trainer->prefetch, (int64_t)(trainer->limit_seconds * 1e3), &flight->step,
+                      &flight->slot, &flight->batch, error));
+    if (!section_is_first(pipeline->section)) {
+        TRY(request_await(pipeline, &pipeline->state_in, "hidden states from",
+                          pipeline->section->index - 1, error));
+    }
+    heart_phase(trainer->heart, held_out ? MESSAGE_PHASE_EVALUATE : MESSAGE_PHASE_COMPUTE,
+                passage->step, flight->slot);
+    return STATUS_OK;
+}
+
+static enum status forward(struct passage *passage, struct error *error)
+{
+    struct pipeline *const pipeline = passage->pipeline;
+    struct trainer *const trainer = passage->trainer;
+    const int64_t set = passage->forwards % pipeline->sets;
+    const int64_t above = pipeline->section->index + 1;
+    struct flight *const flight = &passage->flights[set];
+    TRY(slot_enter(passage, flight, error));
+    passage->forwards++;
+    if (section_is_last(pipeline->section)) {
+        return STATUS_OK; /* forward comes with backward */
+    }
+    TRY(request_await(pipeline, &pipeline->state_out, "hidden states to", above, error));
+    const int64_t start_ns = clock_now_ns();
+    int64_t elements;
+    TRY(model_section_forward(pipeline->model, set, passage->report != NULL, trainer->node->weights,
+                              flight->batch, &elements, error));
+    if (passage->report != NULL) {
+        passage->report->compute_seconds += clock_seconds_since(start_ns);
+    }
+    return fabric_send_begin(pipeline->team, above, TAG_STATE, pipeline->handover->leaving,
+                             elements, &pipeline->state_out, error);
+}
+
+/* Waits until backward of slot number `passage->backwards` has all that it reads, and what it
+ * writes has left. */
+static enum status backward_await(struct passage *passage, int64_t words, struct error *error)
+{
+    struct pipeline *const pipeline = passage->pipeline;
+    const struct section *const section = pipeline->section;
+    if (section_is_last(section)) {
+        TRY(request_await(pipeline, &pipeline->words_out[words], "rows of words to", 0, error));
+    } else {
+        TRY(request_await(pipeline, &pipeline->gradient_in, "gradients from", section->index + 1,
+                          error));
+    }
+    return section_is_first(section)
+               ? request_await(pipeline, &pipeline->words_in, "rows of words from",
+                               section->count - 1, error)
+               : request_await(pipeline, &pipeline->gradient_out, "gradients to",
+                               section->index - 1, error);
+}
+
+static enum status backward_send(struct passage *passage, int64_t words, int64_t elements,
+                                 struct error *error)
+{
+    struct pipeline *const pipeline = passage->pipeline;
+    const struct handover *const handover = pipeline->handover;
+    const struct section *const section = pipeline->section;
+    if (section_is_last(section)) {
+        TRY(fabric_send_begin(pipeline->team, 0, TAG_WORDS,
+                              handover->words + words * handover->words_size, handover->words_size,
+                              &pipeline->words_out[words], error));
+    }
+    return section_is_first(section)
+               ? STATUS_OK
+               : fabric_send_begin(pipeline->team, section->index - 1, TAG_GRADIENT,
+                                   handover->d_entering, elements, &pipeline->gradient_out, error);
+}
+
+static enum status backward(struct passage *passage, struct error *error)
+{
+    struct pipeline *const pipeline = passage->pipeline;
+    const int64_t number = passage->backwards;
+    const struct flight *const flight = &passage->flights[number % pipeline->sets];
+    const int64_t words = number % pipeline->handover->words_count;
+    struct slot_section at = {
+        .set = number % pipeline->sets,
+        .words = pipeline->handover->words == NULL
+                     ? NULL
+                     : pipeline->handover->words + words * pipeline->handover->words_size,
+    };
+    TRY(backward_await(passage, words, error));
+    TRY(slot_section_compute(passage->trainer, flight->step, flight->slot, flight->batch, &at,
+                             passage->report, error));
+    passage->backwards++;
+    TRY(backward_send(passage, words, at.element_count, error));
+    return gradients_begin(passage, error);
+}
+
+/* Everything that was sent has left. */
+static enum status sends_end(struct pipeline *pipeline, struct error *error)
+{
+    const struct section *const section = pipeline->section;
+    if (!section_is_last(section)) {
+        TRY(request_await(pipeline, &pipeline->state_out, "hidden states to", section->index + 1,
+                          error));
+    }
+    if (!section_is_first(section)) {
+        TRY(request_await(pipeline, &pipeline->gradient_out, "gradients to", section->index - 1,
+                          error));
+    }
+    for (int64_t i = 0; section_is_last(section) && i < pipeline->handover->words_count; i++) {
+        TRY(request_await(pipeline, &pipeline->words_out[i], "rows of words to", 0, error));
+    }
+    return STATUS_OK;
+}
+
+static enum status passage_train(struct passage *passage, struct error *error)
+{
+    struct pipeline *const pipeline = passage->pipeline;
+    TRY(gradients_begin(passage, error));
+    while (passage->backwards < passage->count) {
+        TRY(receives_begin(passage, error));
+        if (passage->forwards < passage->count &&
+            passage->forwards - passage->backwards < pipeline->sets) {
+            TRY(forward(passage, error));
+        } else {
+            TRY(backward(passage, error));
+        }
+    }
+    return sends_end(pipeline, error);
+}
+
+enum status pipeline_train(struct pipeline *pipeline, struct trainer *trainer, int64_t step,
+                           int64_t first, int64_t count, struct trainer_report *report,
+                           struct error *error)
+{
+    const int64_t slots = data_source_slots(trainer->source);
+    struct passage passage = {
+        .pipeline = pipeline,
+        .trainer = trainer,
+        .report = report,
+        .step = step,
+        .slots = slots,
+        .count = count,
+        .ahead = first >= 0 ? lease_following(first, trainer->topology->team_count, slots) : -1,
+        .flights = memory_take((size_t)pipeline->sets, sizeof *passage.flights, "pipeline"),
+    };
+    const enum status status = passage_train(&passage, error);
+    memory_release(passage.flights);
+    return status;
+}
+
+static enum status passage_evaluate(struct passage *passage, struct error *error)
+{
+    struct trainer *const trainer = passage->trainer;
+    while (passage->forwards < passage->count) {
+        TRY(receives_begin(passage, error));
+        const int64_t set = passage->forwards % passage->pipeline->sets;
+        TRY(forward(passage, error));
+        if (section_is_last(passage->pipeline->section)) {
+            const struct flight *const flight = &passage->flights[set];
+            struct model_result result;
+            TRY(model_evaluate(trainer->model, trainer->node->weights, flight->batch, &result,
+                               error));
+            slot_totals(trainer->node, flight->slot, &result, flight->batch->token_count);
+        }
+        passage->backwards = passage->forwards; /* the set is free again */
+    }
+    return sends_end(passage->pipeline, error);
+}
+
+enum status pipeline_evaluate(struct pipeline *pipeline, struct trainer *trainer, int64_t slots,
+                              struct error *error)
+{
+    struct passage passage = {
+        .pipeline = pipeline,
+        .trainer = trainer,
+        .slots = slots,
+        .ahead = lease_first(trainer->topology->team_index, slots),
+        .flights = memory_take((size_t)pipeline->sets, sizeof *passage.flights, "pipeline"),
+    };
+    for (int64_t slot = passage.ahead; slot >= 0;
+         slot = lease_following(slot, trainer->topology->team_count, slots)) {
+        passage.count++;
+    }
+    const enum status status = passage_evaluate(&passage, error);
+    memory_release(passage.flights);
+    return status;
+}
