@@ -5,8 +5,9 @@
  * CURVE encrypts everything and authenticates both ends. There are two client keys a job: the
  * workers' reaches them through the job's own fabric, the operators' through a file that only the
  * run's owner can read. A connection with another key is refused before it can say anything, and a
- * record that its sender's key may not send is dropped and counted. A channel belongs to one
- * thread. Queues hold at most CHANNEL_QUEUE_MAX records. */
+ * record that its sender's key may not send is dropped and counted, as is one of another session of
+ * the job or, between worker and coordinator, one that was received before. A channel belongs to
+ * one thread. Queues hold at most CHANNEL_QUEUE_MAX records. */
 #ifndef SHARDLM_COORDINATOR_CHANNEL_H
 #define SHARDLM_COORDINATOR_CHANNEL_H
 
@@ -23,6 +24,7 @@ struct channel_address {
     char key[CHANNEL_KEY_BYTES];            /* the server's public key */
     char client_key[CHANNEL_KEY_BYTES];     /* public key of this kind of client */
     char client_secret[CHANNEL_KEY_BYTES];
+    uint64_t session; /* see message.h */
 };
 
 struct channel_server;

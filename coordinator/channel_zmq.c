@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/random.h>
 #include <zmq.h>
 
 #include "base/clock.h"
@@ -18,6 +19,14 @@ enum {
     ANSWER_BYTES_MAX = 16 << 20
 };
 
+/* How far the numbers of records have come, each way. A worker's heartbeats and the rest of what it
+ * says travel on two connections, so either may overtake the other. */
+struct channel_count {
+    uint64_t sent;
+    uint64_t heard;
+    uint64_t beaten;
+};
+
 struct channel_server {
     void *context;
     struct channel_gate gate;
@@ -26,6 +35,7 @@ struct channel_server {
     struct channel_address operators;
     char asker[IDENTITY_BYTES]; /* routing identity of the last request */
     size_t asker_bytes;
+    struct channel_count *counts; /* by worker */
     int64_t worker_count;
     int64_t dropped;
 };
@@ -34,6 +44,8 @@ struct channel_client {
     void *context;
     void *dealer;
     int64_t requests; /* of an operator: how many it has made */
+    uint64_t session;
+    struct channel_count count;
 };
 
 static enum status zmq_failed(const char *what, const char *endpoint, struct error *error)
@@ -103,6 +115,10 @@ static enum status server_secure(struct channel_server *server, struct channel_a
         zmq_curve_keypair(operators->client_key, operators->client_secret) != 0) {
         FAIL(error, STATUS_INTERNAL, "could not make a CURVE key: ZeroMQ was built without it");
     }
+    if (getrandom(&workers->session, sizeof workers->session, 0) !=
+        (ssize_t)sizeof workers->session) {
+        FAIL(error, STATUS_INTERNAL, "could not get random bytes: %s", strerror(errno));
+    }
     memcpy(operators->key, workers->key, sizeof operators->key);
     socket_secure(server->router, secret);
     socket_secure(server->publisher, secret);
@@ -117,6 +133,7 @@ enum status channel_server_open(struct channel_server **server, const char *host
     struct channel_server *const opened = memory_take(1, sizeof *opened, "control channel");
     *address = (struct channel_address){0};
     opened->worker_count = worker_count;
+    opened->counts = memory_take((size_t)worker_count, sizeof *opened->counts, "control channel");
     opened->context = zmq_ctx_new();
     INVARIANT(opened->context != NULL);
     opened->router = socket_make(opened->context, ZMQ_ROUTER);
@@ -134,6 +151,7 @@ enum status channel_server_open(struct channel_server **server, const char *host
         channel_server_close(opened);
         return status;
     }
+    opened->operators.session = address->session;
     memcpy(opened->operators.endpoint, address->endpoint, sizeof address->endpoint);
     memcpy(opened->operators.telemetry, address->telemetry, sizeof address->telemetry);
     *server = opened;
@@ -154,6 +172,7 @@ void channel_server_close(struct channel_server *server)
     (void)zmq_close(server->publisher);
     channel_gate_close(&server->gate);
     (void)zmq_ctx_term(server->context);
+    memory_release(server->counts);
     memory_release(server);
 }
 
@@ -209,16 +228,32 @@ static enum status server_wait(struct channel_server *server, int64_t timeout_ms
     }
 }
 
-/* May a client with this key say this? Notes who asked. */
+/* Has this record of a worker not been heard before? Notes that it has now. */
+static bool record_new(struct channel_server *server, const struct message *message)
+{
+    struct channel_count *const count = &server->counts[message->worker];
+    uint64_t *const last = message->kind == MESSAGE_KIND_HEARTBEAT ? &count->beaten : &count->heard;
+    if (message->sequence <= *last) {
+        return false;
+    }
+    *last = message->sequence;
+    return true;
+}
+
+/* May a client with this key say this, now? Notes who asked. */
 static bool record_allowed(struct channel_server *server, const struct message *message,
                            const char *who, const char *identity, size_t identity_bytes)
 {
+    if (message->session != server->operators.session) {
+        return false;
+    }
     if (message_from_operator(message) && strcmp(who, CHANNEL_GATE_OPERATOR) == 0) {
         memcpy(server->asker, identity, identity_bytes);
         server->asker_bytes = identity_bytes;
         return true;
     }
-    return message_from_worker(message) && strcmp(who, CHANNEL_GATE_WORKER) == 0;
+    return message_from_worker(message) && strcmp(who, CHANNEL_GATE_WORKER) == 0 &&
+           record_new(server, message);
 }
 
 /* Takes all frames of what has come: an identity and a record, or it is dropped. */
@@ -278,8 +313,11 @@ enum status channel_server_send(struct channel_server *server, const struct mess
 {
     char identity[IDENTITY_BYTES];
     identity_make(identity, message->worker, "main");
+    struct message numbered = *message;
+    numbered.session = server->operators.session;
+    numbered.sequence = ++server->counts[message->worker].sent;
     if (zmq_send(server->router, identity, strlen(identity), ZMQ_SNDMORE) < 0 ||
-        zmq_send(server->router, message, sizeof *message, 0) < 0) {
+        zmq_send(server->router, &numbered, sizeof numbered, 0) < 0) {
         return zmq_failed("sending to", identity, error);
     }
     return STATUS_OK;
@@ -305,6 +343,7 @@ static enum status client_open(struct channel_client **client,
     INVARIANT(opened->context != NULL);
     void *const dealer = socket_make(opened->context, ZMQ_DEALER);
     opened->dealer = dealer;
+    opened->session = address->session;
     if (identity != NULL) {
         INVARIANT(zmq_setsockopt(dealer, ZMQ_ROUTING_ID, identity, strlen(identity)) == 0);
     }
@@ -351,7 +390,10 @@ void channel_client_close(struct channel_client *client)
 enum status channel_client_send(struct channel_client *client, const struct message *message,
                                 struct error *error)
 {
-    if (zmq_send(client->dealer, message, sizeof *message, 0) < 0) {
+    struct message numbered = *message;
+    numbered.session = client->session;
+    numbered.sequence = ++client->count.sent;
+    if (zmq_send(client->dealer, &numbered, sizeof numbered, 0) < 0) {
         return zmq_failed("sending to", "coordinator", error);
     }
     return STATUS_OK;
@@ -378,7 +420,8 @@ enum status channel_client_receive(struct channel_client *client, int64_t timeou
              size, MESSAGE_VERSION);
     }
     memcpy(message, record, sizeof *message);
-    *received = true;
+    *received = message->session == client->session && message->sequence > client->count.heard;
+    client->count.heard = *received ? message->sequence : client->count.heard;
     return STATUS_OK;
 }
 

@@ -21,7 +21,7 @@ struct coordinator {
     struct roster roster;
     struct control control;
     int64_t step;              /* updates done */
-    int64_t command_step;      /* that of the command in hand: what READY answers */
+    int64_t order;             /* of the command in hand: what READY answers */
     int64_t evaluated_step;    /* -1: none */
     int64_t saved_step;        /* a snapshot was taken; -1: none */
     int64_t asked_step;        /* publication was asked for; -1: none */
@@ -152,7 +152,7 @@ static enum status message_take(struct coordinator *coordinator, const struct me
     case MESSAGE_KIND_ASK:
         return lease_answer(coordinator, message, error);
     case MESSAGE_KIND_READY:
-        if (member->state == MEMBER_STATE_BUSY && message->step == coordinator->command_step) {
+        if (member->state == MEMBER_STATE_BUSY && message->order == coordinator->order) {
             ready_take(coordinator, member, message);
         } /* else an old one */
         return STATUS_OK;
@@ -290,10 +290,11 @@ static enum status command_send(struct coordinator *coordinator, enum message_ki
     const int64_t publish_step = publish_due(coordinator);
     const int64_t step = kind == MESSAGE_KIND_STEP ? coordinator->step + 1 : coordinator->step;
     coordinator->command_ns = clock_now_ns();
-    coordinator->command_step = step;
+    coordinator->order++;
     for (int64_t i = 0; i < coordinator->options->worker_count; i++) {
         struct message command = message_make(kind, i, step);
         command.publish_step = publish_step;
+        command.order = coordinator->order;
         command.values[0] = coordinator->leases.dynamic ? 1 : 0;
         coordinator->roster.members[i].state = MEMBER_STATE_BUSY;
         coordinator->roster.members[i].moved_ns = coordinator->command_ns;
@@ -446,7 +447,6 @@ enum status coordinator_run(struct channel_server *server,
     struct coordinator coordinator = {.options = options,
                                       .server = server,
                                       .step = options->first_step,
-                                      .command_step = options->first_step,
                                       .evaluated_step = -1,
                                       .saved_step = saved,
                                       .asked_step = saved,

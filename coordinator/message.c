@@ -5,7 +5,7 @@
 #include <string.h>
 
 static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "records are little-endian");
-static_assert(sizeof(struct message) == 16 + 3 * 8 + MESSAGE_VALUES * 8 + MESSAGE_REALS * 8 +
+static_assert(sizeof(struct message) == 16 + 6 * 8 + MESSAGE_VALUES * 8 + MESSAGE_REALS * 8 +
                                             MESSAGE_FINGERPRINT_BYTES + MESSAGE_TEXT_BYTES,
               "a record has no padding");
 

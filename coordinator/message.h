@@ -1,6 +1,11 @@
 /* What coordinator and workers say to each other: one fixed-size record, version and kind first.
  * Little-endian hosts only (checked at build). A record of another size, version or kind, or with
- * fields out of range, is dropped and counted by the receiver, never trusted. */
+ * fields out of range, is dropped and counted by the receiver, never trusted.
+ *
+ * The channel writes `session`, a number drawn anew for every start of a job, and `sequence`, which
+ * rises with everything that one end sends to another: a record of another session, or one that
+ * came already, is dropped as well. The coordinator numbers its commands in `order`, and READY
+ * repeats that of the command it answers: an answer to another command changes nothing. */
 #ifndef SHARDLM_COORDINATOR_MESSAGE_H
 #define SHARDLM_COORDINATOR_MESSAGE_H
 
@@ -8,7 +13,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum { MESSAGE_MAGIC = 0x314d4c53 /* "SLM1" */, MESSAGE_VERSION = 2, MESSAGE_TEXT_BYTES = 512 };
+enum { MESSAGE_MAGIC = 0x314d4c53 /* "SLM1" */, MESSAGE_VERSION = 3, MESSAGE_TEXT_BYTES = 512 };
 enum { MESSAGE_VALUES = 16, MESSAGE_REALS = 12, MESSAGE_FINGERPRINT_BYTES = 40 };
 
 enum message_kind {
@@ -95,6 +100,9 @@ struct message {
     int64_t step;
     int64_t slot;
     int64_t publish_step; /* commands: worker 0 publishes this step's checkpoint now; -1: none */
+    int64_t order;        /* commands, and READY: which command; 0: before the first */
+    uint64_t session;
+    uint64_t sequence; /* from 1 on */
     int64_t values[MESSAGE_VALUES];
     double reals[MESSAGE_REALS];
     char fingerprint[MESSAGE_FINGERPRINT_BYTES]; /* zero-terminated; state after the step, from

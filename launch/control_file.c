@@ -1,24 +1,28 @@
 /* See control_file.h. */
 #include "launch/control_file.h"
 
+#include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/file.h"
 #include "base/memory.h"
 
-enum { CONTROL_FILE_VERSION = 1, CONTROL_FILE_BYTES_MAX = 1 << 16 };
+enum { CONTROL_FILE_VERSION = 2, CONTROL_FILE_BYTES_MAX = 1 << 16, SESSION_BYTES = 17 };
 
 enum status control_file_write(const char *run, const struct channel_address *operators,
                                struct error *error)
 {
     char path[PATH_BYTES];
     TRY(path_join(path, run, "control.json", error));
-    char *const text = json_line(
-        json_pack("{s:s, s:i, s:s, s:s, s:s, s:s, s:s}", "format", "shardlm control", "version",
-                  CONTROL_FILE_VERSION, "endpoint", operators->endpoint, "telemetry",
-                  operators->telemetry, "server_key", operators->key, "client_key",
-                  operators->client_key, "client_secret", operators->client_secret));
+    char session[SESSION_BYTES];
+    (void)snprintf(session, sizeof session, "%" PRIx64, operators->session);
+    char *const text = json_line(json_pack(
+        "{s:s, s:i, s:s, s:s, s:s, s:s, s:s, s:s}", "format", "shardlm control", "version",
+        CONTROL_FILE_VERSION, "endpoint", operators->endpoint, "telemetry", operators->telemetry,
+        "server_key", operators->key, "client_key", operators->client_key, "client_secret",
+        operators->client_secret, "session", session));
     const enum status status = file_write_private(path, text, strlen(text), error);
     memory_release(text);
     return status;
@@ -58,6 +62,9 @@ static enum status address_take(const json_t *root, const char *path,
     TRY(text_take(root, "endpoint", path, address->endpoint, sizeof address->endpoint, error));
     TRY(text_take(root, "telemetry", path, address->telemetry, sizeof address->telemetry, error));
     TRY(text_take(root, "server_key", path, address->key, sizeof address->key, error));
+    char session[SESSION_BYTES];
+    TRY(text_take(root, "session", path, session, sizeof session, error));
+    address->session = strtoull(session, NULL, 16);
     TRY(text_take(root, "client_key", path, address->client_key, sizeof address->client_key,
                   error));
     return text_take(root, "client_secret", path, address->client_secret,

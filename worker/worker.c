@@ -19,6 +19,7 @@ static struct message ready_message(struct worker *worker)
 {
     struct message ready =
         message_make(MESSAGE_KIND_READY, worker->topology.worker_index, worker->step);
+    ready.order = worker->order;
     const struct process_memory memory = process_memory();
     /* Pages that come and go are in the peak and not in what is shared now. */
     ready.values[MESSAGE_VALUE_PRIVATE] =
@@ -153,6 +154,9 @@ static enum status command_drain(struct worker *worker, struct error *error)
 static enum status command_obey(struct worker *worker, const struct message *command,
                                 struct error *error)
 {
+    if (command->kind != MESSAGE_KIND_LEASE) { /* one of a step that is over */
+        worker->order = command->order;
+    }
     if (command->publish_step >= 0 && worker->topology.worker_index == 0) {
         writer_publish(worker->writer);
     }

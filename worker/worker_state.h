@@ -34,6 +34,7 @@ struct worker {
     struct trainer trainer;
     struct digest fingerprint; /* of the state as it stands; on the first worker of each node */
     int64_t step;              /* updates done */
+    int64_t order;             /* of the coordinator's last command; 0: none yet */
     bool recalled;             /* the state was found in memory */
     bool profile_changed;      /* since the checkpoint, and accepted */
     int64_t tokens;            /* seen in training */

@@ -130,6 +130,8 @@ START_TEST(test_channel_garbage_with_a_good_key_is_dropped_and_counted)
     memset(bad[8].text, 'x', sizeof bad[8].text); /* no end */
     int64_t sent = 0;
     for (int64_t i = 0; i < ARRAY_LENGTH(bad); i++, sent++) {
+        bad[i].session = who->session;
+        bad[i].sequence = 1;
         ck_assert_int_eq(zmq_send(socket, &bad[i], sizeof bad[i], 0), sizeof bad[i]);
     }
     const size_t sizes[] = {0, 1, sizeof bad[0] - 1, sizeof bad[0] + 1, 4000};
@@ -139,7 +141,9 @@ START_TEST(test_channel_garbage_with_a_good_key_is_dropped_and_counted)
         ck_assert_int_eq(zmq_send(socket, bytes, sizes[i], 0), (int)sizes[i]);
     }
     /* A good record in a message of two parts. */
-    const struct message hello = message_make(MESSAGE_KIND_HELLO, 0, 3);
+    struct message hello = message_make(MESSAGE_KIND_HELLO, 0, 3);
+    hello.session = who->session;
+    hello.sequence = 1;
     ck_assert_int_ge(zmq_send(socket, &hello, sizeof hello, ZMQ_SNDMORE), 0);
     ck_assert_int_ge(zmq_send(socket, &hello, sizeof hello, 0), 0);
     all_is_dropped(&stage, sent + 1);
@@ -158,9 +162,66 @@ START_TEST(test_channel_an_operator_cannot_speak_for_a_worker)
     const struct channel_address *const who = &stage.operators;
     void *const socket =
         raw_open(context, who->endpoint, who->key, who->client_key, who->client_secret);
-    const struct message ready = message_make(MESSAGE_KIND_READY, 0, 3);
+    struct message ready = message_make(MESSAGE_KIND_READY, 0, 3);
+    ready.session = who->session;
+    ready.sequence = 1;
     ck_assert_int_ge(zmq_send(socket, &ready, sizeof ready, 0), 0);
     all_is_dropped(&stage, 1);
+    (void)zmq_close(socket);
+    (void)zmq_ctx_term(context);
+    channel_server_close(stage.server);
+}
+END_TEST
+
+START_TEST(test_channel_a_record_counts_once_and_in_its_own_session)
+{
+    struct error error;
+    struct stage stage;
+    stage_open(&stage);
+    void *const context = zmq_ctx_new();
+    const struct channel_address *const who = &stage.workers;
+    void *const socket =
+        raw_open(context, who->endpoint, who->key, who->client_key, who->client_secret);
+    /* Numbers rise, but not always by one; a heartbeat has its own. */
+    static const uint64_t numbers[] = {3, 5, 5, 4, 3, 6};
+    static const bool heard[] = {true, true, false, false, false, true};
+    int64_t dropped = 0;
+    for (int64_t i = 0; i < ARRAY_LENGTH(numbers); i++) {
+        struct message ready = message_make(MESSAGE_KIND_READY, 0, i);
+        ready.session = who->session;
+        ready.sequence = numbers[i];
+        ck_assert_int_ge(zmq_send(socket, &ready, sizeof ready, 0), 0);
+        if (heard[i]) {
+            struct message message;
+            for (bool received = false; !received;) {
+                CHECK_OK(
+                    channel_server_receive(stage.server, QUIET_MS, &message, &received, &error),
+                    error);
+            }
+            ck_assert_int_eq(message.step, i);
+        } else {
+            all_is_dropped(&stage, ++dropped);
+        }
+    }
+    struct message beat = message_make(MESSAGE_KIND_HEARTBEAT, 0, 1);
+    beat.session = who->session;
+    beat.sequence = 1;
+    struct message other = message_make(MESSAGE_KIND_READY, 0, 9);
+    other.session = who->session + 1;
+    other.sequence = 7;
+    ck_assert_int_ge(zmq_send(socket, &other, sizeof other, 0), 0);
+    all_is_dropped(&stage, ++dropped);
+    ck_assert_int_ge(zmq_send(socket, &beat, sizeof beat, 0), 0);
+    ck_assert_int_ge(zmq_send(socket, &beat, sizeof beat, 0), 0);
+    int beats = 0;
+    for (int tries = 0; channel_server_dropped(stage.server) == dropped && tries < 100; tries++) {
+        struct message message;
+        bool received;
+        CHECK_OK(channel_server_receive(stage.server, QUIET_MS, &message, &received, &error),
+                 error);
+        beats += received ? 1 : 0;
+    }
+    ck_assert_int_eq(beats, 1);
     (void)zmq_close(socket);
     (void)zmq_ctx_term(context);
     channel_server_close(stage.server);
@@ -230,6 +291,7 @@ int main(void)
                      (const TTest *[]){test_channel_a_stranger_is_not_heard,
                                        test_channel_garbage_with_a_good_key_is_dropped_and_counted,
                                        test_channel_an_operator_cannot_speak_for_a_worker,
+                                       test_channel_a_record_counts_once_and_in_its_own_session,
                                        test_channel_an_oversized_frame_ends_its_connection_only,
                                        test_channel_an_operator_is_answered, NULL});
 }

@@ -21,7 +21,7 @@ struct play {
     int64_t fail_at_step; /* worker 0 reports a failure in it; 0: never */
     bool write_fails;
     int slow_drains; /* so many commands find worker 0 writing still, and nothing written */
-    bool replays;    /* every answer is followed by that of the step before and a request of it */
+    bool replays;    /* every answer is followed by itself, an older one and an older request */
     bool mute;       /* say hello and ready once, then nothing */
     int beats; /* worker 0 sends so many heartbeats, 10 ms apart, while the others are silent */
     char commands[COMMANDS_MAX]; /* one letter each, as worker 0 got them */
@@ -31,10 +31,12 @@ struct play {
 };
 
 static void ready_send(struct play *play, struct channel_client *client, int64_t worker,
-                       int64_t step, int64_t written, int64_t published)
+                       const struct message *command, int64_t written, int64_t published)
 {
     struct error error;
+    const int64_t step = command->step;
     struct message ready = message_make(MESSAGE_KIND_READY, worker, step);
+    ready.order = command->order;
     ready.values[MESSAGE_VALUE_WRITTEN] = written;
     ready.values[MESSAGE_VALUE_PUBLISHED] = published;
     const bool slow = play->slow_drains > 0 && written >= 0;
@@ -50,9 +52,12 @@ static void ready_send(struct play *play, struct channel_client *client, int64_t
     ready.reals[MESSAGE_REAL_LOSS] = 2.5;
     (void)snprintf(ready.fingerprint, sizeof ready.fingerprint, "print-%lld", (long long)step);
     CHECK_OK(channel_client_send(client, &ready, &error), error);
-    if (play->replays && step > 0) {
-        ready.step = step - 1;
+    if (play->replays) { /* the same again, which may meet the next command; then an older one */
         CHECK_OK(channel_client_send(client, &ready, &error), error);
+        ready.order--;
+        CHECK_OK(channel_client_send(client, &ready, &error), error);
+    }
+    if (play->replays && step > 0) {
         const struct message ask = message_make(MESSAGE_KIND_ASK, worker, step - 1);
         CHECK_OK(channel_client_send(client, &ask, &error), error);
     }
@@ -99,7 +104,8 @@ static void *play_main(void *context)
         struct message hello = message_make(MESSAGE_KIND_HELLO, w, 0);
         (void)snprintf(hello.text, sizeof hello.text, "host-%lld", (long long)w);
         CHECK_OK(channel_client_send(clients[w], &hello, &error), error);
-        ready_send(play, clients[w], w, 0, -1, -1);
+        const struct message none = {0};
+        ready_send(play, clients[w], w, &none, -1, -1);
     }
     if (play->beats > 0) {
         chatter(clients[0], play->beats);
@@ -137,7 +143,7 @@ static void *play_main(void *context)
             written = command.kind == MESSAGE_KIND_SAVE ? command.step : written;
             published = command.publish_step >= 0 ? command.publish_step : published;
             if (on) {
-                ready_send(play, clients[w], w, command.step, written, w == 0 ? published : -1);
+                ready_send(play, clients[w], w, &command, written, w == 0 ? published : -1);
             }
         }
     }
