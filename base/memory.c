@@ -4,8 +4,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
 #include "base/error.h"
+
+/* Blocks from here on ask for huge pages. */
+enum { HUGE_PAGE_BYTES = 2 << 20, HUGE_BLOCK_BYTES = 2 * HUGE_PAGE_BYTES };
 
 struct arena_chunk {
     struct arena_chunk *next;
@@ -28,18 +32,22 @@ static size_t memory_product(size_t count, size_t element_bytes, const char *pur
     return count * element_bytes;
 }
 
-static size_t memory_rounded(size_t bytes)
+static size_t memory_rounded(size_t bytes, size_t unit)
 {
-    return (bytes + MEMORY_ALIGNMENT - 1) / MEMORY_ALIGNMENT * MEMORY_ALIGNMENT;
+    return (bytes + unit - 1) / unit * unit;
 }
 
 void *memory_take(size_t count, size_t element_bytes, const char *purpose)
 {
     const size_t bytes = memory_product(count, element_bytes, purpose);
-    const size_t rounded = memory_rounded(bytes == 0 ? 1 : bytes);
-    void *const block = aligned_alloc(MEMORY_ALIGNMENT, rounded);
+    const size_t unit = bytes < HUGE_BLOCK_BYTES ? MEMORY_ALIGNMENT : HUGE_PAGE_BYTES;
+    const size_t rounded = memory_rounded(bytes == 0 ? 1 : bytes, unit);
+    void *const block = aligned_alloc(unit, rounded);
     if (block == NULL) {
         memory_refused(bytes, purpose);
+    }
+    if (unit == HUGE_PAGE_BYTES) {
+        (void)madvise(block, rounded, MADV_HUGEPAGE); /* a hint: small pages do, too */
     }
     memset(block, 0, rounded);
     return block;
@@ -116,11 +124,13 @@ void arena_seal(struct arena *arena)
 void *arena_take(struct arena *arena, size_t count, size_t element_bytes)
 {
     INVARIANT(!arena->sealed);
-    const size_t bytes = memory_rounded(memory_product(count, element_bytes, arena->purpose));
+    const size_t bytes =
+        memory_rounded(memory_product(count, element_bytes, arena->purpose), MEMORY_ALIGNMENT);
     struct arena_chunk *chunk = arena->chunk;
     if (chunk == NULL || chunk->capacity_bytes - chunk->used_bytes < bytes) {
-        const size_t capacity =
-            bytes > arena->chunk_bytes ? bytes : memory_rounded(arena->chunk_bytes);
+        const size_t capacity = bytes > arena->chunk_bytes
+                                    ? bytes
+                                    : memory_rounded(arena->chunk_bytes, MEMORY_ALIGNMENT);
         chunk = memory_take(1, sizeof *chunk, arena->purpose);
         chunk->data = memory_take(capacity, 1, arena->purpose);
         chunk->capacity_bytes = capacity;
