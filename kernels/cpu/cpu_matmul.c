@@ -113,6 +113,9 @@ static void pack_runs(float *panel, int64_t width, const struct operand *operand
         int64_t k = 0;
         for (; k + 8 <= depth; k += 8) {
             __m256i rows[8];
+            if (k % 16 == 0 && lanes >= 16) {
+                lanes_prefetch(in + k, operand->ld);
+            }
             for (int64_t l = 0; l < 8; l++) {
                 rows[l] = l < lanes ? (__m256i)_mm256_loadu_ps(in + l * operand->ld + k)
                                     : _mm256_setzero_si256();

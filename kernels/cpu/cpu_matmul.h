@@ -67,6 +67,14 @@ struct product {
 #define matmul_run OPERATION(matmul_run)
 void matmul_run(const struct matmul_type *type, const struct product *product);
 
+/* Asks for what is packed after the eight lanes at `in`, `ld` apart: eight lanes further on. */
+static inline void lanes_prefetch(const float *in, int64_t ld)
+{
+    for (int64_t l = 8; l < 16; l++) {
+        __builtin_prefetch(in + l * ld);
+    }
+}
+
 /* Eight vectors of eight units, row r at in + r · stride; NULL rows are zeros: out[j · width + r] =
  * in[r][j]. */
 static inline void units_transpose(uint32_t *out, int64_t width, const __m256i in[8])

@@ -25,6 +25,9 @@ static void pack_runs(uint32_t *panel, int64_t width, const struct operand *oper
         for (int64_t k = 0; k < depth; k += 16) {
             const __mmask16 wanted = mask_of(depth - k);
             __m256i rows[8];
+            if (lanes >= 16) {
+                lanes_prefetch(in + k, operand->ld);
+            }
             for (int64_t l = 0; l < 8; l++) {
                 rows[l] = l < lanes ? (__m256i)_mm512_cvtneps_pbh(
                                           _mm512_maskz_loadu_ps(wanted, in + l * operand->ld + k))
