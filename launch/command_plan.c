@@ -16,6 +16,7 @@
 #include "launch/run_folder.h"
 #include "launch/supervise.h"
 #include "model/model.h"
+#include "shard/topology.h"
 
 enum {
     WORKERS_MAX = 65536,
@@ -41,7 +42,7 @@ struct planning {
 
 /* Sizes of a configuration, from the data it would see. */
 struct sizes {
-    int64_t elements, blocks, parameters, work_bytes, slots;
+    int64_t elements, blocks, parameters, work_bytes, work_bytes_most, state_bytes, slots;
     double slot_flops;
 };
 
@@ -63,6 +64,28 @@ static double slot_flops(const struct config *config, const struct batch_limits 
     return flops;
 }
 
+/* Mean and largest of a pipeline's sections; of the whole network without one. */
+static enum status work_find(const struct config *config, const struct batch_limits *limits,
+                             struct sizes *sizes, struct error *error)
+{
+    struct kernels kernels;
+    TRY(kernels_open(&kernels, kernels_level_best(), error));
+    struct model_role role = {.trains = true,
+                              .recompute = config->shard.activation_recompute,
+                              .section_count = config->shard.pipeline};
+    int64_t sum = 0;
+    sizes->work_bytes_most = 0;
+    for (role.section = 0; role.section < role.section_count; role.section++) {
+        int64_t bytes;
+        TRY(model_work_bytes(&kernels, &config->model, limits, &role, &bytes, error));
+        sum += bytes;
+        sizes->work_bytes_most = bytes > sizes->work_bytes_most ? bytes : sizes->work_bytes_most;
+    }
+    sizes->work_bytes = sum / role.section_count;
+    sizes->state_bytes = limits->token_count * config->model.hidden * (int64_t)sizeof(float);
+    return STATUS_OK;
+}
+
 static enum status sizes_find(const struct config *config, struct sizes *sizes, struct error *error)
 {
     struct data_source *source;
@@ -72,11 +95,7 @@ static enum status sizes_find(const struct config *config, struct sizes *sizes, 
     sizes->slots = data_source_slots(source);
     data_source_close(source);
     sizes->slot_flops = slot_flops(config, &limits);
-    const struct model_role role = {.trains = true,
-                                    .recompute = config->shard.activation_recompute};
-    struct kernels kernels;
-    TRY(kernels_open(&kernels, kernels_level_best(), error));
-    TRY(model_work_bytes(&kernels, &config->model, &limits, &role, &sizes->work_bytes, error));
+    TRY(work_find(config, &limits, sizes, error));
     struct parameter_table table;
     TRY(parameter_table_init(&table, &config->model, error));
     sizes->elements = table.element_count;
@@ -105,6 +124,7 @@ static void measured_choose(struct planning *planning, int64_t workers)
     measured->step.slot_tokens = sequences * length;
     measured->step.tokens = measured->step.slot_tokens * workers;
     measured->shard.simulate_nodes = 0;
+    measured->shard.pipeline = 1;
     measured->evaluation.every_steps = 0;
 }
 
@@ -120,6 +140,8 @@ static enum status shape_read(struct planning *planning, struct error *error)
              shape->workers, shape->nodes);
     }
     shape->stage = planning->config.shard.stage;
+    shape->pipeline = planning->config.shard.pipeline;
+    TRY(topology_pipeline_check(shape->workers, shape->pipeline, error));
     struct forecast_inputs *const inputs = &planning->inputs;
     TRY(command_line_real(line, "memory", 0.001, 1e6, (double)process_machine_bytes() / bytes_of_gb,
                           &inputs->node_bytes, error));
@@ -178,6 +200,8 @@ static enum status inputs_find(struct planning *planning, struct sizes *sizes, s
     inputs->elements = sizes->elements;
     inputs->blocks = sizes->blocks;
     inputs->work_bytes = sizes->work_bytes;
+    inputs->work_bytes_most = sizes->work_bytes_most;
+    inputs->state_bytes = sizes->state_bytes;
     inputs->slots = sizes->slots;
     inputs->slot_flops = sizes->slot_flops;
     inputs->steps = planning->config.optimizer.total_steps;
@@ -199,13 +223,13 @@ static enum status inputs_find(struct planning *planning, struct sizes *sizes, s
 static json_t *figures_json(const struct forecast_shape *shape,
                             const struct forecast_figures *figures)
 {
-    return json_pack("{s:I, s:I, s:I, s:b, s:f, s:f, s:f, s:f, s:f, s:f, s:f}", "workers",
-                     (json_int_t)shape->workers, "nodes", (json_int_t)shape->nodes, "stage",
-                     (json_int_t)shape->stage, "fits", figures->fits ? 1 : 0, "node_mb",
-                     figures->node * 1e-6, "shared_mb", figures->shared * 1e-6, "worker_mb",
-                     figures->worker * 1e-6, "all_workers_mb", figures->all_workers * 1e-6,
-                     "traffic_mb", figures->traffic * 1e-6, "step_seconds", figures->step,
-                     "run_seconds", figures->run);
+    return json_pack("{s:I, s:I, s:I, s:I, s:b, s:f, s:f, s:f, s:f, s:f, s:f, s:f}", "pipeline",
+                     (json_int_t)shape->pipeline, "workers", (json_int_t)shape->workers, "nodes",
+                     (json_int_t)shape->nodes, "stage", (json_int_t)shape->stage, "fits",
+                     figures->fits ? 1 : 0, "node_mb", figures->node * 1e-6, "shared_mb",
+                     figures->shared * 1e-6, "worker_mb", figures->worker * 1e-6, "all_workers_mb",
+                     figures->all_workers * 1e-6, "traffic_mb", figures->traffic * 1e-6,
+                     "step_seconds", figures->step, "run_seconds", figures->run);
 }
 
 /* Shapes to compare with: half and double the workers, the other stage, more nodes. */
@@ -213,15 +237,24 @@ static int64_t alternatives_list(const struct forecast_shape *shape,
                                  struct forecast_shape list[ALTERNATIVES_MAX])
 {
     int64_t count = 0;
-    if (shape->workers / 2 >= shape->nodes) {
-        list[count++] = (struct forecast_shape){shape->workers / 2, shape->nodes, shape->stage};
+    struct forecast_shape other = *shape;
+    other.workers = shape->workers / 2;
+    if (other.workers >= shape->nodes && other.workers % shape->pipeline == 0) {
+        list[count++] = other;
     }
     if (shape->nodes > 1) {
-        list[count++] = (struct forecast_shape){shape->workers, shape->nodes, 1 - shape->stage};
+        other = *shape;
+        other.stage = 1 - shape->stage;
+        list[count++] = other;
     }
     const int64_t local = shape->workers / shape->nodes;
+    other = *shape;
     for (int64_t nodes = 2 * shape->nodes; nodes <= 8 * shape->nodes; nodes *= 2) {
-        list[count++] = (struct forecast_shape){local * nodes, nodes, shape->stage};
+        other.nodes = nodes;
+        other.workers = local * nodes;
+        if (other.workers % shape->pipeline == 0) {
+            list[count++] = other;
+        }
     }
     return count;
 }
@@ -268,6 +301,11 @@ static void plan_print_text(const struct planning *planning, const struct sizes 
         "  a worker   %.3f: activations and gradients %.3f, libraries, MPI, data %.3f, HDF5 %.3f\n",
         figures.worker / bytes_of_gb, (double)inputs->work_bytes / bytes_of_gb,
         inputs->process_bytes / bytes_of_gb, FORECAST_WRITER_BYTES / bytes_of_gb);
+    if (shape->pipeline > 1) {
+        text_add(&out,
+                 "             of a pipeline of %lld; activations and gradients %.3f at most\n",
+                 (long long)shape->pipeline, (double)inputs->work_bytes_most / bytes_of_gb);
+    }
     text_add(&out,
              "time         %.3g s a step: slots %.3g, update %.3g, network %.3g "
              "(measured here: %.1f GF/s a worker)\n",

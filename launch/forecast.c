@@ -10,6 +10,11 @@ static int64_t quotient_up(int64_t a, int64_t b)
     return (a + b - 1) / b;
 }
 
+static int64_t pipeline_of(const struct forecast_shape *shape)
+{
+    return shape->pipeline > 1 ? shape->pipeline : 1;
+}
+
 static void memory_figure(const struct forecast_inputs *inputs, const struct forecast_shape *shape,
                           struct forecast_figures *figures)
 {
@@ -46,7 +51,9 @@ static void time_figure(const struct forecast_inputs *inputs, const struct forec
     const double nodes = (double)shape->nodes;
     const double slot = inputs->slot_flops / inputs->worker_flops;
     const double local = (double)(shape->workers / shape->nodes);
-    figures->compute = (double)quotient_up(inputs->slots, shape->workers) * slot;
+    const int64_t sections = pipeline_of(shape);
+    const int64_t passed = quotient_up(inputs->slots, shape->workers / sections) + sections - 1;
+    figures->compute = (double)passed * slot / (double)sections;
     const double updated = shape->stage == 0 ? elements / local : elements / (nodes * local);
     figures->update = updated * inputs->element_seconds;
     if (shape->nodes > 1) {
@@ -56,6 +63,9 @@ static void time_figure(const struct forecast_inputs *inputs, const struct forec
         const double sums = 8.0 * elements * share;
         const double back = (shape->stage == 0 ? 8.0 : 4.0) * elements * share;
         figures->traffic = sums + back;
+        /* States and their gradients, where a pipeline is longer than a node. */
+        const int64_t crossings = quotient_up(sections, shape->workers / shape->nodes) - 1;
+        figures->traffic += 2.0 * (double)(inputs->slots * crossings * inputs->state_bytes) / nodes;
         const double hidden = slot / 2.0; /* the last slot's backward, about */
         figures->network =
             fmax(0.0, sums / inputs->network_bytes - hidden) + back / inputs->network_bytes;
@@ -84,14 +94,15 @@ bool forecast_nearest(const struct forecast_inputs *inputs, const struct forecas
     const int64_t local = quotient_up(wanted->workers, wanted->nodes);
     for (int64_t each = local - 1; each >= 1; each--) {
         nearest->workers = each * wanted->nodes;
-        if (forecast_figure(inputs, nearest).fits) {
+        if (nearest->workers % pipeline_of(wanted) == 0 && forecast_figure(inputs, nearest).fits) {
             return true;
         }
     }
     for (nearest->nodes = wanted->nodes + 1; nearest->nodes <= nodes_max; nearest->nodes++) {
         for (int64_t each = local; each >= 1; each--) {
             nearest->workers = each * nearest->nodes;
-            if (forecast_figure(inputs, nearest).fits) {
+            if (nearest->workers % pipeline_of(wanted) == 0 &&
+                forecast_figure(inputs, nearest).fits) {
                 return true;
             }
         }

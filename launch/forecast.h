@@ -6,6 +6,9 @@
  * nodes (P: elements of the flat parameter space), and each owner's redo record.
  * Each worker: activations and gradient scratch (model_work_bytes), and what every process of the
  * job holds (libraries, MPI, HDF5, data), which is measured.
+ * In a pipeline of p workers each holds other layers and other numbers of slots: work_bytes is their
+ * mean, which is right for a node with whole pipelines, and work_bytes_most the largest. Its step
+ * lasts (m + p - 1) / p slots where one with its own workers would last m: the ends are filled.
  * Step: slots are dealt out one by one, so it lasts as long as the worker with most of them:
  * ceil(slots / workers) slots, then the update of its share of the parameters. Between nodes each
  * element moves as 8 bytes of sum and, under stage 1, comes back as 4 bytes of weight; the sums of
@@ -27,13 +30,16 @@ struct forecast_shape {
     int64_t workers; /* in all */
     int64_t nodes;
     int64_t stage;
+    int64_t pipeline; /* 0 or 1: none; divides the workers */
 };
 
 /* What is known beforehand. */
 struct forecast_inputs {
     int64_t elements;       /* of the flat parameter space */
     int64_t blocks;         /* of it */
-    int64_t work_bytes;     /* of one worker's model */
+    int64_t work_bytes;     /* of one worker's model, mean */
+    int64_t work_bytes_most; /* and the largest */
+    int64_t state_bytes;    /* that a slot sends from section to section, once */
     int64_t slots;          /* in a step */
     int64_t steps;          /* in the run */
     int64_t kept;           /* checkpoints on disk at once */

@@ -23,6 +23,8 @@ PY
 check 1 one
 check 3 three --set step.slot_tokens=448
 check 2 wide --set model.hidden=256 --set model.heads=4 --set model.feed_forward=1024 --set model.layers=6
+check 2 piped --set shard.pipeline=2 --set model.layers=6 --set model.hidden=256 --set model.feed_forward=1024
+check 2 again --set shard.activation_recompute=layer --set model.layers=6 --set model.hidden=256 --set model.feed_forward=1024
 check 2 words --set model.vocabulary=50265
 say "planned memory is within a tenth of the measured"
 

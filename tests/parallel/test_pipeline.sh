@@ -63,10 +63,22 @@ for point in slot-computed update-torn; do
     grep -q '"from":"memory"' $point/journal.jsonl || fail "the killed job did not go on from memory"
 done
 
+# A worker that stands still is named by the one that waits for it.
+"$shardlm" train tiny.yaml --run still --workers 2 --steps 400 --set shard.pipeline=2 --set lease.wait_seconds=3 \
+    --set restart.attempts=0 --set evaluation.every_steps=0 >still.log 2>&1 &
+job=$!
+wait_for_step still 2
+stopped=$(rank_process still 2)
+kill -STOP "$stopped"
+if wait $job; then fail "a job with a worker that stands still came to its end"; fi
+kill -CONT "$stopped" 2>/dev/null || true
+grep -q 'waited 3 s .* worker 1 on host' still.log || fail "nobody named worker 1: $(tail -n 3 still.log)"
+echo "named: a worker of a pipeline that stands still"
+
 refused "shard.pipeline is 2.*multiple of it, not 3" 3 --set shard.pipeline=2
 refused "shard.pipeline is 5, but the model has 4 layers" 5 --set shard.pipeline=5
 refused "numerics.audit_steps" 2 --set shard.pipeline=2 --set numerics.audit_steps=2
 refused "lease.mode dynamic needs shard.pipeline 1" 2 --set shard.pipeline=2 --set lease.mode=dynamic
 refused "needs shard.stage 0 or 1" 2 --set shard.pipeline=2 --set shard.simulate_nodes=2 --set shard.stage=3
 sed -i 's/family: roberta/family: albert/' tiny.yaml
-refused "share tensors (model.share)" 2 --set shard.pipeline=2 --set model.share=all --set model.embedding_width=32
+refused "share tensors (model.share)" 2 --set shard.pipeline=2 --set model.share=all --set model.embedding_width=32 --set data.pairs=none

@@ -77,11 +77,33 @@ START_TEST(test_forecast_nearest_fits_and_keeps_as_much_as_it_can)
 }
 END_TEST
 
+/* 64 slots of 10 s over 16 workers: 4 each, or 16 for each of 4 pipelines, whose 4 sections
+ * take 2.5 s and wait 3 times for the first and last slot. */
+START_TEST(test_forecast_a_pipeline_fills_and_drains)
+{
+    const struct forecast_inputs inputs = inputs_make();
+    const struct forecast_shape whole = {.workers = 16, .nodes = 1, .stage = 1, .pipeline = 1};
+    const struct forecast_shape piped = {.workers = 16, .nodes = 8, .stage = 1, .pipeline = 4};
+    ck_assert_double_eq_tol(forecast_figure(&inputs, &whole).compute, 40.0, 1e-9);
+    ck_assert_double_eq_tol(forecast_figure(&inputs, &piped).compute, 47.5, 1e-9);
+    struct forecast_inputs heavy = inputs;
+    heavy.state_bytes = 1000000;
+    ck_assert_double_eq_tol(forecast_figure(&heavy, &piped).traffic -
+                                forecast_figure(&inputs, &piped).traffic,
+                            2.0 * 64 * 1e6 / 8, 1e-3);
+    struct forecast_shape nearest;
+    heavy.node_bytes = forecast_figure(&heavy, &piped).node - 1e6;
+    ck_assert(forecast_nearest(&heavy, &piped, 64, &nearest));
+    ck_assert_int_eq(nearest.workers % 4, 0);
+}
+END_TEST
+
 int main(void)
 {
     return suite_run(
         "plan", (const TTest *[]){test_forecast_shared_memory_does_not_grow_with_workers,
                                   test_forecast_stage_one_divides_moments_by_nodes,
+                                  test_forecast_a_pipeline_fills_and_drains,
                                   test_forecast_a_step_lasts_as_long_as_its_busiest_worker,
                                   test_forecast_nearest_fits_and_keeps_as_much_as_it_can, NULL});
 }
