@@ -197,11 +197,6 @@ enum status hf_config_check(const struct model_options *options, struct error *e
              roberta ? "pad id + 1" : "0", (long long)options->position_offset,
              (long long)options->pad_id);
     }
-    if (options->share == MODEL_SHARE_ATTENTION || options->share == MODEL_SHARE_FEED_FORWARD) {
-        FAIL(error, STATUS_INPUT,
-             "Hugging Face's ALBERT shares whole layers or nothing, this model (model.share) only "
-             "one half of them");
-    }
     return STATUS_OK;
 }
 

@@ -58,6 +58,52 @@ static enum status content_write(const char *folder, const struct model_options 
     return folder_flush(folder, error);
 }
 
+/* The tensor of the half-shared `table` that stands for `row` of one in which each layer has its
+ * own. */
+static const struct parameter *shared_row(const struct parameter_table *table,
+                                          const struct parameter_table *own,
+                                          const struct parameter *row)
+{
+    const struct parameter_group *const group = &own->groups[row->group];
+    if (group->kind != PARAMETER_KIND_LAYER) {
+        return parameter_find(table, row->name);
+    }
+    for (int half = 0; half < PARAMETER_HALVES; half++) {
+        const int64_t there =
+            parameter_layer_group(table, group->lowest_layer, (enum parameter_half)half);
+        const struct parameter *const found = parameter_maybe(table, there, row->role);
+        if (found != NULL) {
+            return found;
+        }
+    }
+    return NULL;
+}
+
+/* Hugging Face's ALBERT shares whole layers or nothing: one that shares a half of them is written
+ * with that half repeated in every layer, which computes the same. */
+static enum status content_write_repeated(const char *folder, const struct model_options *options,
+                                          const struct parameter_table *table, const float *weights,
+                                          const char *tokenizer_folder, struct error *error)
+{
+    struct model_options repeated = *options;
+    repeated.share = MODEL_SHARE_NONE;
+    struct parameter_table own;
+    TRY(parameter_table_init(&own, &repeated, error));
+    float *const copy = memory_take((size_t)own.element_count, sizeof *copy, "export");
+    for (int64_t i = 0; i < own.row_count; i++) {
+        const struct parameter *const source = shared_row(table, &own, &own.rows[i]);
+        INVARIANT(source != NULL);
+        INVARIANT(source->count == own.rows[i].count);
+        memcpy(copy + own.rows[i].offset, weights + source->offset,
+               (size_t)source->count * sizeof *copy);
+    }
+    const enum status status =
+        content_write(folder, &repeated, &own, copy, tokenizer_folder, error);
+    memory_release(copy);
+    parameter_table_deinit(&own);
+    return status;
+}
+
 static enum status target_check(const char *folder, struct error *error)
 {
     if (file_exists(folder)) {
@@ -111,7 +157,10 @@ enum status hf_folder_write(const char *folder, const struct model_options *opti
     TRY(partial_path(partial, parent, target, error));
     TRY(folder_make(parent, error));
     TRY(folder_remove(partial, error)); /* of an export that was interrupted */
-    enum status status = content_write(partial, options, table, weights, tokenizer_folder, error);
+    const bool half =
+        options->share == MODEL_SHARE_ATTENTION || options->share == MODEL_SHARE_FEED_FORWARD;
+    enum status status = (half ? content_write_repeated : content_write)(
+        partial, options, table, weights, tokenizer_folder, error);
     if (status == STATUS_OK) {
         status = file_rename(partial, target, error);
     }

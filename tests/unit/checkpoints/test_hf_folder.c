@@ -209,22 +209,79 @@ START_TEST(test_hf_folder_round_trips_every_family)
 }
 END_TEST
 
+/* Every tensor that a layer uses, in one table and in the other. */
+static void check_equal_layers(const struct model_state *one, const struct model_state *two,
+                               int64_t layer)
+{
+    int64_t compared = 0;
+    for (int64_t i = 0; i < two->table.row_count; i++) {
+        const struct parameter *const row = &two->table.rows[i];
+        if (row->group != parameter_layer_group(&two->table, layer, PARAMETER_HALF_ATTENTION)) {
+            continue;
+        }
+        for (int half = 0; half < PARAMETER_HALVES; half++) {
+            const struct parameter *const other = parameter_maybe(
+                &one->table, parameter_layer_group(&one->table, layer, (enum parameter_half)half),
+                row->role);
+            if (other != NULL) {
+                ck_assert_int_eq(memcmp(one->weights + other->offset, two->weights + row->offset,
+                                        (size_t)row->count * sizeof(float)),
+                                 0);
+                compared++;
+            }
+        }
+    }
+    ck_assert_int_eq(compared, 16);
+}
+
 START_TEST(test_hf_folder_refuses_to_write_what_hugging_face_has_not)
 {
     struct model_options options = tiny_options();
     struct error error;
-    options.family = MODEL_FAMILY_ALBERT;
-    options.position_offset = 0;
-    options.share = MODEL_SHARE_ATTENTION;
     char folder[PATH_BYTES];
     struct model_state state;
+    options.family = MODEL_FAMILY_BERT;
+    options.position_offset = 2;
     model_state_init(&state, &options);
-    scratch_path(folder, "half-shared");
+    scratch_path(folder, "bert-offset");
     CHECK_FAILS(hf_folder_write(folder, &options, &state.table, state.weights, NULL, &error),
                 STATUS_INPUT);
-    ck_assert_ptr_nonnull(strstr(error.message, "model.share"));
+    ck_assert_ptr_nonnull(strstr(error.message, "model.position_offset"));
     ck_assert(!folder_exists(folder));
     model_state_deinit(&state);
+}
+END_TEST
+
+/* transformers has no words for it: each layer gets the half that it shares with others. */
+START_TEST(test_hf_folder_repeats_a_half_that_layers_share)
+{
+    static const enum model_share shares[] = {MODEL_SHARE_ATTENTION, MODEL_SHARE_FEED_FORWARD};
+    for (int64_t i = 0; i < ARRAY_LENGTH(shares); i++) {
+        struct model_options options = tiny_options();
+        struct error error;
+        char folder[PATH_BYTES];
+        struct model_state state;
+        options.family = MODEL_FAMILY_ALBERT;
+        options.position_offset = 0;
+        options.layers = 4;
+        options.groups = 2;
+        options.share = shares[i];
+        model_state_init(&state, &options);
+        scratch_path(folder, i == 0 ? "attention-shared" : "ffn-shared");
+        CHECK_OK(hf_folder_write(folder, &options, &state.table, state.weights, NULL, &error),
+                 error);
+        struct model_options read;
+        struct model_state own;
+        CHECK_OK(hf_folder_options(folder, &read, &error), error);
+        ck_assert(read.layers == 4 && read.groups == 4 && read.share == MODEL_SHARE_ALL);
+        model_state_init(&own, &read);
+        CHECK_OK(hf_folder_weights(folder, &own.table, own.weights, NULL, &error), error);
+        for (int64_t layer = 0; layer < options.layers; layer++) {
+            check_equal_layers(&state, &own, layer);
+        }
+        model_state_deinit(&own);
+        model_state_deinit(&state);
+    }
 }
 END_TEST
 
@@ -385,6 +442,7 @@ int main(void)
                          test_hf_folder_round_trips_every_norm_and_activation,
                          test_hf_folder_round_trips_every_family,
                          test_hf_folder_refuses_to_write_what_hugging_face_has_not,
+                         test_hf_folder_repeats_a_half_that_layers_share,
                          test_hf_folder_takes_a_tokenizer_along_and_describes_it,
                          test_hf_folder_write_touches_nothing_that_is_there,
                          test_hf_folder_options_come_with_the_defaults_of_transformers,
