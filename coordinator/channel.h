@@ -71,6 +71,7 @@ MUST_CHECK enum status channel_operator_open(struct channel_client **client,
 /* Asks and waits for the answer's text (memory_release). STATUS_TIMEOUT after timeout_ms; an answer
  * that comes later is passed over by the next call. */
 MUST_CHECK enum status channel_operator_ask(struct channel_client *client, enum message_kind kind,
-                                            int64_t timeout_ms, char **answer, struct error *error);
+                                            int64_t value, int64_t timeout_ms, char **answer,
+                                            struct error *error);
 
 #endif

@@ -450,9 +450,11 @@ static void answer_take(struct channel_client *client, int64_t number, char **an
 }
 
 enum status channel_operator_ask(struct channel_client *client, enum message_kind kind,
-                                 int64_t timeout_ms, char **answer, struct error *error)
+                                 int64_t value, int64_t timeout_ms, char **answer,
+                                 struct error *error)
 {
-    const struct message request = message_make(kind, 0, ++client->requests);
+    struct message request = message_make(kind, 0, ++client->requests);
+    request.values[0] = value;
     TRY(channel_client_send(client, &request, error));
     const int64_t end_ns = clock_now_ns() + timeout_ms * 1000000;
     *answer = NULL;

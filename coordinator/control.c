@@ -1,11 +1,15 @@
 /* See control.h. */
 #include "coordinator/control.h"
 
+#include <inttypes.h>
 #include <math.h>
+#include <stdio.h>
 
 #include "base/clock.h"
 #include "base/json.h"
 #include "base/memory.h"
+
+enum { REFUSAL_BYTES = 256 };
 
 static const double mean_share = 0.05; /* of the newest step in the mean time of one */
 
@@ -37,7 +41,7 @@ static json_t *member_json(const struct member *member, double step_seconds)
 }
 
 static json_t *answer_make(const struct control *control, const struct control_view *view,
-                           int64_t dropped)
+                           int64_t dropped, const char *refused)
 {
     const struct step_record *const last = &control->last;
     const bool writing = view->saved_step > view->published_step && !view->write_failed;
@@ -47,9 +51,12 @@ static json_t *answer_make(const struct control *control, const struct control_v
                   0);
     }
     return json_pack(
-        "{s:s, s:I, s:I, s:I, s:I, s:b, s:f, s:f, s:f, s:f, s:f, s:f, s:I, s:o}", "state",
-        control->stopping ? "stopping" : (control->paused ? "paused" : "running"), "step",
-        (json_int_t)view->step, "last_step", (json_int_t)view->last_step, "published_step",
+        "{s:s*, s:I, s:s, s:I, s:I, s:I, s:I, s:b, s:f, s:f, s:f, s:f, s:f, s:f, s:I, s:o}",
+        "refused", refused[0] != '\0' ? refused : NULL, "workers_asked",
+        (json_int_t)control->workers_asked, "state",
+        control->stopping || control->workers_asked > 0 ? "stopping"
+                                                        : (control->paused ? "paused" : "running"),
+        "step", (json_int_t)view->step, "last_step", (json_int_t)view->last_step, "published_step",
         (json_int_t)view->published_step, "writing_step",
         writing ? (json_int_t)view->saved_step : (json_int_t)-1, "write_failed",
         view->write_failed ? 1 : 0, "loss", finite_or_zero(last->loss), "rate",
@@ -60,9 +67,26 @@ static json_t *answer_make(const struct control *control, const struct control_v
         (json_int_t)dropped, "workers", workers);
 }
 
-void control_take(struct control *control, const struct control_view *view,
+/* Why a job cannot go on with `wanted` workers; empty: it can. */
+static void workers_refuse(const struct control_view *view, int64_t wanted, char *why,
+                           size_t size_bytes)
+{
+    why[0] = '\0';
+    if (view->workers_most == 0) {
+        (void)snprintf(why, size_bytes,
+                       "the job was not started by shardlm train or resume, so nobody would start "
+                       "it again with other workers: stop it and start it so");
+    } else if (wanted < view->workers_least || wanted > view->workers_most) {
+        (void)snprintf(why, size_bytes,
+                       "%" PRId64 " workers cannot be: this run takes from %" PRId64 " to %" PRId64,
+                       wanted, view->workers_least, view->workers_most);
+    }
+}
+
+bool control_take(struct control *control, const struct control_view *view,
                   struct channel_server *server, const struct message *request)
 {
+    char refused[REFUSAL_BYTES] = "";
     switch ((int)request->kind) {
     case MESSAGE_KIND_CHECKPOINT:
         control->checkpoint_asked =
@@ -77,11 +101,19 @@ void control_take(struct control *control, const struct control_view *view,
     case MESSAGE_KIND_STOP:
         control->stopping = true;
         break;
+    case MESSAGE_KIND_WORKERS:
+        workers_refuse(view, request->values[0], refused, sizeof refused);
+        if (refused[0] == '\0') {
+            control->workers_asked =
+                request->values[0] == view->worker_count ? 0 : request->values[0];
+        }
+        break;
     default: /* STATUS */
         break;
     }
-    json_t *const answer = answer_make(control, view, channel_server_dropped(server));
+    json_t *const answer = answer_make(control, view, channel_server_dropped(server), refused);
     char *const text = json_line(answer);
     channel_server_answer(server, request, text);
     memory_release(text);
+    return refused[0] == '\0';
 }

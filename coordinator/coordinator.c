@@ -103,16 +103,19 @@ static void ready_take(struct coordinator *coordinator, struct member *member,
  * the status. */
 static void request_take(struct coordinator *coordinator, const struct message *request)
 {
-    static const char *const names[] = {"status", "checkpoint", "pause", "resume", "stop"};
+    static const char *const names[] = {"status", "checkpoint", "pause",
+                                        "resume", "stop",       "workers"};
     const struct control_view view = {.step = coordinator->step,
                                       .last_step = coordinator->options->last_step,
                                       .saved_step = coordinator->saved_step,
                                       .published_step = coordinator->published_step,
                                       .write_failed = coordinator->write_failed,
                                       .members = coordinator->roster.members,
-                                      .worker_count = coordinator->options->worker_count};
-    control_take(&coordinator->control, &view, coordinator->server, request);
-    if (request->kind != MESSAGE_KIND_STATUS) {
+                                      .worker_count = coordinator->options->worker_count,
+                                      .workers_least = coordinator->options->workers_least,
+                                      .workers_most = coordinator->options->workers_most};
+    const bool taken = control_take(&coordinator->control, &view, coordinator->server, request);
+    if (taken && request->kind != MESSAGE_KIND_STATUS) {
         journal_event(coordinator, "control", names[request->kind - MESSAGE_KIND_STATUS]);
     }
 }
@@ -173,6 +176,7 @@ static enum status message_take(struct coordinator *coordinator, const struct me
     case MESSAGE_KIND_PAUSE:
     case MESSAGE_KIND_RESUME:
     case MESSAGE_KIND_STOP:
+    case MESSAGE_KIND_WORKERS:
     case MESSAGE_KIND_ANSWER:
     case MESSAGE_KIND_COUNT:
         break; /* not for us: dropped */
@@ -217,7 +221,8 @@ static enum status ready_wait(struct coordinator *coordinator, struct error *err
 static bool stop_asked(const struct coordinator *coordinator)
 {
     const volatile sig_atomic_t *const stop = coordinator->options->stop;
-    return coordinator->control.stopping || (stop != NULL && *stop != 0);
+    return coordinator->control.stopping || coordinator->control.workers_asked > 0 ||
+           (stop != NULL && *stop != 0);
 }
 
 static bool pausing(const struct coordinator *coordinator)
@@ -281,6 +286,15 @@ static enum message_kind command_decide(const struct coordinator *coordinator)
     return busy ? MESSAGE_KIND_DRAIN : MESSAGE_KIND_END;
 }
 
+/* With how many workers the job is to be started again when it ends here; 0: not at all. */
+static int64_t workers_next(const struct coordinator *coordinator)
+{
+    const volatile sig_atomic_t *const stop = coordinator->options->stop;
+    const bool over = coordinator->step >= coordinator->options->last_step ||
+                      coordinator->control.stopping || (stop != NULL && *stop != 0);
+    return over ? 0 : coordinator->control.workers_asked;
+}
+
 static enum status command_send(struct coordinator *coordinator, enum message_kind kind,
                                 struct error *error)
 {
@@ -295,7 +309,8 @@ static enum status command_send(struct coordinator *coordinator, enum message_ki
         struct message command = message_make(kind, i, step);
         command.publish_step = publish_step;
         command.order = coordinator->order;
-        command.values[0] = coordinator->leases.dynamic ? 1 : 0;
+        command.values[0] = kind == MESSAGE_KIND_END ? (workers_next(coordinator) > 0 ? 1 : 0)
+                                                     : (coordinator->leases.dynamic ? 1 : 0);
         coordinator->roster.members[i].state = MEMBER_STATE_BUSY;
         coordinator->roster.members[i].moved_ns = coordinator->command_ns;
         TRY(channel_server_send(coordinator->server, &command, error));
@@ -473,7 +488,14 @@ enum status coordinator_run(struct channel_server *server,
     const enum status status = coordinator_lead(&coordinator, error);
     *result = (struct coordinator_result){.step = coordinator.step,
                                           .published_step = coordinator.published_step,
-                                          .stopped = coordinator.step < options->last_step};
+                                          .stopped = coordinator.step < options->last_step,
+                                          .workers_next = workers_next(&coordinator)};
+    if (status == STATUS_OK && result->workers_next > 0) {
+        journal_note(&coordinator, json_pack("{s:s, s:I, s:I, s:I}", "event", "resize", "step",
+                                             (json_int_t)coordinator.step, "workers",
+                                             (json_int_t)options->worker_count, "workers_next",
+                                             (json_int_t)result->workers_next));
+    }
     if (status == STATUS_OK) {
         journal_event(&coordinator, "end",
                       result->stopped ? "stopped by request" : "all steps done");

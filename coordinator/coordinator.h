@@ -32,8 +32,9 @@ struct coordinator_listener {
 
 struct coordinator_options {
     int64_t worker_count;
-    int64_t slots;      /* in a step */
-    int64_t first_step; /* updates already done */
+    int64_t workers_least, workers_most; /* that an operator may ask for; most 0: none may */
+    int64_t slots;                       /* in a step */
+    int64_t first_step;                  /* updates already done */
     const char *origin; /* checkpoint whose weights a new run has, or NULL: the seed's */
     const char *origin_fingerprint; /* of its state, or NULL */
     bool recalled;            /* first_step was found in memory: the journal may not have it */
@@ -58,6 +59,7 @@ struct coordinator_result {
     int64_t step;           /* updates done */
     int64_t published_step; /* newest checkpoint, -1: none */
     bool stopped;           /* by request, before last_step */
+    int64_t workers_next;   /* to be started again with so many; 0: not for that */
 };
 
 /* Leads until the end. A failure (a worker failed, fell silent, or the channel broke) leaves the

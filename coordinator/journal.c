@@ -67,6 +67,10 @@ static void tail_take(struct journal_tail *tail, const char *line, size_t length
         const char *const text = json_string_value(json_object_get(fields, "text"));
         (void)snprintf(tail->failure, sizeof tail->failure, "%.500s", text == NULL ? "" : text);
     }
+    if (recent && event != NULL && strcmp(json_string_value(event), "resize") == 0 &&
+        tail->workers_next == 0) {
+        tail->workers_next = (int64_t)json_integer_value(json_object_get(fields, "workers_next"));
+    }
     json_decref(fields);
 }
 

@@ -26,9 +26,10 @@ enum { JOURNAL_TEXT_BYTES = 512, JOURNAL_PENDING_BYTES_MAX = 16 << 20 };
 
 /* What the end of a journal says. */
 struct journal_tail {
-    int64_t last_step;                /* of the last step's line; 0: none */
-    bool stepped;                     /* a step was done behind `from_bytes` */
-    int64_t size_bytes;               /* of the file; 0 if there is none */
+    int64_t last_step;    /* of the last step's line; 0: none */
+    bool stepped;         /* a step was done behind `from_bytes` */
+    int64_t workers_next; /* the last job behind `from_bytes` ended for so many; 0: none */
+    int64_t size_bytes;   /* of the file; 0 if there is none */
     char failure[JOURNAL_TEXT_BYTES]; /* text of the last failure behind `from_bytes`, or empty */
 };
 struct journal_tail journal_tail(const char *path, int64_t from_bytes);

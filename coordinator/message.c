@@ -23,7 +23,7 @@ bool message_from_worker(const struct message *message)
 
 bool message_from_operator(const struct message *message)
 {
-    return message->kind >= MESSAGE_KIND_STATUS && message->kind <= MESSAGE_KIND_STOP;
+    return message->kind >= MESSAGE_KIND_STATUS && message->kind <= MESSAGE_KIND_WORKERS;
 }
 
 struct message message_make(enum message_kind kind, int64_t worker, int64_t step)

@@ -30,13 +30,14 @@ enum message_kind {
     MESSAGE_KIND_EVALUATE, /* held-out slots, shared out by index */
     MESSAGE_KIND_SAVE,     /* take a snapshot and write it in the background */
     MESSAGE_KIND_DRAIN,    /* wait until nothing is being written, or for as long as is allowed */
-    MESSAGE_KIND_END,      /* leave */
+    MESSAGE_KIND_END,      /* leave; values[0]: 1: the next job goes on with what is in memory */
     /* operator to coordinator; `step` numbers the request, and the answer repeats it */
     MESSAGE_KIND_STATUS,     /* how does it go? */
     MESSAGE_KIND_CHECKPOINT, /* write one at the next step boundary */
     MESSAGE_KIND_PAUSE,      /* stand still at the next step boundary */
     MESSAGE_KIND_RESUME,     /* go on */
     MESSAGE_KIND_STOP,       /* write a checkpoint at the next step boundary and end */
+    MESSAGE_KIND_WORKERS,    /* the same, to be started again with values[0] workers */
     /* coordinator to operator; JSON follows as a frame of its own */
     MESSAGE_KIND_ANSWER,
     MESSAGE_KIND_COUNT,

@@ -1,6 +1,7 @@
 /* ctl RUN ACTION: asks the job that works on a run, from any shell of the run's owner. */
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
@@ -17,7 +18,7 @@ static const struct {
 } actions[] = {
     {"status", MESSAGE_KIND_STATUS}, {"checkpoint", MESSAGE_KIND_CHECKPOINT},
     {"pause", MESSAGE_KIND_PAUSE},   {"resume", MESSAGE_KIND_RESUME},
-    {"stop", MESSAGE_KIND_STOP},
+    {"stop", MESSAGE_KIND_STOP},     {"workers", MESSAGE_KIND_WORKERS},
 };
 
 static enum status action_find(const char *name, enum message_kind *kind, struct error *error)
@@ -29,7 +30,8 @@ static enum status action_find(const char *name, enum message_kind *kind, struct
         }
     }
     FAIL(error, STATUS_INPUT,
-         "\"%s\" is nothing to ask of a job: expected status, checkpoint, pause, resume or stop",
+         "\"%s\" is nothing to ask of a job: expected status, checkpoint, pause, resume, "
+         "stop or workers M",
          name);
 }
 
@@ -83,7 +85,24 @@ static enum status checkpoint_wait(struct control_link *link, int64_t limit_seco
         (void)nanosleep(&moment, NULL);
         json_decref(*answer);
         *answer = NULL;
-        TRY(control_link_ask(link, MESSAGE_KIND_STATUS, answer, error));
+        TRY(control_link_ask(link, MESSAGE_KIND_STATUS, 0, answer, error));
+    }
+    return STATUS_OK;
+}
+
+/* The number that goes with `workers`, and with nothing else. */
+static enum status workers_read(const struct command_line *line, enum message_kind kind,
+                                int64_t *workers, struct error *error)
+{
+    const bool given = line->argument_count > 2;
+    if (given != (kind == MESSAGE_KIND_WORKERS)) {
+        FAIL(error, STATUS_INPUT, "%s",
+             given ? "only \"workers\" takes a number" : "expected a number: ctl RUN workers M");
+    }
+    char *end = NULL;
+    *workers = given ? (int64_t)strtoll(line->arguments[2], &end, 10) : 0;
+    if (given && (*end != '\0' || end == line->arguments[2] || *workers < 1)) {
+        FAIL(error, STATUS_INPUT, "\"%s\" is no number of workers", line->arguments[2]);
     }
     return STATUS_OK;
 }
@@ -95,11 +114,17 @@ static enum status ctl_run(const struct command_line *line, struct error *error)
     TRY(action_find(line->arguments[1], &kind, error));
     TRY(command_line_integer(line, "wait", 0, WAIT_SECONDS_MAX, WAIT_SECONDS, &wait_seconds,
                              error));
+    int64_t workers = 0;
+    TRY(workers_read(line, kind, &workers, error));
     struct control_link link;
     json_t *answer = NULL;
     enum status status = control_link_open(&link, line->arguments[0], error);
     if (status == STATUS_OK) {
-        status = control_link_ask(&link, kind, &answer, error);
+        status = control_link_ask(&link, kind, workers, &answer, error);
+    }
+    if (status == STATUS_OK && json_object_get(answer, "refused") != NULL) {
+        status = error_set(error, STATUS_INPUT, "run \"%s\": %s", link.run,
+                           json_string_value(json_object_get(answer, "refused")));
     }
     if (status == STATUS_OK && kind == MESSAGE_KIND_CHECKPOINT && wait_seconds > 0) {
         status = checkpoint_wait(&link, wait_seconds, &answer, error);
@@ -121,15 +146,18 @@ static const struct command_option ctl_options[] = {
 
 const struct command command_ctl = {
     .name = "ctl",
-    .arguments = "RUN status|checkpoint|pause|resume|stop",
+    .arguments = "RUN status|checkpoint|pause|resume|stop|workers [M]",
     .argument_min = 2,
-    .argument_max = 2,
+    .argument_max = 3,
     .summary = "ask the running job of a run",
     .detail =
         "Works from any shell of the run's owner on a machine that sees the run's folder and the "
         "coordinator's host. What is asked is done at the next step boundary and changes no bit: "
         "checkpoint writes one, pause stands still (memory is kept, cores are free), resume goes "
-        "on, stop writes a checkpoint and ends with exit code 75.",
+        "on, stop writes a checkpoint and ends with exit code 75, workers M writes one and goes on "
+        "with M workers, from memory where the job runs on one node (the job must have been "
+        "started "
+        "by train or resume, not by hand under mpirun).",
     .options = ctl_options,
     .option_count = ARRAY_LENGTH(ctl_options),
     .run = ctl_run,

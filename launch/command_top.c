@@ -87,7 +87,7 @@ static enum status pictures_show(struct top *top, struct error *error)
         struct error gone;
         const bool runs =
             top->link.client != NULL &&
-            control_link_ask(&top->link, MESSAGE_KIND_STATUS, &answer, &gone) == STATUS_OK;
+            control_link_ask(&top->link, MESSAGE_KIND_STATUS, 0, &answer, &gone) == STATUS_OK;
         const enum status status = picture_show(top, answer, error);
         json_decref(answer);
         if (status != STATUS_OK || !runs || top->once) {

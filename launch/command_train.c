@@ -160,7 +160,10 @@ static enum status run_as_rank(struct run_plan *plan, struct error *error)
         run_view_end(&plan->view);
         (void)fprintf(stderr, "step %" PRId64 " is done; checkpoints are in %s/checkpoints\n",
                       result.step, plan->run);
-        if (result.stopped) {
+        if (result.workers_next > 0) {
+            (void)fprintf(stderr, "%" PRId64 " workers go on\n", result.workers_next);
+            status = error_set(error, STATUS_INTERRUPTED, "%s", "");
+        } else if (result.stopped) {
             status =
                 error_set(error, STATUS_INTERRUPTED,
                           "stopped by request at step %" PRId64 "; go on with: shardlm resume %s",

@@ -105,12 +105,12 @@ void control_link_close(struct control_link *link)
     *link = (struct control_link){0};
 }
 
-enum status control_link_ask(struct control_link *link, enum message_kind kind, json_t **answer,
-                             struct error *error)
+enum status control_link_ask(struct control_link *link, enum message_kind kind, int64_t value,
+                             json_t **answer, struct error *error)
 {
     char *text;
     const enum status asked =
-        channel_operator_ask(link->client, kind, CONTROL_LINK_SECONDS * 1000, &text, error);
+        channel_operator_ask(link->client, kind, value, CONTROL_LINK_SECONDS * 1000, &text, error);
     if (asked == STATUS_TIMEOUT) {
         FAIL(error, STATUS_PEER,
              "the job of run \"%s\" does not answer within %d s: it has ended without leaving, or "

@@ -23,9 +23,10 @@ MUST_CHECK enum status control_link_open(struct control_link *link, const char *
                                          struct error *error);
 void control_link_close(struct control_link *link); /* accepts a zeroed link */
 /* Asks and reads the answer (coordinator/control.h); caller releases *answer with json_decref.
- * STATUS_PEER if the job does not answer within CONTROL_LINK_SECONDS. */
+ * `value`: the number of workers that is asked for, else 0. STATUS_PEER if the job does not answer
+ * within CONTROL_LINK_SECONDS. */
 enum { CONTROL_LINK_SECONDS = 5 };
 MUST_CHECK enum status control_link_ask(struct control_link *link, enum message_kind kind,
-                                        json_t **answer, struct error *error);
+                                        int64_t value, json_t **answer, struct error *error);
 
 #endif

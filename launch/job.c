@@ -13,7 +13,7 @@
 #include "launch/control_file.h"
 #include "worker/worker.h"
 
-enum { JOB_TEXT_BYTES = 1 << 16 };
+enum { JOB_TEXT_BYTES = 1 << 16, JOB_WORKERS_MAX = 65536 };
 
 /* What rank 0 tells all others, flat for one broadcast. */
 struct job_briefing {
@@ -259,6 +259,9 @@ static enum status job_lead(struct job *job, struct error *error)
     const bool adopts = strcmp(config->start.checkpoint, "none") != 0;
     const struct coordinator_options options = {
         .worker_count = fabric_count(job->world) - 1,
+        .workers_least = config->shard.simulate_nodes > 1 ? config->shard.simulate_nodes : 1,
+        .workers_most =
+            job->options.run != NULL && getenv("SHARDLM_SUPERVISED") != NULL ? JOB_WORKERS_MAX : 0,
         .slots = config->step.tokens / config->step.slot_tokens,
         .first_step = start.step,
         .origin = adopts ? config->start.checkpoint : NULL,

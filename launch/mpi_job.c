@@ -48,12 +48,21 @@ static void word_list_init(struct word_list *list, const struct mpi_job *job, co
 {
     /* --stdin none: a job must not read the terminal. vader's single copy needs a system call that
      * containers refuse. Waiting ranks give their core away. */
-    static const char *const fixed[] = {
-        "mpirun", "--quiet",         "--stdin",
-        "none",   "--oversubscribe", "--bind-to",
-        "none",   "--mca",           "mpi_yield_when_idle",
-        "1",      "--mca",           "btl_vader_single_copy_mechanism",
-        "none"};
+    static const char *const fixed[] = {"mpirun",
+                                        "--quiet",
+                                        "--stdin",
+                                        "none",
+                                        "--oversubscribe",
+                                        "--bind-to",
+                                        "none",
+                                        "--mca",
+                                        "mpi_yield_when_idle",
+                                        "1",
+                                        "--mca",
+                                        "btl_vader_single_copy_mechanism",
+                                        "none",
+                                        "-x",
+                                        "SHARDLM_SUPERVISED"};
     int64_t count = 0;
     while (job->words[count] != NULL) {
         count++;
@@ -95,13 +104,15 @@ static void word_list_deinit(struct word_list *list)
     memory_release((void *)list->words);
 }
 
-/* In the child: signals as usual, a group of its own, the terminal announced to the ranks. */
+/* In the child: signals as usual, a group of its own; the ranks are told that a supervisor
+ * started them, and of the terminal. */
 __attribute__((noreturn)) static void job_become(char **words)
 {
     (void)setpgid(0, 0);
     (void)signal(SIGINT, SIG_DFL);
     (void)signal(SIGTERM, SIG_DFL);
     (void)signal(SIGUSR1, SIG_DFL);
+    (void)setenv("SHARDLM_SUPERVISED", "1", 1);
     (void)setenv("SHARDLM_TERMINAL", isatty(STDERR_FILENO) ? "1" : "0", 1);
     (void)execvp(words[0], words);
     (void)fprintf(stderr, "shardlm: could not start mpirun: %s (package openmpi-bin)\n",

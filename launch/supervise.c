@@ -30,6 +30,7 @@ struct supervisor {
     const struct supervision *supervision;
     const char **words; /* of the next start */
     int64_t word_count;
+    int64_t workers;       /* as in supervision, until an operator asks for another number */
     char name[NAME_BYTES]; /* of the command, cut at its space */
     char journal[PATH_BYTES];
     char folder[FOLDER_BYTES]; /* mpirun's files on this host; empty: where it likes */
@@ -217,7 +218,7 @@ static enum status job_start(struct supervisor *supervisor, int *code, struct er
     const struct supervision *const supervision = supervisor->supervision;
     const struct mpi_job job = {
         .words = supervisor->words,
-        .workers = supervision->workers > 0 ? supervision->workers : process_core_count(),
+        .workers = supervisor->workers > 0 ? supervisor->workers : process_core_count(),
         .hostfile = host_list_path(&supervisor->hosts),
         .folder = supervisor->folder[0] != '\0' ? supervisor->folder : NULL,
         .farewell_seconds = supervision->run != NULL ? job_farewell : NULL,
@@ -262,12 +263,33 @@ static enum status stopped(const struct supervisor *supervisor, struct error *er
          supervisor->supervision->run);
 }
 
+/* Whether the job ended in order to be started again with another number of workers. */
+static bool resize_find(struct supervisor *supervisor, int code)
+{
+    if (code != 75 || supervisor->supervision->run == NULL || mpi_job_stops() > 0) {
+        return false;
+    }
+    const struct journal_tail now = journal_tail(supervisor->journal, supervisor->started_bytes);
+    if (now.workers_next == 0) {
+        return false;
+    }
+    supervisor->workers = now.workers_next;
+    supervisor->tail = now;
+    supervisor->futile = 0;
+    words_resume(supervisor);
+    return true;
+}
+
 static enum status supervisor_loop(struct supervisor *supervisor, struct error *error)
 {
     const struct supervision *const supervision = supervisor->supervision;
     for (;;) {
         int code = 0;
         TRY(job_start(supervisor, &code, error));
+        if (resize_find(supervisor, code)) {
+            TRY(run_folder_wait(supervision->run, lock_seconds, error));
+            continue;
+        }
         const bool broke = code != 0 && code != 2 && code != 3 && code != 75 && code != 127;
         if (code == 3 && supervision->run != NULL) {
             memory_forget(supervisor); /* nobody comes back for it at once */
@@ -290,7 +312,7 @@ static enum status supervisor_loop(struct supervisor *supervisor, struct error *
 
 enum status supervise(const struct supervision *supervision, struct error *error)
 {
-    struct supervisor supervisor = {.supervision = supervision};
+    struct supervisor supervisor = {.supervision = supervision, .workers = supervision->workers};
     supervisor.words = memory_take((size_t)supervision->line->word_count + WORDS_MAX,
                                    sizeof *supervisor.words, "words of a job");
     words_given(&supervisor);

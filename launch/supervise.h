@@ -1,7 +1,8 @@
 /* Keeps a job going, from an ordinary shell: starts it under mpirun, starts a run again when it
  * breaks, and says why it does not.
  *
- *     start ──▶ wait ──▶ ended, bad input, bad numbers or stopped by request ──▶ its exit code
+ *     start ──▶ wait ──▶ ended for another number of workers (ctl workers) ──▶ start
+ *                 ├────▶ ended, bad input, bad numbers or stopped by request ──▶ its exit code
  *       ▲        └────▶ broke ──▶ give up after so many starts without a step done
  *       └── back-off ◀──────┘
  *

@@ -182,6 +182,7 @@ static enum status command_obey(struct worker *worker, const struct message *com
     case MESSAGE_KIND_PAUSE:
     case MESSAGE_KIND_RESUME:
     case MESSAGE_KIND_STOP:
+    case MESSAGE_KIND_WORKERS:
     case MESSAGE_KIND_ANSWER:
     case MESSAGE_KIND_COUNT:
         break;
@@ -251,6 +252,7 @@ static enum status commands_obey(struct worker *worker, struct error *error)
         struct message command;
         TRY(command_wait(worker, &command, error));
         if (command.kind == MESSAGE_KIND_END) {
+            worker->stays = command.values[0] == 1;
             return STATUS_OK;
         }
         TRY(command_obey(worker, &command, error));

@@ -59,7 +59,8 @@ MUST_CHECK enum status worker_open(struct worker **worker, const struct worker_s
                                    struct worker_start *start, struct error *error);
 /* From here on the state survives this process, until worker_forget. Local. */
 MUST_CHECK enum status worker_keep(struct worker *worker, struct error *error);
-void worker_forget(struct worker *worker); /* The run is over, or stopped with a checkpoint. */
+/* The run is over, or stopped with a checkpoint, unless END said that another job goes on. */
+void worker_forget(struct worker *worker);
 /* Obeys commands until END. On failure the coordinator has been told. */
 MUST_CHECK enum status worker_run(struct worker *worker, const struct channel_address *address,
                                   struct error *error);

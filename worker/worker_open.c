@@ -414,7 +414,9 @@ enum status worker_keep(struct worker *worker, struct error *error)
 
 void worker_forget(struct worker *worker)
 {
-    recall_forget(worker);
+    if (!worker->stays) {
+        recall_forget(worker);
+    }
 }
 
 void worker_close(struct worker *worker)

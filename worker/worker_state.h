@@ -36,6 +36,7 @@ struct worker {
     int64_t step;              /* updates done */
     int64_t order;             /* of the coordinator's last command; 0: none yet */
     bool recalled;             /* the state was found in memory */
+    bool stays;                /* in memory, for the next job */
     bool profile_changed;      /* since the checkpoint, and accepted */
     int64_t tokens;            /* seen in training */
     int64_t loss_mean;         /* as restored; see worker/policy.h */

@@ -257,7 +257,7 @@ static void *asking_main(void *context)
     struct error error;
     struct channel_client *client;
     CHECK_OK(channel_operator_open(&client, &asking->operators, &error), error);
-    CHECK_OK(channel_operator_ask(client, MESSAGE_KIND_STATUS, 20000, &asking->answer, &error),
+    CHECK_OK(channel_operator_ask(client, MESSAGE_KIND_STATUS, 0, 20000, &asking->answer, &error),
              error);
     channel_client_close(client);
     return NULL;

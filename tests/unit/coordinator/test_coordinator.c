@@ -349,7 +349,7 @@ static int64_t asked(struct person *person, enum message_kind kind, const char *
     char *text;
     json_t *answer;
     int64_t value;
-    CHECK_OK(channel_operator_ask(person->client, kind, 20000, &text, &error), error);
+    CHECK_OK(channel_operator_ask(person->client, kind, 0, 20000, &text, &error), error);
     CHECK_OK(json_read_text("answer", text, strlen(text), &answer, &error), error);
     CHECK_OK(json_member_integer(answer, key, "answer", &value, &error), error);
     json_decref(answer);
