@@ -17,6 +17,7 @@ void text_normalizer_deinit(struct text_normalizer *normalizer)
 {
     for (size_t i = 0; i < normalizer->count; i++) {
         character_map_deinit(&normalizer->steps[i].map);
+        pattern_deinit(&normalizer->steps[i].expression);
         memory_release(normalizer->steps[i].map_blob);
     }
     normalizer->count = 0;
@@ -157,6 +158,49 @@ static void replace(const struct normalizer_step *step, const struct normal_text
     normal_text_copy(out, in, kept, in->size_bytes);
 }
 
+static void replace_matches(const struct normalizer_step *step, const struct normal_text *in,
+                            struct normal_text *out)
+{
+    struct pattern_walk walk;
+    size_t kept = 0;
+    size_t begin = 0;
+    size_t end = 0;
+    pattern_walk_init(&walk, &step->expression, in->bytes, in->size_bytes);
+    while (pattern_walk_next(&walk, &begin, &end)) {
+        const struct text_origin origin = normal_text_origin(in, end > 0 ? end - 1 : 0);
+        normal_text_copy(out, in, kept, begin);
+        normal_text_add(out, step->content.bytes, step->content.size_bytes, origin.begin,
+                        origin.end);
+        kept = end;
+    }
+    normal_text_copy(out, in, kept, in->size_bytes);
+}
+
+/* What is put before a text stands for its first character. */
+static void prepend(const struct normalizer_step *step, const struct normal_text *in,
+                    struct normal_text *out)
+{
+    if (in->size_bytes > 0) {
+        const struct text_origin origin = normal_text_origin(in, 0);
+        normal_text_add(out, step->content.bytes, step->content.size_bytes, origin.begin,
+                        origin.end);
+        normal_text_copy(out, in, 0, in->size_bytes);
+    }
+}
+
+/* That normaliser's places count from the begin of `in`. */
+static void apply_bert(const struct normalizer_step *step, const struct normal_text *in,
+                       struct normal_text *out)
+{
+    const size_t first = out->size_bytes;
+    bert_normalize(&step->bert, in->bytes, in->size_bytes, 0, out);
+    for (size_t i = first; i < out->size_bytes && out->with_origins; i++) {
+        struct text_origin *const origin = &out->origins[i];
+        *origin = (struct text_origin){in->origins[origin->begin].begin,
+                                       in->origins[origin->end - 1].end};
+    }
+}
+
 /* Appends what replaces in[begin, end): its n-th character stands for the n-th there, or the last.
  */
 static void add_mapped(const struct normal_text *in, size_t begin, size_t end, const char *text,
@@ -251,6 +295,15 @@ static void apply_step(const struct normalizer_step *step, struct form_work *wor
     case NORMALIZER_KIND_REPLACE_BLANKS:
     case NORMALIZER_KIND_REPLACE_SPACES:
         replace(step, in, out);
+        break;
+    case NORMALIZER_KIND_REPLACE_MATCHES:
+        replace_matches(step, in, out);
+        break;
+    case NORMALIZER_KIND_PREPEND:
+        prepend(step, in, out);
+        break;
+    case NORMALIZER_KIND_BERT:
+        apply_bert(step, in, out);
         break;
     case NORMALIZER_KIND_PRECOMPILED:
         apply_map(step, in, out);

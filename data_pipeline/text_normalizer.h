@@ -1,14 +1,16 @@
 /* The chain of normalisers that a tokenizer.json names: each makes a text of the one before it.
- * Known are those of released unigram models: Precompiled, NFC, NFD, NFKC, NFKD, StripAccents,
- * Lowercase, Strip, Replace (of a text, or of runs of white space) and Sequence. As Hugging Face
- * does it, also where that differs from SentencePiece: Precompiled looks at whole grapheme clusters
- * of up to five bytes first, and takes the shortest rule. Places are right also where Precompiled
- * removes the first characters; the reference's are then too small by their number. */
+ * Known are those of released models: Precompiled, NFC, NFD, NFKC, NFKD, StripAccents, Lowercase,
+ * Strip, Replace (of a text or an expression), Prepend, BertNormalizer and Sequence. As Hugging
+ * Face does it, also where that differs from SentencePiece: Precompiled looks at whole grapheme
+ * clusters of up to five bytes first, and takes the shortest rule. Places are right also where
+ * Precompiled removes the first characters; the reference's are then too small by their number. */
 #ifndef SHARDLM_DATA_PIPELINE_TEXT_NORMALIZER_H
 #define SHARDLM_DATA_PIPELINE_TEXT_NORMALIZER_H
 
 #include "base/json.h"
+#include "data_pipeline/bert_normalizer.h"
 #include "data_pipeline/character_map.h"
+#include "data_pipeline/pattern.h"
 #include "data_pipeline/token_table.h"
 #include "data_pipeline/unicode_form.h"
 
@@ -20,9 +22,12 @@ enum normalizer_kind {
     NORMALIZER_KIND_LOWERCASE,
     NORMALIZER_KIND_STRIP,
     NORMALIZER_KIND_REPLACE,
-    NORMALIZER_KIND_REPLACE_BLANKS, /* two or more */
-    NORMALIZER_KIND_REPLACE_SPACES, /* two or more of any white space, or one line end or tab */
+    NORMALIZER_KIND_REPLACE_BLANKS,  /* two or more */
+    NORMALIZER_KIND_REPLACE_SPACES,  /* two or more of any white space, or one line end or tab */
+    NORMALIZER_KIND_REPLACE_MATCHES, /* of a pattern */
     NORMALIZER_KIND_PRECOMPILED,
+    NORMALIZER_KIND_PREPEND,
+    NORMALIZER_KIND_BERT,
 };
 
 struct normalizer_step {
@@ -31,7 +36,9 @@ struct normalizer_step {
     bool strip_left;
     bool strip_right;
     struct token_text pattern; /* of REPLACE; not empty */
-    struct token_text content;
+    struct token_text content; /* of REPLACE… and PREPEND */
+    struct pattern expression;
+    struct bert_normalizer bert;
     char *map_blob;
     struct character_map map;
     bool plain[128]; /* by ASCII character: no rule applies to it alone (CR and LF aside) */

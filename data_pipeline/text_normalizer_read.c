@@ -67,10 +67,33 @@ static enum status read_replace(struct normalizer_step *step, const json_t *valu
             return STATUS_OK;
         }
     }
-    FAIL(error, STATUS_FORMAT,
-         "\"%s\": normalizer Replace with pattern \"%.200s\" is not supported: expected a text, "
-         "or one of the expressions \"%s\" and \"%s\"",
-         where, regex == NULL ? "" : regex, expressions[0].text, expressions[1].text);
+    if (regex == NULL || regex[0] == '\0') {
+        FAIL(error, STATUS_FORMAT,
+             "\"%s\": normalizer Replace: expected a \"pattern\" with \"String\" or \"Regex\", not "
+             "empty",
+             where);
+    }
+    step->kind = NORMALIZER_KIND_REPLACE_MATCHES;
+    TRY(pattern_init(&step->expression, regex, strlen(regex), where, error));
+    if (pattern_matches_nothing(&step->expression)) {
+        FAIL(error, STATUS_FORMAT,
+             "\"%s\": normalizer Replace: pattern \"%.100s\" matches the empty text, which is not "
+             "supported",
+             where, regex);
+    }
+    return STATUS_OK;
+}
+
+static enum status read_prepend(struct normalizer_step *step, const json_t *value,
+                                struct arena *arena, const char *where, struct error *error)
+{
+    const json_t *const text = json_object_get(value, "prepend");
+    if (!json_is_string(text)) {
+        FAIL(error, STATUS_FORMAT, "\"%s\": normalizer Prepend: key \"prepend\" is not text",
+             where);
+    }
+    step->content = text_of(text, arena);
+    return STATUS_OK;
 }
 
 static const struct {
@@ -87,6 +110,8 @@ static const struct {
     {"Strip", NORMALIZER_KIND_STRIP, UNICODE_FORM_NFC},
     {"Replace", NORMALIZER_KIND_REPLACE, UNICODE_FORM_NFC},
     {"Precompiled", NORMALIZER_KIND_PRECOMPILED, UNICODE_FORM_NFC},
+    {"Prepend", NORMALIZER_KIND_PREPEND, UNICODE_FORM_NFC},
+    {"BertNormalizer", NORMALIZER_KIND_BERT, UNICODE_FORM_NFC},
 };
 
 /* The step is counted before it is read: what it holds is released in any case. */
@@ -99,7 +124,11 @@ static enum status read_step(struct text_normalizer *normalizer, const json_t *v
         kind++;
     }
     if (kind == ARRAY_LENGTH(kinds)) {
-        FAIL(error, STATUS_FORMAT, "\"%s\": normalizer \"%.200s\" is not supported with Unigram",
+        FAIL(error, STATUS_FORMAT,
+             "\"%s\": normalizer \"%.200s\" is not supported: expected a Unicode form, "
+             "StripAccents, "
+             "Lowercase, Strip, Replace, Prepend, Precompiled, BertNormalizer or a Sequence of "
+             "these",
              where, type == NULL ? "?" : type);
     }
     if (normalizer->count == NORMALIZER_STEPS_MAX) {
@@ -114,7 +143,13 @@ static enum status read_step(struct text_normalizer *normalizer, const json_t *v
     case NORMALIZER_KIND_REPLACE:
     case NORMALIZER_KIND_REPLACE_BLANKS:
     case NORMALIZER_KIND_REPLACE_SPACES:
+    case NORMALIZER_KIND_REPLACE_MATCHES:
         return read_replace(step, value, arena, where, error);
+    case NORMALIZER_KIND_PREPEND:
+        return read_prepend(step, value, arena, where, error);
+    case NORMALIZER_KIND_BERT:
+        return tokenizer_read_bert(&step->bert, value, "lowercase", "handle_chinese_chars", where,
+                                   error);
     case NORMALIZER_KIND_PRECOMPILED:
         return read_map(step, value, where, error);
     case NORMALIZER_KIND_FORM:

@@ -46,6 +46,7 @@ void tokenizer_close(struct tokenizer *tokenizer)
     json_decref(tokenizer->decoder);
     added_tokens_deinit(&tokenizer->added);
     bytebpe_deinit(&tokenizer->bpe);
+    charbpe_deinit(&tokenizer->charbpe);
     wordpiece_deinit(&tokenizer->wordpiece);
     unigram_deinit(&tokenizer->unigram);
     memory_release(tokenizer->flags);
@@ -89,6 +90,11 @@ static bool begins_word(const struct tokenizer *tokenizer, int64_t id)
         return !is_inner_piece(&tokenizer->wordpiece, tokenizer->vocabulary.texts[id]);
     case TOKENIZER_KIND_UNIGRAM:
         return unigram_piece_begins_word(tokenizer->vocabulary.texts[id]);
+    case TOKENIZER_KIND_CHARBPE:
+        if (!tokenizer->charbpe.makes_bytes) {
+            return charbpe_begins_word(&tokenizer->charbpe, tokenizer->vocabulary.texts[id]);
+        }
+        break;
     case TOKENIZER_KIND_BYTEBPE:
         break;
     }
@@ -109,6 +115,11 @@ static struct token_text bytes_of(struct tokenizer *tokenizer, struct token_text
         return text;
     case TOKENIZER_KIND_UNIGRAM:
         return text;
+    case TOKENIZER_KIND_CHARBPE:
+        if (!tokenizer->charbpe.makes_bytes) {
+            return text;
+        }
+        break;
     case TOKENIZER_KIND_BYTEBPE:
         break;
     }
@@ -133,6 +144,7 @@ static void seal_bytes(struct tokenizer *tokenizer)
 /* Tokens that are searched in normalised text are searched in their normal form. */
 static void seal_added(struct tokenizer *tokenizer)
 {
+    tokenizer->shown = tokenizer->vocabulary.texts;
     if (!tokenizer_normalizes(tokenizer) || !tokenizer->added.has_normalized) {
         return;
     }
@@ -155,6 +167,14 @@ static void seal_added(struct tokenizer *tokenizer)
     normal_text_deinit(&normal);
     added_tokens_deinit(&tokenizer->added);
     tokenizer->added = sealed;
+    tokenizer->shown = arena_take(&tokenizer->arena, (size_t)tokenizer->vocabulary.count,
+                                  sizeof *tokenizer->shown);
+    memcpy(tokenizer->shown, tokenizer->vocabulary.texts,
+           (size_t)tokenizer->vocabulary.count * sizeof *tokenizer->shown);
+    for (size_t i = 0; i < sealed.count; i++) {
+        tokenizer->shown[sealed.items[i].id] =
+            (struct token_text){sealed.items[i].text, sealed.items[i].size_bytes};
+    }
 }
 
 static int32_t first_known(const struct token_table *vocabulary, const char *const *names)
@@ -172,10 +192,11 @@ static struct tokenizer_specials specials_of(const struct token_table *vocabular
 {
     return (struct tokenizer_specials){
         .bos = first_known(vocabulary,
-                           (const char *[]){"[CLS]", "<cls>", "<s>", "<|endoftext|>", NULL}),
+                           (const char *[]){"[CLS]", "<cls>", "<s>", "<bos>", "<|begin_of_text|>",
+                                            "<|startoftext|>", "<|endoftext|>", NULL}),
         .pad = first_known(vocabulary, (const char *[]){"<pad>", "[PAD]", NULL}),
-        .eos = first_known(vocabulary,
-                           (const char *[]){"[SEP]", "<sep>", "</s>", "<|endoftext|>", NULL}),
+        .eos = first_known(vocabulary, (const char *[]){"[SEP]", "<sep>", "</s>", "<eos>",
+                                                        "<|end_of_text|>", "<|endoftext|>", NULL}),
         .unk = first_known(vocabulary, (const char *[]){"<unk>", "[UNK]", NULL}),
         .mask = first_known(vocabulary, (const char *[]){"<mask>", "[MASK]", NULL}),
     };
@@ -191,6 +212,7 @@ static enum status seal_model(struct tokenizer *tokenizer, const char *where, st
     case TOKENIZER_KIND_UNIGRAM:
         return unigram_seal(&tokenizer->unigram, tokenizer->vocabulary.texts,
                             (size_t)tokenizer->vocabulary.count, where, error);
+    case TOKENIZER_KIND_CHARBPE:
     case TOKENIZER_KIND_BYTEBPE:
         break;
     }
@@ -199,6 +221,9 @@ static enum status seal_model(struct tokenizer *tokenizer, const char *where, st
         FAIL(error, STATUS_FORMAT, "\"%s\": merge %zu (\"%s %s\") stands there a second time",
              where, rank + 1, tokenizer->vocabulary.texts[tokenizer->bpe.merges[rank].left].bytes,
              tokenizer->vocabulary.texts[tokenizer->bpe.merges[rank].right].bytes);
+    }
+    if (tokenizer->kind == TOKENIZER_KIND_CHARBPE) {
+        charbpe_seal(&tokenizer->charbpe, &tokenizer->bpe);
     }
     return STATUS_OK;
 }
@@ -268,6 +293,7 @@ void tokenizer_work_close(struct tokenizer_work *work)
 {
     if (work != NULL) {
         bytebpe_work_close(work->bpe);
+        charbpe_work_close(work->charbpe);
         wordpiece_work_close(work->wordpiece);
         unigram_work_close(work->unigram);
         normal_text_deinit(&work->normal);
@@ -287,6 +313,10 @@ void tokenizer_work_ready(const struct tokenizer *tokenizer, struct tokenizer_wo
         work->bpe = work->bpe == NULL ? bytebpe_work_open() : work->bpe;
         bytebpe_work_reset(work->bpe);
         break;
+    case TOKENIZER_KIND_CHARBPE:
+        work->charbpe = work->charbpe == NULL ? charbpe_work_open() : work->charbpe;
+        charbpe_work_reset(work->charbpe);
+        break;
     case TOKENIZER_KIND_WORDPIECE:
         work->wordpiece = work->wordpiece == NULL ? wordpiece_work_open() : work->wordpiece;
         wordpiece_work_reset(work->wordpiece);
@@ -301,6 +331,7 @@ void tokenizer_work_ready(const struct tokenizer *tokenizer, struct tokenizer_wo
 bool tokenizer_normalizes(const struct tokenizer *tokenizer)
 {
     return tokenizer->kind == TOKENIZER_KIND_WORDPIECE ||
+           tokenizer->kind == TOKENIZER_KIND_CHARBPE ||
            (tokenizer->kind == TOKENIZER_KIND_UNIGRAM && tokenizer->unigram.by_words);
 }
 
@@ -313,6 +344,9 @@ void tokenizer_normalize(const struct tokenizer *tokenizer, struct text_normaliz
         break;
     case TOKENIZER_KIND_UNIGRAM:
         text_normalize(&tokenizer->unigram.words.normalizer, work, text, size_bytes, base, out);
+        break;
+    case TOKENIZER_KIND_CHARBPE:
+        text_normalize(&tokenizer->charbpe.normalizer, work, text, size_bytes, base, out);
         break;
     case TOKENIZER_KIND_BYTEBPE:
         normal_text_add(out, text, size_bytes, base, base + size_bytes);
@@ -340,10 +374,22 @@ static void encode_normal(const struct tokenizer *tokenizer, struct tokenizer_wo
 {
     if (tokenizer->kind == TOKENIZER_KIND_UNIGRAM) {
         unigram_encode_ids(&tokenizer->unigram, work->unigram, text, begin, end, opens, out);
+    } else if (tokenizer->kind == TOKENIZER_KIND_CHARBPE) {
+        charbpe_encode(&tokenizer->charbpe, work->charbpe, text, begin, end, opens, out);
     } else {
         wordpiece_encode_normal(&tokenizer->wordpiece, work->wordpiece, text->bytes + begin,
                                 end - begin, out);
     }
+}
+
+static void normalize_and_encode(const struct tokenizer *tokenizer, struct tokenizer_work *work,
+                                 const char *text, size_t size_bytes, bool opens,
+                                 struct token_list *out)
+{
+    work->normal.size_bytes = 0;
+    work->normal.with_origins = tokenizer->charbpe.needs_origins;
+    tokenizer_normalize(tokenizer, &work->normalizer, text, size_bytes, 0, &work->normal);
+    encode_normal(tokenizer, work, &work->normal, 0, work->normal.size_bytes, opens, out);
 }
 
 /* Ids of text without added tokens that is not normalised. */
@@ -358,14 +404,14 @@ static void encode_plain(const struct tokenizer *tokenizer, struct tokenizer_wor
         wordpiece_encode(&tokenizer->wordpiece, work->wordpiece, text, size_bytes, out);
         break;
     case TOKENIZER_KIND_UNIGRAM:
-        if (tokenizer->unigram.by_words) {
-            work->normal.size_bytes = 0;
-            work->normal.with_origins = false;
-            tokenizer_normalize(tokenizer, &work->normalizer, text, size_bytes, 0, &work->normal);
-            encode_normal(tokenizer, work, &work->normal, 0, work->normal.size_bytes, opens, out);
-        } else {
+        if (!tokenizer->unigram.by_words) {
             encode_unigram(tokenizer, work, text, size_bytes, out);
+            break;
         }
+        normalize_and_encode(tokenizer, work, text, size_bytes, opens, out);
+        break;
+    case TOKENIZER_KIND_CHARBPE:
+        normalize_and_encode(tokenizer, work, text, size_bytes, opens, out);
         break;
     }
 }
@@ -378,7 +424,7 @@ static void encode_rest(const struct tokenizer *tokenizer, struct tokenizer_work
     const bool normal = tokenizer_normalizes(tokenizer);
     if (normal) {
         work->normal.size_bytes = 0;
-        work->normal.with_origins = false;
+        work->normal.with_origins = tokenizer->charbpe.needs_origins;
         tokenizer_normalize(tokenizer, &work->normalizer, text, size_bytes, 0, &work->normal);
         text = work->normal.bytes;
         size_bytes = work->normal.size_bytes;

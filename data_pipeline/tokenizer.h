@@ -1,5 +1,6 @@
 /* Text to token ids and back. One interface over several kinds: byte-level BPE (GPT-2, RoBERTa),
- * WordPiece (BERT) and SentencePiece unigram (ALBERT, XLNet). Immutable after open: any number of
+ * BPE with other parts (Llama, Qwen), WordPiece (BERT) and SentencePiece's unigram and BPE (ALBERT,
+ * XLNet). Immutable after open: any number of
  * threads may encode at once, each with its own `struct token_list` and `struct tokenizer_work`.
  * Files: a folder with tokenizer.json (preferred), vocab.json + merges.txt or vocab.txt, in Hugging
  * Face's formats, or with spiece.model. */
@@ -61,8 +62,8 @@ struct tokenizer_specials tokenizer_specials(const struct tokenizer *tokenizer);
 bool tokenizer_is_special(const struct tokenizer *tokenizer, int32_t id);
 /* Does the piece begin a word wherever it stands: its text starts with a blank or another white
  * space of ASCII (byte-level BPE), it is no continuation ("##", WordPiece), it starts with U+2581
- * (unigram), or it is a special token? (The first piece of a text begins one too.) For whole-word
- * masks. */
+ * (unigram, BPE with other parts), or it is a special token? (The first piece of a text begins one
+ * too.) For whole-word masks. */
 bool tokenizer_begins_word(const struct tokenizer *tokenizer, int32_t id);
 /* Name of a token as the files write it (byte symbols, "Ġthe"); borrows. NULL outside the
  * vocabulary. */

@@ -65,8 +65,7 @@ static uint32_t rank_of(const struct bytebpe *bpe, int32_t left, int32_t right, 
     return slot->rank;
 }
 
-/* The id of a token of the model, or -1. */
-static int32_t find_token(const struct bytebpe *bpe, const char *text, size_t size_bytes)
+int32_t bytebpe_find(const struct bytebpe *bpe, const char *text, size_t size_bytes)
 {
     const int32_t id = token_table_find(bpe->vocabulary, text, size_bytes);
     return id >= 0 && (bpe->flags[id] & TOKEN_FLAG_IN_MODEL) != 0 ? id : -1;
@@ -80,7 +79,7 @@ bool bytebpe_seal(struct bytebpe *bpe, const struct token_table *vocabulary, con
     for (int byte = 0; byte < 256; byte++) {
         char symbol[BYTE_SYMBOL_BYTES];
         const char text = (char)byte;
-        bpe->byte_ids[byte] = find_token(bpe, symbol, byte_symbols_write(&text, 1, symbol));
+        bpe->byte_ids[byte] = bytebpe_find(bpe, symbol, byte_symbols_write(&text, 1, symbol));
     }
     unsigned bits = 4;
     while (((size_t)1 << bits) < bpe->merge_count * 2) {
@@ -263,6 +262,12 @@ static size_t merge_long(const struct bytebpe *bpe, struct bytebpe_work *work, i
     return left_over;
 }
 
+size_t bytebpe_merge(const struct bytebpe *bpe, struct bytebpe_work *work, int32_t *ids,
+                     size_t count)
+{
+    return count <= SHORT_BYTES ? merge_short(bpe, ids, count) : merge_long(bpe, work, ids, count);
+}
+
 /* The id of the whole word where the model takes known words whole, or -1. */
 static int32_t whole_word(const struct bytebpe *bpe, const char *word, size_t size_bytes)
 {
@@ -275,7 +280,7 @@ static int32_t whole_word(const struct bytebpe *bpe, const char *word, size_t si
         text = memory_take(size_bytes, BYTE_SYMBOL_BYTES, "symbols of a long word");
     }
     const size_t length = byte_symbols_write(word, size_bytes, text);
-    const int32_t id = find_token(bpe, text, length);
+    const int32_t id = bytebpe_find(bpe, text, length);
     if (text != symbols) {
         memory_release(text);
     }
@@ -291,8 +296,7 @@ static size_t merge_word(const struct bytebpe *bpe, struct bytebpe_work *work, c
         ids[0] = whole;
         return 1;
     }
-    const size_t count = byte_ids_of(bpe, word, size_bytes, ids);
-    return count <= SHORT_BYTES ? merge_short(bpe, ids, count) : merge_long(bpe, work, ids, count);
+    return bytebpe_merge(bpe, work, ids, byte_ids_of(bpe, word, size_bytes, ids));
 }
 
 static inline void encode_word(const struct bytebpe *bpe, struct bytebpe_work *work,

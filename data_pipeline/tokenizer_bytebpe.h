@@ -54,6 +54,11 @@ void bytebpe_encode(const struct bytebpe *bpe, struct bytebpe_work *work, const 
 /* Appends the ids of one word (size_bytes >= 1). */
 void bytebpe_encode_word(const struct bytebpe *bpe, struct bytebpe_work *work, const char *word,
                          size_t size_bytes, struct token_list *out);
+/* The id of a token of the model, or -1. */
+int32_t bytebpe_find(const struct bytebpe *bpe, const char *text, size_t size_bytes);
+/* Merges `count` ids of a word in place; returns how many are left. */
+size_t bytebpe_merge(const struct bytebpe *bpe, struct bytebpe_work *work, int32_t *ids,
+                     size_t count);
 /* `text` with its prefix blank if it gets one: in the work's buffer until the next call, or `text`
  * itself. */
 const char *bytebpe_prefixed(const struct bytebpe *bpe, struct bytebpe_work *work, const char *text,

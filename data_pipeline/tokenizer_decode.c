@@ -67,7 +67,7 @@ static void add_wordpiece(const struct tokenizer *tokenizer, struct decoded *tex
                           bool first)
 {
     const struct wordpiece *const model = &tokenizer->wordpiece;
-    const struct token_text name = tokenizer->vocabulary.texts[id];
+    const struct token_text name = tokenizer->shown[id];
     const size_t begin = text->size_bytes;
     const bool inner = model->has_decoder && !first && name.size_bytes >= model->prefix_bytes &&
                        memcmp(name.bytes, model->prefix, model->prefix_bytes) == 0;
@@ -149,7 +149,7 @@ static void add_metaspace(const struct tokenizer *tokenizer, struct decoded *tex
                           bool first)
 {
     const struct unigram_words *const words = &tokenizer->unigram.words;
-    const struct token_text name = tokenizer->vocabulary.texts[id];
+    const struct token_text name = tokenizer->shown[id];
     if (!words->has_decoder) {
         add_bytes(text, " ", first ? 0 : 1);
         add_bytes(text, name.bytes, name.size_bytes);
@@ -168,6 +168,34 @@ static void add_metaspace(const struct tokenizer *tokenizer, struct decoded *tex
     }
 }
 
+static void decode_charbpe(const struct tokenizer *tokenizer, const int32_t *ids, size_t count,
+                           bool skip_specials, struct decoded *out)
+{
+    struct token_text *const tokens = memory_take(count + 1, sizeof *tokens, "decoded tokens");
+    size_t kept = 0;
+    for (size_t i = 0; i < count; i++) {
+        if (!skip_specials || !tokenizer_is_special(tokenizer, ids[i])) {
+            tokens[kept++] = tokenizer->shown[ids[i]];
+        }
+    }
+    token_decode(&tokenizer->charbpe.decoder, tokens, kept, &out->bytes, &out->size_bytes);
+    memory_release(tokens);
+}
+
+/* Gives the text out, zero-terminated and as UTF-8. */
+static void repair(struct decoded *raw, char **text, size_t *size_bytes)
+{
+    if (utf8_valid_prefix(raw->bytes, raw->size_bytes) == raw->size_bytes) {
+        raw->bytes[raw->size_bytes] = '\0';
+        *text = raw->bytes;
+        *size_bytes = raw->size_bytes;
+        return;
+    }
+    *text = memory_take(3 * raw->size_bytes + 1, 1, "decoded text");
+    *size_bytes = utf8_repair(raw->bytes, raw->size_bytes, *text);
+    memory_release(raw->bytes);
+}
+
 enum status tokenizer_decode(const struct tokenizer *tokenizer, const int32_t *ids, size_t count,
                              bool skip_specials, char **text, size_t *size_bytes,
                              struct error *error)
@@ -180,6 +208,11 @@ enum status tokenizer_decode(const struct tokenizer *tokenizer, const int32_t *i
         }
     }
     struct decoded raw = {0};
+    if (tokenizer->kind == TOKENIZER_KIND_CHARBPE) {
+        decode_charbpe(tokenizer, ids, count, skip_specials, &raw);
+        repair(&raw, text, size_bytes);
+        return STATUS_OK;
+    }
     add_bytes(&raw, "", 0);
     bool first = true;
     struct unigram_decode unigram = {0};
@@ -188,6 +221,7 @@ enum status tokenizer_decode(const struct tokenizer *tokenizer, const int32_t *i
             continue;
         }
         switch (tokenizer->kind) {
+        case TOKENIZER_KIND_CHARBPE:
         case TOKENIZER_KIND_BYTEBPE:
             add_bytes(&raw, tokenizer->bytes[ids[i]].bytes, tokenizer->bytes[ids[i]].size_bytes);
             break;
@@ -207,14 +241,6 @@ enum status tokenizer_decode(const struct tokenizer *tokenizer, const int32_t *i
     if (unigram.in_run) {
         repair_bytes(&raw, unigram.run_begin);
     }
-    if (utf8_valid_prefix(raw.bytes, raw.size_bytes) == raw.size_bytes) {
-        raw.bytes[raw.size_bytes] = '\0';
-        *text = raw.bytes;
-        *size_bytes = raw.size_bytes;
-        return STATUS_OK;
-    }
-    *text = memory_take(3 * raw.size_bytes + 1, 1, "decoded text");
-    *size_bytes = utf8_repair(raw.bytes, raw.size_bytes, *text);
-    memory_release(raw.bytes);
+    repair(&raw, text, size_bytes);
     return STATUS_OK;
 }

@@ -59,6 +59,20 @@ static void digest_json(struct digest_stream *stream, const json_t *value)
     release(text);
 }
 
+static void digest_charbpe(struct digest_stream *stream, const struct tokenizer *tokenizer)
+{
+    const struct charbpe *const model = &tokenizer->charbpe;
+    digest_bytebpe(stream, &tokenizer->bpe);
+    digest_number(stream, model->byte_fallback);
+    digest_number(stream, (int64_t)model->prefix.size_bytes);
+    digest_stream_add(stream, model->prefix.bytes, model->prefix.size_bytes);
+    digest_number(stream, (int64_t)model->suffix.size_bytes);
+    digest_stream_add(stream, model->suffix.bytes, model->suffix.size_bytes);
+    digest_json(stream, tokenizer->normalizer);
+    digest_json(stream, tokenizer->pre_tokenizer);
+    digest_json(stream, tokenizer->decoder);
+}
+
 static void digest_unigram(struct digest_stream *stream, const struct tokenizer *tokenizer)
 {
     const struct unigram *const model = &tokenizer->unigram;
@@ -93,6 +107,9 @@ struct digest tokenizer_digest(const struct tokenizer *tokenizer)
     switch (tokenizer->kind) {
     case TOKENIZER_KIND_BYTEBPE:
         digest_bytebpe(&stream, &tokenizer->bpe);
+        break;
+    case TOKENIZER_KIND_CHARBPE:
+        digest_charbpe(&stream, tokenizer);
         break;
     case TOKENIZER_KIND_WORDPIECE:
         digest_wordpiece(&stream, &tokenizer->wordpiece);

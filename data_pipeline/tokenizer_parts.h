@@ -8,12 +8,14 @@
 #include "data_pipeline/token_table.h"
 #include "data_pipeline/tokenizer.h"
 #include "data_pipeline/tokenizer_bytebpe.h"
+#include "data_pipeline/tokenizer_charbpe.h"
 #include "data_pipeline/tokenizer_template.h"
 #include "data_pipeline/tokenizer_unigram.h"
 #include "data_pipeline/tokenizer_wordpiece.h"
 
 enum tokenizer_kind {
     TOKENIZER_KIND_BYTEBPE,
+    TOKENIZER_KIND_CHARBPE,
     TOKENIZER_KIND_WORDPIECE,
     TOKENIZER_KIND_UNIGRAM,
 };
@@ -23,18 +25,21 @@ struct tokenizer {
     struct token_table vocabulary; /* all tokens by id, as the files write them */
     uint8_t *flags;                /* by id */
     size_t flag_capacity;
-    struct bytebpe bpe; /* of these, the one of the kind is in use */
+    struct bytebpe bpe; /* of these, the one of the kind is in use; CHARBPE has both */
+    struct charbpe charbpe;
     struct wordpiece wordpiece;
     struct unigram unigram;
     struct added_tokens added; /* their texts are the vocabulary's */
     json_t *post_processor;    /* as in the file; NULL: none */
-    json_t *normalizer;        /* the same, of a unigram model by words */
+    json_t *normalizer;        /* the same, of CHARBPE and of a unigram model by words */
     json_t *pre_tokenizer;
     json_t *decoder;
     struct tokenizer_template template;
     /* What follows is made by tokenizer_seal. */
     struct arena arena;
     struct token_text *bytes; /* what each id stands for in the text */
+    struct token_text *shown; /* the texts, added tokens that are normalized in their normal form:
+                                 what the decoder starts from */
     struct tokenizer_specials specials;
     struct digest fingerprint;
 };
@@ -42,6 +47,7 @@ struct tokenizer {
 struct tokenizer_work {
     struct digest owner;      /* fingerprint of the tokenizer whose words are cached */
     struct bytebpe_work *bpe; /* each is made when a tokenizer of its kind first asks for it */
+    struct charbpe_work *charbpe;
     struct wordpiece_work *wordpiece;
     struct unigram_work *unigram;
     struct normal_text normal;

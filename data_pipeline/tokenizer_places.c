@@ -147,6 +147,20 @@ static void add_unigram_words(struct places_pass *pass, const struct normal_text
     pass->word_count += words;
 }
 
+static void add_charbpe_words(struct places_pass *pass, const struct normal_text *normal,
+                              size_t begin, size_t end, bool opens)
+{
+    size_t count = 0;
+    int64_t words = 0;
+    const struct charbpe_token *const tokens = charbpe_encode_places(
+        &pass->tokenizer->charbpe, pass->work->charbpe, normal, begin, end, opens, &count, &words);
+    for (size_t i = 0; i < count; i++) {
+        token_list_add(pass->out, tokens[i].id);
+        places_add(pass->places, tokens[i].begin, tokens[i].end, pass->word_count + tokens[i].word);
+    }
+    pass->word_count += words;
+}
+
 /* Text of a kind that normalises, which stands at `base` of the whole. */
 static void add_normal(struct places_pass *pass, const char *text, size_t size_bytes,
                        bool parse_specials, size_t base)
@@ -163,7 +177,9 @@ static void add_normal(struct places_pass *pass, const char *text, size_t size_b
     struct text_part part;
     while (added_scan_next(&scan, &part)) {
         if (part.token == NULL) {
-            if (pass->tokenizer->kind == TOKENIZER_KIND_UNIGRAM) {
+            if (pass->tokenizer->kind == TOKENIZER_KIND_CHARBPE) {
+                add_charbpe_words(pass, normal, part.begin, part.end, base + part.begin == 0);
+            } else if (pass->tokenizer->kind == TOKENIZER_KIND_UNIGRAM) {
                 add_unigram_words(pass, normal, part.begin, part.end, base + part.begin == 0);
             } else {
                 add_normal_words(pass, normal, part.begin, part.end);

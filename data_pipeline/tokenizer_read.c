@@ -160,6 +160,7 @@ static enum status read_root(struct tokenizer *tokenizer, const json_t *root, co
 {
     switch (tokenizer->kind) {
     case TOKENIZER_KIND_BYTEBPE:
+    case TOKENIZER_KIND_CHARBPE:
         TRY(tokenizer_read_bpe(tokenizer, root, model, where, error));
         break;
     case TOKENIZER_KIND_WORDPIECE:

@@ -7,19 +7,23 @@
 #include "data_pipeline/tokenizer_files.h"
 #include "data_pipeline/tokenizer_reading.h"
 
-/* One merge: both parts and their sum must be tokens. `number` counts from 1. */
+/* One merge: both parts and their sum, without the prefix of the right one, must be tokens.
+ * `number` counts from 1. */
 static enum status add_merge(struct tokenizer *tokenizer, const char *left, size_t left_bytes,
                              const char *right, size_t right_bytes, size_t number,
                              const char *where, struct error *error)
 {
     const struct token_table *const vocabulary = &tokenizer->vocabulary;
-    char *const sum = memory_take(left_bytes + right_bytes + 1, 1, "a merge");
+    const size_t prefix_bytes = tokenizer->charbpe.prefix.size_bytes;
+    const size_t dropped_bytes = prefix_bytes < right_bytes ? prefix_bytes : right_bytes;
+    const size_t kept_bytes = right_bytes - dropped_bytes;
+    char *const sum = memory_take(left_bytes + kept_bytes + 1, 1, "a merge");
     memcpy(sum, left, left_bytes);
-    memcpy(sum + left_bytes, right, right_bytes);
+    memcpy(sum + left_bytes, right + dropped_bytes, kept_bytes);
     const struct bpe_merge merge = {
         .left = token_table_find(vocabulary, left, left_bytes),
         .right = token_table_find(vocabulary, right, right_bytes),
-        .result = token_table_find(vocabulary, sum, left_bytes + right_bytes),
+        .result = token_table_find(vocabulary, sum, left_bytes + kept_bytes),
     };
     memory_release(sum);
     if (merge.left < 0 || merge.right < 0 || merge.result < 0) {
@@ -74,90 +78,97 @@ static enum status read_merges(struct tokenizer *tokenizer, const json_t *merges
     return STATUS_OK;
 }
 
-/* A setting that byte-level BPE does not have: absent, null, "" or 0. */
-static enum status expect_unset(const json_t *object, const char *key, const char *where,
-                                struct error *error)
+/* A text of the model's settings, which may be null. */
+static enum status read_affix(struct tokenizer *tokenizer, const json_t *model, const char *key,
+                              const char *where, struct token_text *affix, struct error *error)
 {
-    const json_t *const value = json_object_get(object, key);
-    const bool unset = value == NULL || json_is_null(value) || json_is_false(value) ||
-                       (json_is_string(value) && json_string_length(value) == 0) ||
-                       (json_is_number(value) && json_number_value(value) == 0.0);
-    if (!unset) {
-        FAIL(error, STATUS_FORMAT, "\"%s\": \"%s\" of the model is set, which is not supported",
-             where, key);
+    const json_t *const value = json_object_get(model, key);
+    if (value != NULL && !json_is_null(value) && !json_is_string(value)) {
+        FAIL(error, STATUS_FORMAT, "\"%s\": \"%s\" of the model is not text", where, key);
+    }
+    const size_t size_bytes = json_string_length(value);
+    *affix = (struct token_text){
+        size_bytes == 0 ? "" : arena_text(&tokenizer->arena, json_string_value(value), size_bytes),
+        size_bytes};
+    return STATUS_OK;
+}
+
+/* Drawing merges at random is a matter of training. */
+static enum status refuse_dropout(const json_t *model, const char *where, struct error *error)
+{
+    const json_t *const dropout = json_object_get(model, "dropout");
+    if (dropout != NULL && !json_is_null(dropout) && json_number_value(dropout) != 0.0) {
+        FAIL(error, STATUS_FORMAT, "\"%s\": \"dropout\" of the model is set, expected null or 0",
+             where);
     }
     return STATUS_OK;
 }
 
-/* The part `key` must be of type ByteLevel, alone or as the only one of a Sequence. */
-static enum status byte_level_part(const json_t *root, const char *key, const char *where,
-                                   const json_t **part, struct error *error)
+static enum status read_model(struct tokenizer *tokenizer, const json_t *root, const json_t *model,
+                              const char *where, struct error *error)
 {
-    const json_t *value = json_object_get(root, key);
-    const char *type = json_string_value(json_object_get(value, "type"));
-    if (type != NULL && strcmp(type, "Sequence") == 0) {
-        const json_t *list = json_object_get(value, "pretokenizers");
-        list = list != NULL ? list : json_object_get(value, "decoders");
-        if (json_array_size(list) == 1) {
-            value = json_array_get(list, 0);
-            type = json_string_value(json_object_get(value, "type"));
-        }
-    }
-    if (type == NULL || strcmp(type, "ByteLevel") != 0) {
-        FAIL(error, STATUS_FORMAT, "\"%s\": %s \"%s\" is not supported: expected ByteLevel", where,
-             key, type == NULL ? "null" : type);
-    }
-    *part = value;
-    return STATUS_OK;
-}
-
-static enum status read_bytebpe_model(struct tokenizer *tokenizer, const json_t *root,
-                                      const json_t *model, const char *where, struct error *error)
-{
+    struct bytebpe *const bpe = &tokenizer->bpe;
+    struct charbpe *const charbpe = &tokenizer->charbpe;
     json_t *vocabulary = NULL;
     json_t *merges = NULL;
+    const json_t *added = NULL;
     TRY(json_member_object(model, "vocab", where, &vocabulary, error));
     TRY(json_member_array(model, "merges", where, &merges, error));
-    const char *const unset[] = {"dropout", "continuing_subword_prefix", "end_of_word_suffix",
-                                 "byte_fallback"};
-    for (int i = 0; i < ARRAY_LENGTH(unset); i++) {
-        TRY(expect_unset(model, unset[i], where, error));
-    }
-    const json_t *const normalizer = json_object_get(root, "normalizer");
-    if (normalizer != NULL && !json_is_null(normalizer)) {
-        const char *const kind = json_string_value(json_object_get(normalizer, "type"));
-        FAIL(error, STATUS_FORMAT, "\"%s\": normalizer \"%s\" is not supported: expected null",
-             where, kind == NULL ? "?" : kind);
-    }
-    const json_t *added = NULL;
+    TRY(refuse_dropout(model, where, error));
+    TRY(tokenizer_read_flag(model, "byte_fallback", false, where, &charbpe->byte_fallback, error));
+    TRY(read_affix(tokenizer, model, "continuing_subword_prefix", where, &charbpe->prefix, error));
+    TRY(read_affix(tokenizer, model, "end_of_word_suffix", where, &charbpe->suffix, error));
     TRY(tokenizer_read_added_list(root, where, &added, error));
     TRY(tokenizer_read_names(tokenizer, vocabulary, added, where, error));
     TRY(tokenizer_read_added(tokenizer, added, where, error));
     TRY(read_merges(tokenizer, merges, where, error));
     const json_t *const unknown = json_object_get(model, "unk_token");
     if (json_is_string(unknown)) {
-        tokenizer->bpe.unknown = token_table_find(
-            &tokenizer->vocabulary, json_string_value(unknown), json_string_length(unknown));
+        bpe->unknown = token_table_find(&tokenizer->vocabulary, json_string_value(unknown),
+                                        json_string_length(unknown));
     }
-    TRY(tokenizer_read_flag(model, "fuse_unk", false, where, &tokenizer->bpe.fuse_unknown, error));
-    return tokenizer_read_flag(model, "ignore_merges", false, where, &tokenizer->bpe.ignore_merges,
-                               error);
+    TRY(tokenizer_read_flag(model, "fuse_unk", false, where, &bpe->fuse_unknown, error));
+    return tokenizer_read_flag(model, "ignore_merges", false, where, &bpe->ignore_merges, error);
+}
+
+/* Can all of it be said as byte-level BPE, which is faster? Only blanks before texts and words of
+ * the GPT-2 pattern are left then. */
+static bool is_byte_level(const struct charbpe *charbpe)
+{
+    const struct text_splitter *const splitter = &charbpe->splitter;
+    return charbpe->normalizer.count == 0 && splitter->count == 1 &&
+           splitter->steps[0].kind == SPLITTER_KIND_BYTES &&
+           (charbpe->decoder.joins || token_decoder_is_bytes(&charbpe->decoder)) &&
+           !charbpe->byte_fallback && charbpe->prefix.size_bytes == 0 &&
+           charbpe->suffix.size_bytes == 0;
+}
+
+static json_t *kept(const json_t *root, const char *key)
+{
+    return json_incref(json_object_get(root, key));
 }
 
 enum status tokenizer_read_bpe(struct tokenizer *tokenizer, const json_t *root, const json_t *model,
                                const char *where, struct error *error)
 {
-    TRY(read_bytebpe_model(tokenizer, root, model, where, error));
-    const json_t *splitter = NULL;
-    TRY(byte_level_part(root, "pre_tokenizer", where, &splitter, error));
-    TRY(tokenizer_read_flag(splitter, "add_prefix_space", true, where,
-                            &tokenizer->bpe.add_prefix_space, error));
-    TRY(tokenizer_read_flag(splitter, "use_regex", true, where, &tokenizer->bpe.use_pattern,
-                            error));
-    const json_t *decoder = json_object_get(root, "decoder");
-    if (decoder != NULL && !json_is_null(decoder)) {
-        TRY(byte_level_part(root, "decoder", where, &decoder, error));
+    struct charbpe *const charbpe = &tokenizer->charbpe;
+    TRY(read_model(tokenizer, root, model, where, error));
+    TRY(text_normalizer_read(&charbpe->normalizer, json_object_get(root, "normalizer"),
+                             &tokenizer->arena, where, error));
+    TRY(text_splitter_read(&charbpe->splitter, json_object_get(root, "pre_tokenizer"),
+                           &tokenizer->arena, where, error));
+    TRY(token_decoder_read(&charbpe->decoder, json_object_get(root, "decoder"), &tokenizer->arena,
+                           where, error));
+    if (is_byte_level(charbpe)) {
+        const struct splitter_step *const step = &charbpe->splitter.steps[0];
+        tokenizer->bpe.add_prefix_space = step->prefix == SPLITTER_PREFIX_ALWAYS;
+        tokenizer->bpe.use_pattern = step->cuts;
+        return STATUS_OK;
     }
+    tokenizer->kind = TOKENIZER_KIND_CHARBPE;
+    tokenizer->normalizer = kept(root, "normalizer");
+    tokenizer->pre_tokenizer = kept(root, "pre_tokenizer");
+    tokenizer->decoder = kept(root, "decoder");
     return STATUS_OK;
 }
 

@@ -12,10 +12,9 @@ enum { CHARACTERS_MAX = 100, CONFIG_BYTES_MAX = 1 << 24 };
 
 static const char *const bert_specials[] = {"[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", NULL};
 
-/* What accents do if the file does not say: as capitals. */
-static enum status read_settings(struct bert_normalizer *normalizer, const json_t *object,
-                                 const char *lowercase, const char *chinese, const char *where,
-                                 struct error *error)
+enum status tokenizer_read_bert(struct bert_normalizer *normalizer, const json_t *object,
+                                const char *lowercase, const char *chinese, const char *where,
+                                struct error *error)
 {
     TRY(tokenizer_read_flag(object, "clean_text", true, where, &normalizer->clean_text, error));
     TRY(tokenizer_read_flag(object, chinese, true, where, &normalizer->chinese_apart, error));
@@ -101,8 +100,8 @@ enum status tokenizer_read_wordpiece(struct tokenizer *tokenizer, const json_t *
     if (part == NULL) {
         return STATUS_OK;
     }
-    return read_settings(&made->normalizer, part, "lowercase", "handle_chinese_chars", where,
-                         error);
+    return tokenizer_read_bert(&made->normalizer, part, "lowercase", "handle_chinese_chars", where,
+                               error);
 }
 
 static enum status name_lines(struct tokenizer *tokenizer, const char *text, size_t size_bytes,
@@ -143,8 +142,8 @@ static enum status read_config(struct bert_normalizer *normalizer, const char *p
     if (file_exists(config_path)) {
         TRY(json_read_file(config_path, CONFIG_BYTES_MAX, &config, error));
     }
-    const enum status status = read_settings(normalizer, config, "do_lower_case",
-                                             "tokenize_chinese_chars", config_path, error);
+    const enum status status = tokenizer_read_bert(normalizer, config, "do_lower_case",
+                                                   "tokenize_chinese_chars", config_path, error);
     json_decref(config);
     return status;
 }

@@ -7,6 +7,11 @@
 /* Optional boolean `key`; anything but a boolean or null is refused. */
 MUST_CHECK enum status tokenizer_read_flag(const json_t *object, const char *key, bool otherwise,
                                            const char *where, bool *flag, struct error *error);
+/* Settings of BERT's normaliser under the keys of tokenizer.json or tokenizer_config.json. If the
+ * file does not say what accents do, they go with the capitals. */
+MUST_CHECK enum status tokenizer_read_bert(struct bert_normalizer *normalizer, const json_t *object,
+                                           const char *lowercase, const char *chinese,
+                                           const char *where, struct error *error);
 /* The member "added_tokens", or NULL. */
 MUST_CHECK enum status tokenizer_read_added_list(const json_t *root, const char *where,
                                                  const json_t **added, struct error *error);

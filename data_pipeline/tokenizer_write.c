@@ -201,18 +201,25 @@ static json_t *merges_value(const struct tokenizer *tokenizer)
     return merges;
 }
 
-static json_t *bytebpe_model(const struct tokenizer *tokenizer)
+/* Empty texts are as good as none. */
+static json_t *affix_value(struct token_text text)
+{
+    return text.size_bytes == 0 ? json_string("") : text_value(text);
+}
+
+static json_t *bpe_model(const struct tokenizer *tokenizer)
 {
     const struct bytebpe *const bpe = &tokenizer->bpe;
+    const struct charbpe *const charbpe = &tokenizer->charbpe; /* empty in byte-level BPE */
     json_t *const model = json_object();
     put(model, "type", json_string("BPE"));
     put(model, "dropout", json_null());
     put(model, "unk_token",
         bpe->unknown < 0 ? json_null() : text_value(tokenizer->vocabulary.texts[bpe->unknown]));
-    put(model, "continuing_subword_prefix", json_string(""));
-    put(model, "end_of_word_suffix", json_string(""));
+    put(model, "continuing_subword_prefix", affix_value(charbpe->prefix));
+    put(model, "end_of_word_suffix", affix_value(charbpe->suffix));
     put(model, "fuse_unk", json_boolean(bpe->fuse_unknown));
-    put(model, "byte_fallback", json_false());
+    put(model, "byte_fallback", json_boolean(charbpe->byte_fallback));
     put(model, "ignore_merges", json_boolean(bpe->ignore_merges));
     put(model, "vocab", vocabulary_value(tokenizer));
     put(model, "merges", merges_value(tokenizer));
@@ -303,14 +310,17 @@ static json_t *root_value(const struct tokenizer *tokenizer)
             byte_level(tokenizer->bpe.add_prefix_space, tokenizer->bpe.use_pattern));
         put(root, "post_processor", part_value(tokenizer->post_processor));
         put(root, "decoder", byte_level(true, true));
-        put(root, "model", bytebpe_model(tokenizer));
+        put(root, "model", bpe_model(tokenizer));
         break;
+    case TOKENIZER_KIND_CHARBPE:
     case TOKENIZER_KIND_UNIGRAM:
         put(root, "normalizer", part_value(tokenizer->normalizer));
         put(root, "pre_tokenizer", part_value(tokenizer->pre_tokenizer));
         put(root, "post_processor", part_value(tokenizer->post_processor));
         put(root, "decoder", part_value(tokenizer->decoder));
-        put(root, "model", unigram_model(tokenizer));
+        put(root, "model",
+            tokenizer->kind == TOKENIZER_KIND_CHARBPE ? bpe_model(tokenizer)
+                                                      : unigram_model(tokenizer));
         break;
     case TOKENIZER_KIND_WORDPIECE:
         put(root, "normalizer", bert_normalizer_value(&tokenizer->wordpiece));
@@ -405,6 +415,8 @@ enum status tokenizer_save(const struct tokenizer *tokenizer, const char *folder
         TRY(path_join(path, folder, "spiece.model", error));
         return file_write_durable(path, tokenizer->unigram.file, tokenizer->unigram.file_bytes,
                                   error);
+    case TOKENIZER_KIND_CHARBPE:
+        break;
     case TOKENIZER_KIND_WORDPIECE:
         TRY(path_join(path, folder, "vocab.txt", error));
         TRY(write_lines(tokenizer, path, error));

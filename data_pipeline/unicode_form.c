@@ -8,7 +8,14 @@
 #include "base/memory.h"
 #include "data_pipeline/utf8.h"
 
-enum { DECOMPOSED_MAX = 32, FIRST_COMPOSING = 0x300, HAN_FIRST = 0x3400, HAN_LAST = 0x9fff };
+enum {
+    DECOMPOSED_MAX = 32,
+    FIRST_COMPOSING = 0x300,
+    HAN_FIRST = 0x3400,
+    HAN_LAST = 0x9fff,
+    HANGUL_NO_TRAILING =
+        0x11a7, /* stands before the trailing consonants; utf8proc lets it vanish */
+};
 
 /* First and last code points of runs that the reference's tables do not know. */
 static const uint32_t newer[][2] = {
@@ -55,6 +62,7 @@ static bool is_newer(uint32_t code_point)
 void form_work_deinit(struct form_work *work)
 {
     memory_release(work->points);
+    memory_release(work->origins);
     *work = (struct form_work){0};
 }
 
@@ -86,9 +94,8 @@ size_t unicode_grapheme_end(const char *text, size_t size_bytes, size_t at)
     return at;
 }
 
-/* Adds a character in canonical order. Places stay as they are, as in the reference: which of some
- * marks came first is not told. */
-static void add_point(struct form_work *work, uint32_t code_point, struct text_origin origin)
+/* Adds a character in canonical order. */
+static void add_point(struct form_work *work, uint32_t code_point, int32_t change)
 {
     const bool plain = code_point < FIRST_COMPOSING || is_newer(code_point);
     const uint32_t class =
@@ -96,13 +103,10 @@ static void add_point(struct form_work *work, uint32_t code_point, struct text_o
     memory_reserve((void **)&work->points, &work->capacity, work->count + 1, sizeof *work->points,
                    "characters of a text");
     size_t place = work->count++;
-    work->points[place].origin = origin;
     for (; class > 0 && place > 0 && work->points[place - 1].class > class; place--) {
-        work->points[place].code_point = work->points[place - 1].code_point;
-        work->points[place].class = work->points[place - 1].class;
+        work->points[place] = work->points[place - 1];
     }
-    work->points[place].code_point = code_point;
-    work->points[place].class = class;
+    work->points[place] = (struct form_point){code_point, class, change};
 }
 
 static void add_decomposed(struct form_work *work, bool compatible, uint32_t code_point,
@@ -119,15 +123,18 @@ static void add_decomposed(struct form_work *work, bool compatible, uint32_t cod
         INVARIANT(count >= 0 && count <= DECOMPOSED_MAX);
     }
     for (utf8proc_ssize_t i = 0; i < count; i++) {
-        add_point(work, (uint32_t)parts[i], origin);
+        add_point(work, (uint32_t)parts[i], i > 0);
     }
+    memory_reserve((void **)&work->origins, &work->origin_capacity, work->origin_count + 1,
+                   sizeof *work->origins, "places of characters");
+    work->origins[work->origin_count++] = origin;
 }
 
 /* The character that two make together, or 0. */
 static uint32_t composed(uint32_t first, uint32_t second)
 {
-    if (second < FIRST_COMPOSING || (second >= HAN_FIRST && second <= HAN_LAST) ||
-        is_newer(first) || is_newer(second)) {
+    if (second < FIRST_COMPOSING || second == HANGUL_NO_TRAILING ||
+        (second >= HAN_FIRST && second <= HAN_LAST) || is_newer(first) || is_newer(second)) {
         return 0;
     }
     utf8proc_int32_t pair[2] = {(utf8proc_int32_t)first, (utf8proc_int32_t)second};
@@ -150,6 +157,7 @@ static void compose(struct form_work *work)
                 blocked ? 0 : composed(work->points[starter].code_point, point.code_point);
             if (joined != 0) {
                 work->points[starter].code_point = joined;
+                work->points[starter].change += point.change - 1;
                 continue;
             }
         }
@@ -169,6 +177,20 @@ static size_t ascii_end(const struct normal_text *in, size_t at)
     return at;
 }
 
+/* Appends what the characters became, each with the place of the one whose turn it is. */
+static void add_points(const struct form_work *work, struct normal_text *out)
+{
+    size_t taken = 0;
+    for (size_t i = 0; i < work->count; i++) {
+        const struct form_point point = work->points[i];
+        const size_t turn = point.change > 0 && taken > 0 ? taken - 1 : taken;
+        const size_t known = turn < work->origin_count ? turn : work->origin_count - 1;
+        const struct text_origin origin = work->origins[known];
+        normal_text_add_point(out, point.code_point, origin.begin, origin.end);
+        taken += point.change > 0 ? 0 : (size_t)(1 - point.change);
+    }
+}
+
 void unicode_form_apply(enum unicode_form form, const struct normal_text *in,
                         struct form_work *work, struct normal_text *out)
 {
@@ -181,6 +203,7 @@ void unicode_form_apply(enum unicode_form form, const struct normal_text *in,
         normal_text_copy(out, in, at, kept); /* all but the one that a mark may join */
         at = kept;
         work->count = 0;
+        work->origin_count = 0;
         while (at < in->size_bytes) {
             uint32_t code_point = 0;
             const size_t length =
@@ -195,9 +218,6 @@ void unicode_form_apply(enum unicode_form form, const struct normal_text *in,
         if (composing) {
             compose(work);
         }
-        for (size_t i = 0; i < work->count; i++) {
-            normal_text_add_point(out, work->points[i].code_point, work->points[i].origin.begin,
-                                  work->points[i].origin.end);
-        }
+        add_points(work, out);
     }
 }

@@ -49,6 +49,8 @@ args = parser.parse_args()
 
 random_ = random.Random(args.seed)
 is_model = args.tokenizer.endswith(".model")
+if not is_model:
+    WORDS += [token["content"] for token in json.load(open(args.tokenizer, encoding="utf-8")).get("added_tokens") or []][-100:]
 if args.file:
     strings = [line for line in open(args.file, encoding="utf-8", newline="\n").read().split("\n")][: args.count]
 else:

@@ -47,6 +47,7 @@ static const struct {
     {"zstd.h", "data_pipeline/corpus_text*.c data_pipeline/corpus_stream.c"},
     {"zlib.h", "data_pipeline/corpus_text*.c data_pipeline/corpus_stream.c"},
     {"utf8proc.h", "data_pipeline/unicode_form.c"},
+    {"oniguruma.h", "data_pipeline/pattern.c"},
     {"cblas.h", "kernels/matmul_openblas.c"},
     {"dlfcn.h", "kernels/matmul_openblas.c"},
     {"check.h", ""},
