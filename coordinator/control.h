@@ -31,7 +31,8 @@ struct control_view {
     const struct member *members;
     int64_t worker_count;
     int64_t workers_least,
-        workers_most; /* what may be asked for; most 0: nobody would start it again */
+        workers_most;     /* what may be asked for; most 0: nobody would start it again */
+    int64_t workers_unit; /* and only multiples of it; 0: all */
 };
 
 /* Takes an operator's request and answers it; false if it was refused. */

@@ -113,7 +113,8 @@ static void request_take(struct coordinator *coordinator, const struct message *
                                       .members = coordinator->roster.members,
                                       .worker_count = coordinator->options->worker_count,
                                       .workers_least = coordinator->options->workers_least,
-                                      .workers_most = coordinator->options->workers_most};
+                                      .workers_most = coordinator->options->workers_most,
+                                      .workers_unit = coordinator->options->workers_unit};
     const bool taken = control_take(&coordinator->control, &view, coordinator->server, request);
     if (taken && request->kind != MESSAGE_KIND_STATUS) {
         journal_event(coordinator, "control", names[request->kind - MESSAGE_KIND_STATUS]);

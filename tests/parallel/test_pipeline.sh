@@ -64,10 +64,13 @@ for point in slot-computed update-torn; do
 done
 
 # A worker that stands still is named by the one that waits for it.
-"$shardlm" train tiny.yaml --run still --workers 2 --steps 400 --set shard.pipeline=2 --set lease.wait_seconds=3 \
+"$shardlm" train tiny.yaml --run still --workers 2 --steps 4000 --set optimizer.total_steps=4000 --set shard.pipeline=2 --set lease.wait_seconds=3 \
     --set restart.attempts=0 --set evaluation.every_steps=0 >still.log 2>&1 &
 job=$!
 wait_for_step still 2
+code=0
+"$shardlm" ctl still workers 3 >ctl.txt 2>&1 || code=$?
+[ $code -eq 2 ] && grep -q "shard.pipeline makes teams of 2" ctl.txt || fail "ctl workers 3: exit code $code, $(cat ctl.txt)"
 stopped=$(rank_process still 2)
 kill -STOP "$stopped"
 if wait $job; then fail "a job with a worker that stands still came to its end"; fi
