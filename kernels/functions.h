@@ -166,6 +166,12 @@ static inline double function_exp_double(double x)
     return series * power;
 }
 
+/* e^x for x <= 700, with 0 below -700 and where x is no number. */
+static inline double function_exp_below(double x)
+{
+    return x >= -700.0 ? function_exp_double(x) : 0.0;
+}
+
 /* Sine and cosine of an angle in double, |angle| below 2^18: what is left of the nearest multiple n
  * of π/2 (in three parts, the first two with products by n that are exact), as series to r^17. */
 struct function_circle {

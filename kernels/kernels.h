@@ -70,6 +70,7 @@ struct kernels_attention_shape {
     int64_t sequence_count; /* B */
     const int32_t *starts;  /* (B + 1) */
     int64_t heads;          /* H */
+    int64_t first_head;     /* number of the first one in the whole layer, where these are a part of its heads */
     int64_t head_width;     /* D; C = H · D */
     enum kernels_attention kind;
     float scale;                                 /* 1 / sqrt(D) */
@@ -123,6 +124,14 @@ struct kernels_relative_gradients {
     float *position_bias;
     float *segment_bias;
     float *segment_embedding;
+};
+
+/* A row of logits, or a part of its columns: what the parts of a softmax tell each other. */
+struct kernels_softmax_part {
+    double sum;   /* Σ exp(logit - most) */
+    float most;   /* the largest logit */
+    float target; /* the target's logit; -infinity where another part has it */
+    int32_t best; /* lowest column that has the largest logit; -1: none does (not a number) */
 };
 
 /* In double, because 1 - beta2 of a float 0.999 is already wrong in the fifth digit; each factor that the formula of
@@ -195,7 +204,7 @@ struct kernels {
     /* Packed multi-head attention: sequences do not see each other. qkv (N, 3C): columns [0, C) query, [C, 2C) key,
      * [2C, 3C) value, head h at h·D in each. out (N, C). log_sum (H, N): log of the softmax denominator per row, all
      * that is kept for backward. Dropout element of query row q, key at offset j in its sequence, head h:
-     * (h · N + q) · T_max + j with T_max the longest sequence, rounded up to 8.
+     * ((first_head + h) · N + q) · T_max + j with T_max the longest sequence, rounded up to 8.
      * scratch: attention_scratch() floats, which is a block of query rows by one sequence's keys. */
     void (*attention_forward)(float *out, float *log_sum, const float *qkv,
                               const struct kernels_attention_shape *shape, float *scratch);
@@ -231,6 +240,18 @@ struct kernels {
     void (*softmax_cross_entropy)(float *logits, const float *bias, const int32_t *targets,
                                   float gradient_scale, double *loss_sum, int64_t *correct,
                                   int64_t count, int64_t v);
+
+    /* The same in parts of columns: logits (count, v), rows ld apart, are columns [first, first + v) of the vocabulary,
+     * v >= 1. Adds the bias (v) or NULL, fills `parts` (count), and leaves exp(logit - most) where `keeps`. */
+    void (*softmax_part)(float *logits, int64_t ld, const float *bias, const int32_t *targets,
+                         int64_t first, bool keeps, struct kernels_softmax_part *parts,
+                         int64_t count, int64_t v);
+    /* What softmax_part left becomes the gradient: exponentials times gradient_scale · exp(part.most - whole.most) /
+     * whole.sum, less gradient_scale at the target. `wholes`: kernels_softmax_join's. */
+    void (*softmax_part_gradient)(float *logits, int64_t ld, const int32_t *targets, int64_t first,
+                                  float gradient_scale, const struct kernels_softmax_part *parts,
+                                  const struct kernels_softmax_part *wholes, int64_t count,
+                                  int64_t v);
 
     /* sums[i] += round_to_nearest_even(values[i] · 2^fraction_bits), exact in int64. Returns false, with nothing added,
      * if any |values[i]| is not below 2^limit_bits or not finite. */
@@ -284,6 +305,13 @@ MUST_CHECK enum status kernels_use_openblas(struct kernels *kernels, struct erro
  * [sin(x f_i), i < C/2; cos(x f_i)] with f_i = 10000^(-2i/C), the same bits on every machine. |x| below 2^18,
  * C even. */
 void kernels_sinusoids(float *out /* (n, C) */, int64_t first, int64_t clamp, int64_t n, int64_t c);
+
+/* Puts the parts of each row together, in ascending order: wholes (count) from parts (part_count, count). Adds to
+ * *loss_sum and *correct as softmax_cross_entropy. */
+void kernels_softmax_join(struct kernels_softmax_part *wholes,
+                          const struct kernels_softmax_part *parts, int64_t part_count,
+                          const int32_t *targets, double *loss_sum, int64_t *correct,
+                          int64_t count);
 
 /* LAMB's trust ratio |w| / |r| from the sums of squares; 1 where either is 0. */
 double kernels_trust_ratio(double weights_square_sum, double direction_square_sum);

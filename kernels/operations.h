@@ -26,6 +26,8 @@
     X(rows_gather, level)            \
     X(rows_scatter_add, level)       \
     X(softmax_cross_entropy, level)  \
+    X(softmax_part, level)           \
+    X(softmax_part_gradient, level)  \
     X(fixed_point_add, level)        \
     X(fixed_point_value, level)      \
     X(square_sum, level)             \

@@ -46,20 +46,21 @@ int64_t head_chunk_rows(int64_t vocabulary)
 }
 
 /* What attention keeps. */
-static void layout_attention(struct layout *layout, const struct model_options *options, int64_t n,
-                             struct layer_activations *layer)
+static void layout_attention(struct layout *layout, const struct model_options *options,
+                             const struct parts *parts, int64_t n, struct layer_activations *layer)
 {
-    layer->qkv = layout_floats(layout, n * 3 * options->hidden);
-    layer->heads = layout_floats(layout, n * options->hidden);
-    layer->log_sum = layout_floats(layout, n * options->heads);
+    const int64_t width = parts_local(parts, options->hidden).count;
+    layer->qkv = layout_floats(layout, n * 3 * width);
+    layer->heads = layout_floats(layout, n * width);
+    layer->log_sum = layout_floats(layout, n * parts_local(parts, options->heads).count);
 }
 
 /* What else lies between a layer's input and its output. */
-static void layout_between(struct layout *layout, const struct model_options *options, int64_t n,
-                           struct layer_activations *layer)
+static void layout_between(struct layout *layout, const struct model_options *options,
+                           const struct parts *parts, int64_t n, struct layer_activations *layer)
 {
     layer->attention_sum = layout_floats(layout, n * options->hidden);
-    layer->inner = layout_floats(layout, n * options->feed_forward);
+    layer->inner = layout_floats(layout, n * parts_local(parts, options->feed_forward).count);
     layer->attention_norm = layout_norm(layout, n);
     layer->attention_bits = layout_bits(layout, n * options->hidden);
     layer->feed_forward_bits = layout_bits(layout, n * options->hidden);
@@ -67,11 +68,10 @@ static void layout_between(struct layout *layout, const struct model_options *op
 
 /* Each layer has its own of what is kept; all else is that of `common`, or, if that is NULL, the
  * first one's. */
-static struct layer_activations *layout_layers(struct layout *layout,
-                                               const struct model_options *options, int64_t n,
-                                               const struct model_role *role,
-                                               const struct section *section,
-                                               const struct layer_activations *common)
+static struct layer_activations *
+layout_layers(struct layout *layout, const struct model_options *options, const struct parts *parts,
+              int64_t n, const struct model_role *role, const struct section *section,
+              const struct layer_activations *common)
 {
     const bool keeps_between = role->trains && role->recompute != MODEL_RECOMPUTE_LAYER;
     const bool keeps_attention = role->trains && role->recompute == MODEL_RECOMPUTE_NONE;
@@ -80,10 +80,10 @@ static struct layer_activations *layout_layers(struct layout *layout,
     for (int64_t i = section->first_layer; i < section->end_layer; i++) {
         const bool begins = i == section->first_layer && common == NULL;
         if (begins || keeps_attention) {
-            layout_attention(layout, options, n, &layer);
+            layout_attention(layout, options, parts, n, &layer);
         }
         if (begins || keeps_between) {
-            layout_between(layout, options, n, &layer);
+            layout_between(layout, options, parts, n, &layer);
         }
         if (begins || role->trains) {
             layer.output_sum = layout_floats(layout, n * options->hidden);
@@ -133,13 +133,15 @@ static struct transform_activations layout_transform(struct layout *layout, int6
 }
 
 static struct head_activations layout_head(struct layout *layout,
-                                           const struct model_options *options, bool transforms,
-                                           int64_t k, bool trains)
+                                           const struct model_options *options,
+                                           const struct parts *parts, bool transforms, int64_t k,
+                                           bool trains)
 {
     const int64_t chunk = head_chunk_rows(options->vocabulary);
     struct head_activations head = {0};
     head.rows = layout_floats(layout, k * options->hidden);
-    head.logits = layout_floats(layout, (k < chunk ? k : chunk) * options->vocabulary);
+    head.logits = layout_floats(layout, (k < chunk ? k : chunk) *
+                                            parts_local(parts, options->vocabulary).count);
     if (trains) {
         head.d_rows = layout_floats(layout, k * options->hidden);
     }
@@ -197,7 +199,7 @@ static void layout_heads(struct layout *layout, struct activations *activations,
     const int64_t group = parameter_head_group(table);
     const int64_t k = limits->target_count;
     const bool transforms = parameter_maybe(table, group, PARAMETER_HEAD_WEIGHT) != NULL;
-    activations->head = layout_head(layout, options, transforms, k, trains);
+    activations->head = layout_head(layout, options, &activations->parts, transforms, k, trains);
     if (parameter_maybe(table, group, PARAMETER_PAIR_WEIGHT) != NULL) {
         activations->pair = layout_pair(layout, options, limits->sequence_count, trains);
     }
@@ -323,6 +325,17 @@ const float *relative_distances(const struct relative_activations *relative, int
     return relative->distances + (relative->distance_most - first) * relative->c;
 }
 
+static void layout_parts(struct layout *layout, struct parts *parts,
+                         const struct model_options *options, int64_t n, int64_t k)
+{
+    const int64_t chunk = head_chunk_rows(options->vocabulary);
+    parts->partial_elements = n * options->hidden;
+    parts->partials = layout_floats(layout, parts_levels(parts) * parts->partial_elements);
+    parts->vector = layout_floats(layout, 3 * options->hidden);
+    parts->softmax =
+        layout_take(layout, (parts->count + 1) * (k < chunk ? k : chunk), sizeof *parts->softmax);
+}
+
 /* What each further slot in flight has of its own. */
 static void layout_sets(struct layout *layout, struct activations *sets, int64_t count,
                         const struct model_options *options, const struct parameter_table *table,
@@ -334,7 +347,7 @@ static void layout_sets(struct layout *layout, struct activations *sets, int64_t
     for (int64_t i = 1; i < count; i++) {
         struct activations set = *sets;
         set.embedding = layout_embedding(layout, options, table, section, n);
-        set.layers = layout_layers(layout, options, n, role, section,
+        set.layers = layout_layers(layout, options, &sets->parts, n, role, section,
                                    layers == NULL ? &none : &layers[section->first_layer]);
         if (layers != NULL) {
             sets[i] = set;
@@ -352,11 +365,14 @@ static void layout_all(struct layout *layout, struct activations *sets,
     const int64_t n = limits->token_count + (family->relative ? limits->target_count : 0);
     const int64_t c = options->hidden;
     struct activations *const activations = sets;
+    activations->parts =
+        parts_make(role->tensor_parts, role->tensor_member, role->tensor_count, role->exchange);
+    const struct parts *const parts = &activations->parts;
     activations->section = section_of(options, limits, role);
     const struct section *const section = &activations->section;
     activations->embedding = layout_embedding(layout, options, table, section, n);
     activations->recompute = role->recompute;
-    activations->layers = layout_layers(layout, options, n, role, section, NULL);
+    activations->layers = layout_layers(layout, options, parts, n, role, section, NULL);
     if (options->norm == MODEL_NORM_PRE) {
         activations->final_norm = layout_norm(layout, n);
     }
@@ -367,7 +383,9 @@ static void layout_all(struct layout *layout, struct activations *sets,
     for (int i = 0; i < ACTIVATIONS_NARROW; i++) {
         activations->narrow[i] = layout_floats(layout, n * c);
     }
-    const int64_t wide = options->feed_forward > 3 * c ? options->feed_forward : 3 * c;
+    const int64_t local_f = parts_local(parts, options->feed_forward).count;
+    const int64_t local_c = parts_local(parts, c).count;
+    const int64_t wide = local_f > 3 * local_c ? local_f : 3 * local_c;
     activations->wide = layout_floats(layout, n * wide);
     activations->needed_rows = layout_integers(layout, n);
     const int64_t longest = options->positions < n ? options->positions : n;
@@ -376,6 +394,9 @@ static void layout_all(struct layout *layout, struct activations *sets,
     } else {
         activations->attention_scratch =
             layout_floats(layout, kernels->attention_scratch(longest, c / options->heads));
+    }
+    if (parts->count > 1) {
+        layout_parts(layout, &activations->parts, options, n, limits->target_count);
     }
     if (role->trains) {
         layout_gradients(layout, activations, table);

@@ -5,7 +5,8 @@
  * Kept per layer and token: 6C + F + H + 4 floats and a few bits of dropout (C width, F inner
  * width, H heads), or less (model_role.h). Normalised values and activations are always computed
  * again in backward: they cost little beside the matrix products. A model that does not train has
- * one set for all layers. N counts the query stream's rows too, where there is one. */
+ * one set for all layers. N counts the query stream's rows too, where there is one. Widths of what is
+ * cut into parts are those of the parts that are computed here ("local": parts.h). */
 #ifndef SHARDLM_MODEL_ACTIVATIONS_H
 #define SHARDLM_MODEL_ACTIVATIONS_H
 
@@ -30,11 +31,11 @@ struct norm_statistics {
 
 /* Layers have in common what model_role.h does not keep of them. */
 struct layer_activations {
-    float *qkv;           /* (N, 3C) with biases */
-    float *heads;         /* (N, C) attention's output, before the projection */
-    float *log_sum;       /* (H, N) of attention's softmax */
+    float *qkv;           /* (N, local 3C) with biases */
+    float *heads;         /* (N, local C) attention's output, before the projection */
+    float *log_sum;       /* (local H, N) of attention's softmax */
     float *attention_sum; /* (N, C) residual sum after attention */
-    float *inner;         /* (N, F) feed-forward before its activation, with bias */
+    float *inner;         /* (N, local F) feed-forward before its activation, with bias */
     float *output_sum;    /* (N, C) residual sum after feed-forward; pre-norm: the layer's output */
     struct norm_statistics attention_norm;
     struct norm_statistics feed_forward_norm;
@@ -64,7 +65,7 @@ struct transform_activations {
 struct head_activations {
     float *rows;   /* (K, C) hidden states of the target rows */
     float *d_rows; /* (K, C) training only */
-    float *logits; /* (head_chunk_rows, V) */
+    float *logits; /* (head_chunk_rows, local V) */
     struct transform_activations transform; /* to E, with d_rows as d_normed; not in GPT */
 };
 
@@ -114,6 +115,7 @@ const float *relative_distances(const struct relative_activations *relative, int
 enum { ACTIVATIONS_NARROW = 4 };
 
 struct activations {
+    struct parts parts; /* with its scratch */
     enum model_recompute recompute;
     struct section section;
     struct handover handover;
@@ -124,7 +126,7 @@ struct activations {
     struct pair_activations pair; /* families that have it */
     struct span_activations span; /* families that have it */
     float *narrow[ACTIVATIONS_NARROW]; /* (N, C) scratch; encoder.c says who uses which */
-    float *wide;                       /* (N, max(F, 3C)) scratch */
+    float *wide;                       /* (N, local max(F, 3C)) scratch */
     int32_t *needed_rows;              /* (N) of the last state (needed.h) */
     float *attention_scratch;
     struct relative_activations relative; /* families that have it; instead of attention_scratch */

@@ -8,18 +8,21 @@
 #include "model/attention_cache.h"
 #include "model/family.h"
 #include "model/needed.h"
+#include "model/parts_linear.h"
 
 static struct kernels_attention_shape attention_shape(const struct pass *pass, int64_t layer)
 {
     const struct model_options *const options = pass->options;
     const struct family *const family = family_find(options);
     const int64_t width = options->hidden / options->heads;
+    const struct parts_range heads = parts_local(pass->parts, options->heads);
     const bool visible = pass->visibility.lists != NULL;
     INVARIANT(family != NULL);
     return (struct kernels_attention_shape){
         .sequence_count = pass->batch->sequence_count,
         .starts = pass->batch->starts,
-        .heads = options->heads,
+        .heads = heads.count,
+        .first_head = heads.first,
         .head_width = width,
         .kind = visible          ? KERNELS_ATTENTION_VISIBLE
                 : family->causal ? KERNELS_ATTENTION_CAUSAL
@@ -30,25 +33,43 @@ static struct kernels_attention_shape attention_shape(const struct pass *pass, i
     };
 }
 
+static struct parts_weight attention_inputs(const struct pass *pass, int64_t group,
+                                            enum parameter_role role)
+{
+    const int64_t c = pass->options->hidden;
+    return (struct parts_weight){
+        .group = group, .role = role, .out = 3 * c, .in = c, .segments = 3};
+}
+
+static struct parts_weight attention_output(const struct pass *pass, int64_t group)
+{
+    const int64_t c = pass->options->hidden;
+    return (struct parts_weight){
+        .group = group, .role = PARAMETER_ATTENTION_WEIGHT, .out = c, .in = c, .segments = 1};
+}
+
 void attention_forward(const struct pass *pass, int64_t layer, float *branch, const float *in,
                        const struct layer_activations *kept, float *rows, float *scratch)
 {
     const int64_t n = pass->batch->token_count;
-    const int64_t c = pass->options->hidden;
+    const int64_t width = parts_local(pass->parts, pass->options->hidden).count;
     const struct pass needed = needed_pass(pass, layer);
     const int64_t group = parameter_layer_group(pass->table, layer, PARAMETER_HALF_ATTENTION);
     const struct kernels_attention_shape shape = attention_shape(pass, layer);
-    pass_linear(pass, kept->qkv, in, group, PARAMETER_QUERY_WEIGHT, n, 3 * c, c);
-    pass->kernels->bias_forward(kept->qkv, pass_weight(pass, group, PARAMETER_QUERY_BIAS), n,
-                                3 * c);
+    const struct parts_weight inputs = attention_inputs(pass, group, PARAMETER_QUERY_WEIGHT);
+    const struct parts_weight biases = attention_inputs(pass, group, PARAMETER_QUERY_BIAS);
+    const struct parts_weight output = attention_output(pass, group);
+    parts_out_forward(pass, kept->qkv, in, &inputs, n);
+    parts_bias_forward(pass, kept->qkv, &biases, n);
     if (pass->cache != NULL) {
+        INVARIANT(pass->parts->member_count == 1);
         attention_cache_forward(pass->cache, layer, kept->heads, kept->log_sum, kept->qkv, n);
     } else {
         pass->kernels->attention_forward(kept->heads, kept->log_sum, kept->qkv, &shape, scratch);
     }
     if (branch != NULL) {
-        pass_linear(pass, branch, needed_gather(pass, layer, rows, kept->heads), group,
-                    PARAMETER_ATTENTION_WEIGHT, needed.row_count, c, c);
+        parts_in_forward(pass, branch, needed_gather(pass, layer, rows, kept->heads, width),
+                         &output, needed.row_count);
     }
 }
 
@@ -58,16 +79,16 @@ void attention_backward_heads(const struct pass *pass, int64_t layer, float *d_q
 {
     const int64_t n = needed_pass(pass, layer).row_count;
     const int64_t c = pass->options->hidden;
+    const int64_t width = parts_local(pass->parts, c).count;
     const struct kernels_attention_shape shape = attention_shape(pass, layer);
+    const struct parts_weight output = attention_output(pass, gradient->group);
     const float *const heads =
-        needed_gather(pass, layer, d_qkv, kept->heads); /* d_qkv is not written yet */
+        needed_gather(pass, layer, d_qkv, kept->heads, width); /* d_qkv is not written yet */
     pass->kernels->bias_backward(pass_gradient(pass, gradient, PARAMETER_ATTENTION_BIAS), d_branch,
                                  n, c);
-    pass_linear_weight_gradient(pass, gradient, PARAMETER_ATTENTION_WEIGHT, d_branch, heads, n, c,
-                                c);
-    pass_linear_backward(pass, d_heads, false, d_branch, gradient->group,
-                         PARAMETER_ATTENTION_WEIGHT, n, c, c);
-    needed_spread(pass, layer, d_heads);
+    parts_in_gradient(pass, gradient, d_branch, heads, &output, n);
+    parts_in_backward(pass, d_heads, d_branch, &output, n);
+    needed_spread(pass, layer, d_heads, width);
     pass->kernels->attention_backward(d_qkv, d_heads, kept->heads, kept->log_sum, kept->qkv, &shape,
                                       scratch);
 }
@@ -76,10 +97,11 @@ void attention_backward_input(const struct pass *pass, float *d_in, bool add, co
                               const float *in, const struct group_gradient *gradient)
 {
     const int64_t n = pass->batch->token_count;
-    const int64_t c = pass->options->hidden;
-    pass->kernels->bias_backward(pass_gradient(pass, gradient, PARAMETER_QUERY_BIAS), d_qkv, n,
-                                 3 * c);
-    pass_linear_weight_gradient(pass, gradient, PARAMETER_QUERY_WEIGHT, d_qkv, in, n, 3 * c, c);
-    pass_linear_backward(pass, d_in, add, d_qkv, gradient->group, PARAMETER_QUERY_WEIGHT, n, 3 * c,
-                         c);
+    const struct parts_weight inputs =
+        attention_inputs(pass, gradient->group, PARAMETER_QUERY_WEIGHT);
+    const struct parts_weight biases =
+        attention_inputs(pass, gradient->group, PARAMETER_QUERY_BIAS);
+    parts_bias_gradient(pass, gradient, d_qkv, &biases, n);
+    parts_out_gradient(pass, gradient, d_qkv, in, &inputs, n);
+    parts_out_backward(pass, d_in, add, d_qkv, &inputs, n);
 }

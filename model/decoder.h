@@ -18,14 +18,14 @@ struct decoder {
     const float *rows;        /* (count, E) */
     const int32_t *targets;   /* (count) ids */
     int64_t count;            /* may be 0: nothing happens */
-    float *logits;            /* (head_chunk_rows, V) scratch */
+    float *logits;            /* (head_chunk_rows, local V) scratch */
     enum parameter_role bias; /* (V); of the head's group, where the family has one */
 };
 
 /* Adds to `score`. */
 void decoder_score(const struct pass *pass, const struct decoder *decoder,
                    struct head_score *score);
-/* logits (count, V) */
+/* logits (count, V); for a model that has all parts. */
 void decoder_logits(const struct pass *pass, const struct decoder *decoder, float *logits);
 /* Scores and differentiates: d_rows (count, E) is written, the bias' gradient is added to, the word table's written or,
  * if embeddings->adds, added to. */

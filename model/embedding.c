@@ -86,6 +86,27 @@ static float *mapping_backward(const struct pass *pass, const struct embedding_a
     return scratch;
 }
 
+/* Adds to the rows of words that this member hands over. */
+static void words_backward(const struct pass *pass, float *d_word, const float *d_sum)
+{
+    const struct batch *const batch = pass->batch;
+    const int64_t width = model_embedding_width(pass->options);
+    const struct parts_range own = parts_local(pass->parts, pass->options->vocabulary);
+    for (int64_t first = 0; first < batch->token_count;) {
+        int64_t end = first;
+        while (end < batch->token_count && batch->ids[end] >= own.first &&
+               batch->ids[end] < own.first + own.count) {
+            end++;
+        }
+        if (end > first) {
+            pass->kernels->embedding_backward(d_word, NULL, NULL, d_sum + first * width,
+                                              batch->ids + first, NULL, NULL, 0,
+                                              pass->options->pad_id, end - first, width);
+        }
+        first = end > first ? end : first + 1;
+    }
+}
+
 void embedding_backward(const struct pass *pass, const struct embedding_activations *kept,
                         float *d_embedded, float *scratch, const struct group_gradient *gradient)
 {
@@ -110,9 +131,9 @@ void embedding_backward(const struct pass *pass, const struct embedding_activati
     }
     const bool positions = pass_has(pass, place.group, PARAMETER_POSITION);
     const bool segments = pass_has(pass, place.group, PARAMETER_SEGMENT);
+    words_backward(pass, pass_gradient(pass, gradient, PARAMETER_WORD), d_sum);
     pass->kernels->embedding_backward(
-        pass_gradient(pass, gradient, PARAMETER_WORD),
-        positions ? pass_gradient(pass, gradient, PARAMETER_POSITION) : NULL,
+        NULL, positions ? pass_gradient(pass, gradient, PARAMETER_POSITION) : NULL,
         segments ? pass_gradient(pass, gradient, PARAMETER_SEGMENT) : NULL, d_sum, batch->ids,
         batch->positions, batch->segments, options->position_offset, options->pad_id, n, width);
 }

@@ -164,7 +164,8 @@ static const float *attention_half_forward(const struct pass *pass,
         norm_forward(pass, normed, &kept->attention_norm, in, &attention_norm, pass->row_count);
     }
     heads_forward(pass, activations, layer, branch, pre ? normed : in);
-    const float *const residual = needed_gather(pass, layer, activations->narrow[RESIDUAL], in);
+    const float *const residual =
+        needed_gather(pass, layer, activations->narrow[RESIDUAL], in, pass->options->hidden);
     const struct join attention = attention_join(&needed, layer, residual, branch, kept);
     norm_join(&needed, kept->attention_sum, normed,
               pre ? &kept->feed_forward_norm : &kept->attention_norm, &attention,
@@ -228,7 +229,7 @@ const float *encoder_forward(const struct pass *pass, const struct activations *
         norm_forward(pass, activations->narrow[HIDDEN], &activations->final_norm, stream, &place,
                      needed_pass(pass, end_layer - 1).row_count);
     }
-    needed_spread(pass, end_layer - 1, activations->narrow[HIDDEN]);
+    needed_spread(pass, end_layer - 1, activations->narrow[HIDDEN], pass->options->hidden);
     return activations->narrow[HIDDEN];
 }
 
@@ -297,7 +298,7 @@ void encoder_backward_final(const struct pass *pass, const struct activations *a
 {
     const int64_t last = pass->options->layers - 1;
     float *const d_hidden = encoder_hidden_gradient(pass, activations);
-    (void)needed_gather(pass, last, d_hidden, d_hidden);
+    (void)needed_gather(pass, last, d_hidden, d_hidden, pass->options->hidden);
     if (!encoder_is_pre(pass)) {
         return;
     }
@@ -358,7 +359,7 @@ static void layer_backward_post(const struct pass *pass, const struct activation
     norm_backward(pass, d_stream, d_attention, NULL, d_mid, kept->attention_sum,
                   &kept->attention_norm, &attention_norm, n);
     attention_branch_backward(pass, activations, layer, d_stream, d_attention);
-    needed_spread(pass, layer, d_stream);
+    needed_spread(pass, layer, d_stream, pass->options->hidden);
     const float *const in = layer_entered(pass, activations, layer, again);
     heads_backward_input(pass, activations, d_stream, true, in, d_attention);
 }
@@ -384,7 +385,7 @@ static void layer_backward_pre(const struct pass *pass, const struct activations
     norm_backward(pass, d_stream, d_feed_forward, d_stream, d_normed, kept->attention_sum,
                   &kept->feed_forward_norm, &feed_forward_norm, n);
     attention_branch_backward(pass, activations, layer, d_stream, d_attention);
-    needed_spread(pass, layer, d_stream);
+    needed_spread(pass, layer, d_stream, pass->options->hidden);
     norm_forward(pass, again, &kept->attention_norm, in, &attention_norm, pass->row_count);
     heads_backward_input(pass, activations, d_normed, false, again, d_attention);
     norm_backward(pass, d_stream, d_attention, d_stream, d_normed, in, &kept->attention_norm,

@@ -3,19 +3,41 @@
 
 #include <stddef.h>
 
+#include "model/parts_linear.h"
+
+static struct parts_weight inner_weight(const struct pass *pass, int64_t group,
+                                        enum parameter_role role)
+{
+    return (struct parts_weight){.group = group,
+                                 .role = role,
+                                 .out = pass->options->feed_forward,
+                                 .in = pass->options->hidden,
+                                 .segments = 1};
+}
+
+static struct parts_weight outer_weight(const struct pass *pass, int64_t group)
+{
+    return (struct parts_weight){.group = group,
+                                 .role = PARAMETER_OUTER_WEIGHT,
+                                 .out = pass->options->hidden,
+                                 .in = pass->options->feed_forward,
+                                 .segments = 1};
+}
+
 void feed_forward_forward(const struct pass *pass, int64_t layer, float *branch, const float *in,
                           const struct layer_activations *kept, float *wide)
 {
     const int64_t n = pass->row_count;
-    const int64_t c = pass->options->hidden;
-    const int64_t f = pass->options->feed_forward;
     const int64_t group = parameter_layer_group(pass->table, layer, PARAMETER_HALF_FEED_FORWARD);
-    pass_linear(pass, kept->inner, in, group, PARAMETER_INNER_WEIGHT, n, f, c);
+    const struct parts_range local = parts_local(pass->parts, pass->options->feed_forward);
+    const struct parts_weight inner = inner_weight(pass, group, PARAMETER_INNER_WEIGHT);
+    const struct parts_weight outer = outer_weight(pass, group);
+    parts_out_forward(pass, kept->inner, in, &inner, n);
     pass->kernels->activation_forward(wide, kept->inner,
-                                      pass_weight(pass, group, PARAMETER_INNER_BIAS),
-                                      pass_activation(pass), n, f);
+                                      pass_weight(pass, group, PARAMETER_INNER_BIAS) + local.first,
+                                      pass_activation(pass), n, local.count);
     if (branch != NULL) {
-        pass_linear(pass, branch, wide, group, PARAMETER_OUTER_WEIGHT, n, c, f);
+        parts_in_forward(pass, branch, wide, &outer, n);
     }
 }
 
@@ -24,17 +46,18 @@ void feed_forward_backward(const struct pass *pass, float *d_in, bool add, const
                            const struct group_gradient *gradient)
 {
     const int64_t n = pass->row_count;
-    const int64_t c = pass->options->hidden;
-    const int64_t f = pass->options->feed_forward;
+    const int64_t f = parts_local(pass->parts, pass->options->feed_forward).count;
     const enum kernels_activation kind = pass_activation(pass);
+    const struct parts_weight inner = inner_weight(pass, gradient->group, PARAMETER_INNER_WEIGHT);
+    const struct parts_weight bias = inner_weight(pass, gradient->group, PARAMETER_INNER_BIAS);
+    const struct parts_weight outer = outer_weight(pass, gradient->group);
     pass->kernels->bias_backward(pass_gradient(pass, gradient, PARAMETER_OUTER_BIAS), d_branch, n,
-                                 c);
+                                 pass->options->hidden);
     pass->kernels->activation_forward(wide, kept->inner, NULL, kind, n, f);
-    pass_linear_weight_gradient(pass, gradient, PARAMETER_OUTER_WEIGHT, d_branch, wide, n, c, f);
-    pass_linear_backward(pass, wide, false, d_branch, gradient->group, PARAMETER_OUTER_WEIGHT, n, c,
-                         f);
+    parts_in_gradient(pass, gradient, d_branch, wide, &outer, n);
+    parts_in_backward(pass, wide, d_branch, &outer, n);
     pass->kernels->activation_backward(wide, wide, kept->inner, kind, n, f);
-    pass->kernels->bias_backward(pass_gradient(pass, gradient, PARAMETER_INNER_BIAS), wide, n, f);
-    pass_linear_weight_gradient(pass, gradient, PARAMETER_INNER_WEIGHT, wide, in, n, f, c);
-    pass_linear_backward(pass, d_in, add, wide, gradient->group, PARAMETER_INNER_WEIGHT, n, f, c);
+    parts_bias_gradient(pass, gradient, wide, &bias, n);
+    parts_out_gradient(pass, gradient, wide, in, &inner, n);
+    parts_out_backward(pass, d_in, add, wide, &inner, n);
 }

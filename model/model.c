@@ -12,7 +12,7 @@
 #include "model/family.h"
 #include "model/needed.h"
 #include "model/objective.h"
-#include "model/pass.h"
+#include "model/parts_linear.h"
 #include "model/word_rows.h"
 
 struct model {
@@ -38,14 +38,44 @@ static struct model_role role_used(const struct model_role *role)
     return role == NULL ? (struct model_role){.trains = false} : *role;
 }
 
+enum status model_role_check(const struct model_options *options, const struct model_role *role,
+                             struct error *error)
+{
+    const long long v = role->tensor_parts == 0 ? 1 : role->tensor_parts;
+    if (v < 1 || v > PARTS_MAX || (v & (v - 1)) != 0) {
+        FAIL(error, STATUS_INPUT,
+             "numerics.tensor_parts is %lld; it must be a power of two up to %d", v, PARTS_MAX);
+    }
+    if (v > 1 && family_find(options)->relative) {
+        FAIL(error, STATUS_INPUT,
+             "numerics.tensor_parts is %lld; attention by distance (XLNet) cannot be cut, so it "
+             "must be 1",
+             v);
+    }
+    if (options->heads % v != 0 || options->feed_forward % v != 0) {
+        FAIL(error, STATUS_INPUT,
+             "numerics.tensor_parts is %lld; it must divide the model's %lld heads and its "
+             "feed-forward width %lld",
+             v, (long long)options->heads, (long long)options->feed_forward);
+    }
+    if (options->vocabulary < v) {
+        FAIL(error, STATUS_INPUT, "numerics.tensor_parts is %lld, the vocabulary only %lld", v,
+             (long long)options->vocabulary);
+    }
+    return STATUS_OK;
+}
+
 /* The table, if the role can be. */
 static enum status table_make(struct parameter_table *table, const struct model_options *options,
                               const struct batch_limits *limits, const struct model_role *role,
                               struct error *error)
 {
     TRY(parameter_table_init(table, options, error));
-    const enum status status = section_check(
-        options, table, limits, role->section_count > 1 ? role->section_count : 1, error);
+    enum status status = section_check(options, table, limits,
+                                       role->section_count > 1 ? role->section_count : 1, error);
+    if (status == STATUS_OK) {
+        status = model_role_check(options, role, error);
+    }
     if (status != STATUS_OK) {
         parameter_table_deinit(table);
     }
@@ -147,6 +177,7 @@ static struct pass pass_make(const struct model *model, const float *weights,
                         .row_count = batch->token_count,
                         .target_rows = batch->target_rows,
                         .visibility = {batch->visible_lists, batch->visible_intervals},
+                        .parts = &model->activations->parts,
                         .trains = trains};
     if (model->relative) {
         pass.streams = model->activations->relative.streams;
@@ -158,9 +189,12 @@ static struct pass pass_make(const struct model *model, const float *weights,
     return pass;
 }
 
-static enum status sink_take(const struct gradient_sink *sink,
+/* A group is complete: what this member has of it. */
+static enum status sink_take(const struct pass *pass, const struct gradient_sink *sink,
                              const struct group_gradient *gradient, struct error *error)
 {
+    TRY(parts_check(pass->parts, error));
+    parts_gradient_own(pass, gradient);
     return sink->take(sink->context, gradient->group, gradient->values, error);
 }
 
@@ -193,7 +227,7 @@ static enum status layer_train(const struct activations *activations, const stru
         const int64_t group = gradient.halves[half].group;
         const bool taken = half < PARAMETER_HALVES - 1 && group == gradient.halves[half + 1].group;
         if (layer == table->groups[group].lowest_layer && !taken) {
-            TRY(sink_take(sink, &gradient.halves[half], error));
+            TRY(sink_take(pass, sink, &gradient.halves[half], error));
         }
     }
     return STATUS_OK;
@@ -210,12 +244,12 @@ static enum status heads_train(const struct activations *activations, const stru
     encoder_backward_final(pass, activations, &objective->head);
     parameter_gate_head_done(pass->gate, pass->table);
     *result = result_make(&score);
-    TRY(sink_take(sink, &objective->head, error));
+    TRY(sink_take(pass, sink, &objective->head, error));
     if (section_is_first(&activations->section)) {
         return STATUS_OK;
     }
     word_rows_give(pass, &objective->embeddings, words);
-    return sink_take(sink, &objective->embeddings, error);
+    return sink_take(pass, sink, &objective->embeddings, error);
 }
 
 /* Backward of the section. `hidden`: what left its forward, if it is the last. */
@@ -248,7 +282,7 @@ static enum status section_train(const struct activations *activations, const st
         word_rows_take(pass, &objective.embeddings, words);
     }
     encoder_backward_embedding(pass, activations, &objective.embeddings);
-    return sink_take(sink, &objective.embeddings, error);
+    return sink_take(pass, sink, &objective.embeddings, error);
 }
 
 enum status model_train(struct model *model, const float *weights, const struct batch *batch,
@@ -272,6 +306,7 @@ enum status model_evaluate(struct model *model, const float *weights, const stru
     objective_score(&pass, model->activations,
                     encoder_forward(&pass, model->activations, model->options.layers), &score);
     parameter_gate_head_done(pass.gate, &model->table);
+    TRY(parts_check(pass.parts, error));
     *result = result_make(&score);
     return STATUS_OK;
 }
@@ -398,6 +433,7 @@ enum status model_section_forward(struct model *model, int64_t set, bool trains,
     const struct pass pass = pass_make(model, weights, batch, trains);
     const float *const leaving =
         encoder_forward(&pass, activations, activations->section.end_layer);
+    TRY(parts_check(pass.parts, error));
     *element_count = pass.row_count * model->options.hidden;
     memcpy(activations->handover.leaving, leaving, (size_t)*element_count * sizeof *leaving);
     return STATUS_OK;

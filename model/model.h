@@ -25,6 +25,11 @@ MUST_CHECK enum status model_open(struct model **model, const struct kernels *ke
                                   const struct batch_limits *limits,
                                   const struct model_role *role,
                                   struct error *error); /* keeps `kernels` */
+/* Whether the network can be cut as `role` says: STATUS_INPUT, naming numerics.tensor_parts, if not.
+ * model_open asks, too. Of the calls below a model with less than all parts has model_train and
+ * model_evaluate, and its gradients are 0 where another member hands them over. */
+MUST_CHECK enum status model_role_check(const struct model_options *options,
+                                        const struct model_role *role, struct error *error);
 void model_close(struct model *model); /* accepts NULL */
 const struct parameter_table *model_table(const struct model *model);
 

@@ -64,30 +64,29 @@ struct pass needed_pass(const struct pass *pass, int64_t layer)
     return needed;
 }
 
-const float *needed_gather(const struct pass *pass, int64_t layer, float *out, const float *in)
+const float *needed_gather(const struct pass *pass, int64_t layer, float *out, const float *in,
+                           int64_t width)
 {
-    const int64_t c = pass->options->hidden;
     if (!leaves_out(pass, layer)) {
         return in;
     }
     for (int64_t i = 0; i < pass->needed_count; i++) { /* a row never moves up */
-        memmove(out + i * c, in + pass->needed_rows[i] * c, (size_t)c * sizeof *out);
+        memmove(out + i * width, in + pass->needed_rows[i] * width, (size_t)width * sizeof *out);
     }
     return out;
 }
 
-void needed_spread(const struct pass *pass, int64_t layer, float *rows)
+void needed_spread(const struct pass *pass, int64_t layer, float *rows, int64_t width)
 {
-    const int64_t c = pass->options->hidden;
     if (!leaves_out(pass, layer)) {
         return;
     }
     int64_t end = pass->batch->token_count;
     for (int64_t i = pass->needed_count - 1; i >= 0; i--) { /* a row never moves down */
         const int64_t row = pass->needed_rows[i];
-        memset(rows + (row + 1) * c, 0, (size_t)((end - row - 1) * c) * sizeof *rows);
-        memmove(rows + row * c, rows + i * c, (size_t)c * sizeof *rows);
+        memset(rows + (row + 1) * width, 0, (size_t)((end - row - 1) * width) * sizeof *rows);
+        memmove(rows + row * width, rows + i * width, (size_t)width * sizeof *rows);
         end = row;
     }
-    memset(rows, 0, (size_t)(end * c) * sizeof *rows);
+    memset(rows, 0, (size_t)(end * width) * sizeof *rows);
 }

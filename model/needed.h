@@ -16,9 +16,10 @@ void needed_plan(struct pass *pass, int32_t *rows);
 
 /* `pass` as it is behind the attention of `layer`: with the rows that are needed there. */
 struct pass needed_pass(const struct pass *pass, int64_t layer);
-/* The needed rows (C wide) of `in` (N, C): in `out`, which may be `in`, or `in` itself where all are needed. */
-const float *needed_gather(const struct pass *pass, int64_t layer, float *out, const float *in);
+/* The needed rows of `in` (N, width): in `out`, which may be `in`, or `in` itself where all are needed. */
+const float *needed_gather(const struct pass *pass, int64_t layer, float *out, const float *in,
+                           int64_t width);
 /* Back to their places; rows between them become 0. */
-void needed_spread(const struct pass *pass, int64_t layer, float *rows);
+void needed_spread(const struct pass *pass, int64_t layer, float *rows, int64_t width);
 
 #endif

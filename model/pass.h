@@ -11,6 +11,7 @@
 #include "model/model_options.h"
 #include "model/parameter_gate.h"
 #include "model/parameters.h"
+#include "model/parts.h"
 #include "model/streams.h"
 
 struct pass {
@@ -26,6 +27,7 @@ struct pass {
     int64_t needed_count;
     struct streams streams;               /* XLNet: who sees whom; else empty */
     struct kernels_visibility visibility; /* the batch's; lists NULL: none */
+    const struct parts *parts;     /* which of the cut tensors are here */
     struct attention_cache *cache; /* what came before the batch; NULL: nothing did */
     bool trains;          /* dropout is on, and what backward needs is kept */
 };

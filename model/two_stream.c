@@ -4,17 +4,17 @@
 #include <math.h>
 #include <string.h>
 
-/* The parts of (R, 3C). */
-struct parts {
+/* The thirds of (R, 3C). */
+struct thirds {
     float *q;
     float *k;
     float *v;
 };
 
-static struct parts parts_of(const struct pass *pass, float *qkv)
+static struct thirds thirds_of(const struct pass *pass, float *qkv)
 {
     const int64_t size = pass->row_count * pass->options->hidden;
-    return (struct parts){qkv, qkv + size, qkv + 2 * size};
+    return (struct thirds){qkv, qkv + size, qkv + 2 * size};
 }
 
 static bool streams_remember(const struct pass *pass)
@@ -59,17 +59,17 @@ static struct kernels_relative_inputs inputs_make(const struct pass *pass, int64
 {
     const struct streams *const streams = &pass->streams;
     const int64_t c = pass->options->hidden;
-    const struct parts parts = parts_of(pass, qkv);
+    const struct thirds thirds = thirds_of(pass, qkv);
     pass_linear(pass, work->r, relative_distances(work, streams->distance_first), group,
                 PARAMETER_DISTANCE_WEIGHT, streams->distance_count, c, c);
     if (streams_remember(pass)) {
-        pass->kernels->rows_gather(work->k, parts.k, streams->key_rows, streams->key_count, c);
-        pass->kernels->rows_gather(work->v, parts.v, streams->key_rows, streams->key_count, c);
+        pass->kernels->rows_gather(work->k, thirds.k, streams->key_rows, streams->key_count, c);
+        pass->kernels->rows_gather(work->v, thirds.v, streams->key_rows, streams->key_count, c);
     }
     return (struct kernels_relative_inputs){
-        .q = parts.q,
-        .k = streams_remember(pass) ? work->k : parts.k,
-        .v = streams_remember(pass) ? work->v : parts.v,
+        .q = thirds.q,
+        .k = streams_remember(pass) ? work->k : thirds.k,
+        .v = streams_remember(pass) ? work->v : thirds.v,
         .r = work->r,
         .content_bias = pass_weight(pass, group, PARAMETER_CONTENT_BIAS),
         .position_bias = pass_weight(pass, group, PARAMETER_DISTANCE_BIAS),
@@ -86,10 +86,10 @@ void two_stream_forward(const struct pass *pass, int64_t layer, float *branch, c
     const int64_t rows = pass->row_count;
     const int64_t c = pass->options->hidden;
     const int64_t group = parameter_layer_group(pass->table, layer, PARAMETER_HALF_ATTENTION);
-    const struct parts parts = parts_of(pass, kept->qkv);
-    pass_linear(pass, parts.q, in, group, PARAMETER_QUERY_WEIGHT, rows, c, c);
-    pass_linear(pass, parts.k, in, group, PARAMETER_KEY_WEIGHT, n, c, c);
-    pass_linear(pass, parts.v, in, group, PARAMETER_VALUE_WEIGHT, n, c, c);
+    const struct thirds thirds = thirds_of(pass, kept->qkv);
+    pass_linear(pass, thirds.q, in, group, PARAMETER_QUERY_WEIGHT, rows, c, c);
+    pass_linear(pass, thirds.k, in, group, PARAMETER_KEY_WEIGHT, n, c, c);
+    pass_linear(pass, thirds.v, in, group, PARAMETER_VALUE_WEIGHT, n, c, c);
     struct kernels_relative_inputs inputs = inputs_make(pass, group, kept->qkv, work);
     const struct kernels_relative_shape content = stream_shape(pass, layer, false);
     pass->kernels->relative_forward(kept->heads, kept->log_sum, &inputs, &content, work->scratch);
@@ -156,7 +156,7 @@ void two_stream_backward_heads(const struct pass *pass, int64_t layer, float *d_
                                 rows, c, c);
     pass_linear_backward(pass, d_heads, false, d_branch, gradient->group,
                          PARAMETER_ATTENTION_WEIGHT, rows, c, c);
-    heads_backward(pass, layer, parts_of(pass, d_qkv).q, d_heads, kept, work, gradient);
+    heads_backward(pass, layer, thirds_of(pass, d_qkv).q, d_heads, kept, work, gradient);
     pass_linear_weight_gradient(pass, gradient, PARAMETER_DISTANCE_WEIGHT, work->d_r,
                                 relative_distances(work, pass->streams.distance_first),
                                 pass->streams.distance_count, c, c);
@@ -206,7 +206,7 @@ void two_stream_backward_input(const struct pass *pass, float *d_in, bool add, f
 {
     const int64_t rows = pass->row_count;
     const int64_t c = pass->options->hidden;
-    const struct parts d = parts_of(pass, d_qkv);
+    const struct thirds d = thirds_of(pass, d_qkv);
     pass_linear_weight_gradient(pass, gradient, PARAMETER_QUERY_WEIGHT, d.q, in, rows, c, c);
     pass_linear_backward(pass, d_in, add, d.q, gradient->group, PARAMETER_QUERY_WEIGHT, rows, c, c);
     keys_backward(pass, d_in, d.k, work->d_k, PARAMETER_KEY_WEIGHT, in, gradient);

@@ -43,10 +43,11 @@ static enum status profile_agree(struct worker *worker, struct error *error)
         opened = kernels_use_openblas(&worker->kernels, error);
     }
     TRY(fabric_agree(worker->workers, opened, error));
-    (void)snprintf(worker->profile, sizeof worker->profile,
-                   "compute %s; %s; slot_tokens %" PRId64 "; tensor_parts 1; block %d; fraction %d",
-                   bf16 ? "bf16" : "fp32", worker->kernels.profile,
-                   worker->setup->step->slot_tokens, PARAMETER_BLOCK, ACCUMULATOR_FRACTION_BITS);
+    (void)snprintf(
+        worker->profile, sizeof worker->profile,
+        "compute %s; %s; slot_tokens %" PRId64 "; tensor_parts %" PRId64 "; block %d; fraction %d",
+        bf16 ? "bf16" : "fp32", worker->kernels.profile, worker->setup->step->slot_tokens,
+        worker->setup->numerics->tensor_parts, PARAMETER_BLOCK, ACCUMULATOR_FRACTION_BITS);
     char first[CHECKPOINT_PROFILE_BYTES];
     memcpy(first, worker->profile, sizeof first);
     TRY(fabric_broadcast(worker->workers, 0, first, sizeof first, error));
@@ -154,6 +155,7 @@ static enum status state_open(struct worker *worker, struct error *error)
     TRY(topology_pipeline(&worker->topology, setup->shard->pipeline, error));
     TRY(stages_agree(worker, error));
     const struct model_role role = {.trains = true,
+                                    .tensor_parts = setup->numerics->tensor_parts,
                                     .recompute = setup->shard->activation_recompute,
                                     .section = worker->topology.section_index,
                                     .section_count = worker->topology.section_count};

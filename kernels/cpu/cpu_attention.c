@@ -22,6 +22,7 @@ struct block {
     int64_t c;
     int64_t width; /* D */
     int64_t head;
+    int64_t first_head; /* what dropout counts heads from */
     int64_t first_key; /* row of the sequence's first key */
     int64_t first;     /* row of the block's first query */
     int64_t rows;
@@ -62,6 +63,7 @@ static struct block block_make(const struct kernels_attention_shape *shape,
                           .n = shape->starts[shape->sequence_count],
                           .c = shape->heads * shape->head_width,
                           .width = shape->head_width,
+                          .first_head = shape->first_head,
                           .longest = rounded_up(longest, 8),
                           .causal = shape->kind == KERNELS_ATTENTION_CAUSAL,
                           .visibility =
@@ -94,7 +96,8 @@ static int64_t block_visible(const struct block *block, int64_t row)
 static void block_dropout(const struct block *block)
 {
     if (block->dropout != NULL) {
-        rows_kept(block->kept, block->dropout, block->head * block->n + block->first, block->rows,
+        rows_kept(block->kept, block->dropout,
+                  (block->first_head + block->head) * block->n + block->first, block->rows,
                   block->kept_stride, block->longest);
     }
 }

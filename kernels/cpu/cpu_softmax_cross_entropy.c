@@ -44,6 +44,14 @@ static double row_exp_sum(float *row, float most, bool keep, int64_t v)
     return sum;
 }
 
+static void row_scale(float *restrict row, float factor, int64_t v)
+{
+    SIMD
+    for (int64_t j = 0; j < v; j++) {
+        row[j] *= factor;
+    }
+}
+
 void OPERATION(softmax_cross_entropy)(float *logits, const float *bias, const int32_t *targets,
                                       float gradient_scale, double *loss_sum, int64_t *correct,
                                       int64_t count, int64_t v)
@@ -61,11 +69,55 @@ void OPERATION(softmax_cross_entropy)(float *logits, const float *bias, const in
         *loss_sum += function_log(sum) + ((double)most - target_logit);
         if (keep) {
             const float factor = (float)((double)gradient_scale / sum);
-            SIMD
-            for (int64_t j = 0; j < v; j++) {
-                row[j] *= factor;
-            }
+            row_scale(row, factor, v);
             row[targets[i]] -= gradient_scale;
+        }
+    }
+}
+
+/* First column that has the row's largest value; -1 if none has. */
+static int64_t row_place(const float *row, float most, int64_t v)
+{
+    for (int64_t j = 0; j < v; j++) {
+        if (row[j] == most) {
+            return j;
+        }
+    }
+    return -1;
+}
+
+void OPERATION(softmax_part)(float *logits, int64_t ld, const float *bias, const int32_t *targets,
+                             int64_t first, bool keeps, struct kernels_softmax_part *parts,
+                             int64_t count, int64_t v)
+{
+    for (int64_t i = 0; i < count; i++) {
+        float *const row = logits + i * ld;
+        if (bias != NULL) {
+            row_bias(row, bias, v);
+        }
+        const int64_t target = targets[i] - first;
+        struct kernels_softmax_part *const part = &parts[i];
+        part->most = lanes_max(row, v);
+        part->target = target >= 0 && target < v ? row[target] : -__builtin_inff();
+        const int64_t place = row_place(row, part->most, v);
+        part->best = place < 0 ? -1 : (int32_t)(first + place);
+        part->sum = row_exp_sum(row, part->most, keeps, v);
+    }
+}
+
+void OPERATION(softmax_part_gradient)(float *logits, int64_t ld, const int32_t *targets,
+                                      int64_t first, float gradient_scale,
+                                      const struct kernels_softmax_part *parts,
+                                      const struct kernels_softmax_part *wholes, int64_t count,
+                                      int64_t v)
+{
+    for (int64_t i = 0; i < count; i++) {
+        float *const row = logits + i * ld;
+        const double rise = (double)parts[i].most - (double)wholes[i].most;
+        row_scale(row, (float)((double)gradient_scale * function_exp_below(rise) / wholes[i].sum),
+                  v);
+        if (targets[i] >= first && targets[i] < first + v) {
+            row[targets[i] - first] -= gradient_scale;
         }
     }
 }

@@ -91,7 +91,8 @@ static bool query_sees(const struct query *query, int64_t j)
 static double dropout_factor(const struct query *query, int64_t j)
 {
     const struct kernels_dropout *const dropout = &query->shape->dropout;
-    const int64_t element = (query->head * query->n + query->row) * query->longest + j;
+    const int64_t head = query->shape->first_head + query->head;
+    const int64_t element = (head * query->n + query->row) * query->longest + j;
     if (dropout->threshold == 0) {
         return 1.0;
     }

@@ -50,3 +50,45 @@ void softmax_cross_entropy_reference(float *logits, const float *bias, const int
         }
     }
 }
+
+void softmax_part_reference(float *logits, int64_t ld, const float *bias, const int32_t *targets,
+                            int64_t first, bool keeps, struct kernels_softmax_part *parts,
+                            int64_t count, int64_t v)
+{
+    for (int64_t i = 0; i < count; i++) {
+        float *const row = logits + i * ld;
+        for (int64_t j = 0; j < v && bias != NULL; j++) {
+            row[j] += bias[j];
+        }
+        const int64_t best = row_best(row, v);
+        const int64_t target = targets[i] - first;
+        parts[i] = (struct kernels_softmax_part){.sum = row_exp_sum(row, row[best], v),
+                                                 .most = row[best],
+                                                 .target = target >= 0 && target < v ? row[target]
+                                                                                     : -INFINITY,
+                                                 .best = (int32_t)(first + best)};
+        for (int64_t j = 0; j < v && keeps; j++) {
+            row[j] = function_exp(row[j] - parts[i].most);
+        }
+    }
+}
+
+void softmax_part_gradient_reference(float *logits, int64_t ld, const int32_t *targets,
+                                     int64_t first, float gradient_scale,
+                                     const struct kernels_softmax_part *parts,
+                                     const struct kernels_softmax_part *wholes, int64_t count,
+                                     int64_t v)
+{
+    for (int64_t i = 0; i < count; i++) {
+        float *const row = logits + i * ld;
+        const double rise = (double)parts[i].most - (double)wholes[i].most;
+        const float factor =
+            (float)((double)gradient_scale * function_exp_below(rise) / wholes[i].sum);
+        for (int64_t j = 0; j < v; j++) {
+            row[j] *= factor;
+        }
+        if (targets[i] >= first && targets[i] < first + v) {
+            row[targets[i] - first] -= gradient_scale;
+        }
+    }
+}

@@ -187,6 +187,17 @@ static void run_softmax(const struct kernels *kernels, struct bench *bench, int6
     }
     kernels->softmax_cross_entropy(logits, NULL, targets, 0.0F, loss, correct, n, c);
     kernels->softmax_cross_entropy(logits, bias, targets, 0.125F, loss + 1, correct + 1, n, c);
+    if (c > 1) {
+        float *const wide = bench_floats(bench, n * c, 20);
+        struct kernels_softmax_part *const parts = bench_take(bench, 3 * n, sizeof *parts, false);
+        const int64_t cut = c / 3 + 1;
+        kernels->softmax_part(wide, c, bias, targets, 0, true, parts, n, cut);
+        kernels->softmax_part(wide + cut, c, bias + cut, targets, cut, true, parts + n, n, c - cut);
+        kernels_softmax_join(parts + 2 * n, parts, 2, targets, loss, correct, n);
+        kernels->softmax_part_gradient(wide, c, targets, 0, 0.125F, parts, parts + 2 * n, n, cut);
+        kernels->softmax_part_gradient(wide + cut, c, targets, cut, 0.125F, parts + n,
+                                       parts + 2 * n, n, c - cut);
+    }
 }
 
 static void run_fixed_point(const struct kernels *kernels, struct bench *bench, int64_t n,

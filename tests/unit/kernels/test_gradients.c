@@ -222,6 +222,60 @@ START_TEST(test_softmax_cross_entropy)
 }
 END_TEST
 
+/* Logits become their gradient in `part_count` parts; returns loss and hits as the whole does. */
+static double cross_entropy_parts(struct problem *p, float *logits, int64_t part_count,
+                                  int64_t *correct)
+{
+    struct kernels_softmax_part parts[4 * N];
+    struct kernels_softmax_part wholes[N];
+    double loss = 0;
+    *correct = 0;
+    for (int64_t part = 0; part < part_count; part++) {
+        const int64_t first = C * part / part_count;
+        const int64_t end = C * (part + 1) / part_count;
+        p->kernels->softmax_part(logits + first, C, p->bias + first, p->targets, first, true,
+                                 parts + part * N, N, end - first);
+    }
+    kernels_softmax_join(wholes, parts, part_count, p->targets, &loss, correct, N);
+    for (int64_t part = 0; part < part_count; part++) {
+        const int64_t first = C * part / part_count;
+        const int64_t end = C * (part + 1) / part_count;
+        p->kernels->softmax_part_gradient(logits + first, C, p->targets, first, 0.25F,
+                                          parts + part * N, wholes, N, end - first);
+    }
+    return loss;
+}
+
+START_TEST(test_softmax_in_parts_is_that_of_the_whole)
+{
+    struct kernels kernels;
+    struct problem *const p = problem_take(&kernels, _i);
+    for (int32_t i = 0; i < N; i++) {
+        p->targets[i] = i * 5 % C;
+    }
+    p->x[3] = p->x[C - 2] = 9.0F; /* equal in two parts: the first is the best */
+    p->bias[3] = p->bias[C - 2];
+    p->targets[0] = 3;
+    for (int64_t part_count = 1; part_count <= 4; part_count++) {
+        float whole[N * C];
+        float parts[N * C];
+        double loss = 0;
+        int64_t correct = 0;
+        int64_t correct_parts;
+        memcpy(whole, p->x, sizeof whole);
+        memcpy(parts, p->x, sizeof parts);
+        kernels.softmax_cross_entropy(whole, p->bias, p->targets, 0.25F, &loss, &correct, N, C);
+        const double loss_parts = cross_entropy_parts(p, parts, part_count, &correct_parts);
+        ck_assert_double_eq_tol(loss, loss_parts, 1e-6 * N);
+        ck_assert_int_eq(correct, correct_parts);
+        for (int64_t i = 0; i < N * C; i++) { /* two roundings of an exponential and one factor */
+            ck_assert_double_eq_tol((double)whole[i], (double)parts[i], 0.25 * 4e-7);
+        }
+    }
+    problem_release(p);
+}
+END_TEST
+
 static const int32_t ids[N] = {3, 1, 4, 1, 5, 2, 6, 5, 3};
 static const int32_t positions[N] = {0, 1, 2, 0, 1, 2, 3, 4, 5};
 static const int32_t segments[N] = {0, 0, 1, 1, 0, 0, 0, 1, 1};
@@ -303,6 +357,7 @@ int main(void)
         "kernels gradients",
         (const TTest *[]){test_norm_with_bias_dropout_and_residual, test_activations,
                           test_attention_of_every_kind_with_and_without_dropout,
-                          test_softmax_cross_entropy, test_embedding, test_rows, test_linear, NULL},
+                          test_softmax_cross_entropy, test_softmax_in_parts_is_that_of_the_whole,
+                          test_embedding, test_rows, test_linear, NULL},
         2);
 }

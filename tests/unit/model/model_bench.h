@@ -240,11 +240,11 @@ static inline void check_tensor(struct bench *bench, const struct batch *batch,
     memory_release(direction);
 }
 
-static inline void check_gradients_of(const struct model_options *options,
-                                      const struct batch *batch)
+static inline void check_gradients_role(const struct model_options *options,
+                                        const struct model_role *role, const struct batch *batch)
 {
     struct bench bench;
-    bench_open(&bench, KERNELS_LEVEL_REFERENCE, options, &limits_tiny);
+    bench_open_role(&bench, KERNELS_LEVEL_REFERENCE, options, &limits_tiny, role);
     (void)bench_train(&bench, batch);
     const size_t count = (size_t)bench.table->element_count;
     float *const gradient = memory_take(count, sizeof *gradient, "test");
@@ -254,6 +254,13 @@ static inline void check_gradients_of(const struct model_options *options,
     }
     memory_release(gradient);
     bench_close(&bench);
+}
+
+static inline void check_gradients_of(const struct model_options *options,
+                                      const struct batch *batch)
+{
+    const struct model_role role = {.trains = true};
+    check_gradients_role(options, &role, batch);
 }
 
 static inline void check_gradients(const struct model_options *options)

@@ -1,0 +1,320 @@
+/* See parts_linear.h. */
+#include "model/parts_linear.h"
+
+#include <string.h>
+
+/* Rows and columns of W, and where its columns of outputs or inputs begin in the local array. */
+struct block {
+    int64_t out_first, out_count;
+    int64_t in_first, in_count;
+    int64_t column;
+};
+
+/* Nothing is cut: segments are one matrix, and one product. */
+static int64_t segments_of(const struct pass *pass, const struct parts_weight *weight)
+{
+    return pass->parts->count == 1 ? 1 : weight->segments;
+}
+
+/* Columns of a row of all local outputs. */
+static int64_t out_width(const struct pass *pass, const struct parts_weight *weight)
+{
+    const int64_t segments = segments_of(pass, weight);
+    return segments * parts_local(pass->parts, weight->out / segments).count;
+}
+
+static struct block out_block(const struct pass *pass, const struct parts_weight *weight,
+                              int64_t segment, int64_t part)
+{
+    const int64_t height = weight->out / segments_of(pass, weight);
+    const struct parts_range local = parts_local(pass->parts, height);
+    const struct parts_range range = parts_range(pass->parts, height, part);
+    return (struct block){.out_first = segment * height + range.first,
+                          .out_count = range.count,
+                          .in_count = weight->in,
+                          .column = segment * local.count + range.first - local.first};
+}
+
+static struct block in_block(const struct pass *pass, const struct parts_weight *weight,
+                             int64_t part)
+{
+    const struct parts_range range = parts_range(pass->parts, weight->in, part);
+    return (struct block){.out_count = weight->out,
+                          .in_first = range.first,
+                          .in_count = range.count,
+                          .column = range.first - parts_local(pass->parts, weight->in).first};
+}
+
+/* A matrix as it is stored. */
+struct stored {
+    bool input_major;
+    int64_t ld;
+    int64_t offset; /* of the block */
+};
+
+static struct stored stored_at(const struct pass *pass, const struct parts_weight *weight,
+                               const struct block *block)
+{
+    const bool input_major = parameter_of(pass->table, weight->group, weight->role)->input_major;
+    const int64_t ld = input_major ? weight->out : weight->in;
+    return (struct stored){.input_major = input_major,
+                           .ld = ld,
+                           .offset = input_major ? block->in_first * ld + block->out_first
+                                                 : block->out_first * ld + block->in_first};
+}
+
+/* y = x·Wᵀ of a block. */
+static void block_forward(const struct pass *pass, float *y, int64_t y_ld, const float *x,
+                          int64_t x_ld, const struct parts_weight *weight,
+                          const struct block *block, int64_t n)
+{
+    const struct stored at = stored_at(pass, weight, block);
+    pass->kernels->matmul(false, !at.input_major, n, block->out_count, block->in_count, 1.0F, x,
+                          x_ld, pass_weight(pass, weight->group, weight->role) + at.offset, at.ld,
+                          0.0F, y, y_ld);
+}
+
+/* d_x = d_y·W of a block, + d_x if `add`. */
+static void block_backward(const struct pass *pass, float *d_x, int64_t x_ld, bool add,
+                           const float *d_y, int64_t y_ld, const struct parts_weight *weight,
+                           const struct block *block, int64_t n)
+{
+    const struct stored at = stored_at(pass, weight, block);
+    pass->kernels->matmul(false, at.input_major, n, block->in_count, block->out_count, 1.0F, d_y,
+                          y_ld, pass_weight(pass, weight->group, weight->role) + at.offset, at.ld,
+                          add ? 1.0F : 0.0F, d_x, x_ld);
+}
+
+/* dW = d_yᵀ·x of a block, written or added. */
+static void block_gradient(const struct pass *pass, const struct group_gradient *gradient,
+                           const float *d_y, int64_t y_ld, const float *x, int64_t x_ld,
+                           const struct parts_weight *weight, const struct block *block, int64_t n)
+{
+    const struct stored at = stored_at(pass, weight, block);
+    float *const d_weight = pass_gradient(pass, gradient, weight->role) + at.offset;
+    const float beta = gradient->adds ? 1.0F : 0.0F;
+    if (at.input_major) {
+        pass->kernels->matmul(true, false, block->in_count, block->out_count, n, 1.0F, x, x_ld, d_y,
+                              y_ld, beta, d_weight, at.ld);
+    } else {
+        pass->kernels->matmul(true, false, block->out_count, block->in_count, n, 1.0F, d_y, y_ld, x,
+                              x_ld, beta, d_weight, at.ld);
+    }
+}
+
+/* A sum over parts: of x·Wᵀ (W cut along its inputs) or d_y·W (along its outputs). */
+struct sum {
+    const struct parts_weight *weight;
+    const float *in;
+    int64_t n;
+    int64_t width; /* of the result */
+    bool backward;
+};
+
+static void partial_compute(const struct pass *pass, const struct sum *sum, float *out, bool add,
+                            int64_t part)
+{
+    const struct parts_weight *const weight = sum->weight;
+    if (!sum->backward) {
+        const struct block block = in_block(pass, weight, part);
+        block_forward(pass, out, sum->width, sum->in + block.column,
+                      parts_local(pass->parts, weight->in).count, weight, &block, sum->n);
+        return;
+    }
+    for (int64_t segment = 0; segment < segments_of(pass, weight); segment++) {
+        const struct block block = out_block(pass, weight, segment, part);
+        block_backward(pass, out, sum->width, add || segment > 0, sum->in + block.column,
+                       out_width(pass, weight), weight, &block, sum->n);
+    }
+}
+
+static void values_add(const struct pass *pass, float *sum, const float *values, int64_t count)
+{
+    pass->kernels->residual_norm_forward(sum, NULL, NULL, NULL, sum, values, NULL, NULL, 1.0F, NULL,
+                                         NULL, 0.0F, 1, count);
+}
+
+/* out = the sum over `count` parts from `first`, with the partial sums' memory from `level` on. */
+static void subtree_sum(const struct pass *pass, const struct sum *sum, float *out, int64_t first,
+                        int64_t count, int64_t level)
+{
+    if (count == 1) {
+        partial_compute(pass, sum, out, false, first);
+        return;
+    }
+    float *const second = pass->parts->partials + level * pass->parts->partial_elements;
+    subtree_sum(pass, sum, out, first, count / 2, level + 1);
+    subtree_sum(pass, sum, second, first + count / 2, count / 2, level + 1);
+    values_add(pass, out, second, sum->n * sum->width);
+}
+
+static void parts_sum(const struct pass *pass, const struct sum *sum, float *out, bool add)
+{
+    const struct parts *const parts = pass->parts;
+    const int64_t count = sum->n * sum->width;
+    if (parts->count == 1) {
+        partial_compute(pass, sum, out, add, 0);
+        return;
+    }
+    INVARIANT(count <= parts->partial_elements);
+    float *const whole = add ? parts->partials : out;
+    subtree_sum(pass, sum, whole, parts_first(parts), parts_end(parts) - parts_first(parts), 1);
+    if (parts->exchange != NULL) {
+        parts->exchange->sum(parts->exchange->context, whole, count);
+    }
+    if (add) {
+        values_add(pass, out, whole, count);
+    }
+}
+
+void parts_out_forward(const struct pass *pass, float *y, const float *x,
+                       const struct parts_weight *weight, int64_t n)
+{
+    for (int64_t part = parts_first(pass->parts); part < parts_end(pass->parts); part++) {
+        for (int64_t segment = 0; segment < segments_of(pass, weight); segment++) {
+            const struct block block = out_block(pass, weight, segment, part);
+            block_forward(pass, y + block.column, out_width(pass, weight), x, weight->in, weight,
+                          &block, n);
+        }
+    }
+}
+
+void parts_out_backward(const struct pass *pass, float *d_x, bool add, const float *d_y,
+                        const struct parts_weight *weight, int64_t n)
+{
+    const struct sum sum = {
+        .weight = weight, .in = d_y, .n = n, .width = weight->in, .backward = true};
+    parts_sum(pass, &sum, d_x, add);
+}
+
+void parts_out_gradient(const struct pass *pass, const struct group_gradient *gradient,
+                        const float *d_y, const float *x, const struct parts_weight *weight,
+                        int64_t n)
+{
+    for (int64_t part = parts_first(pass->parts); part < parts_end(pass->parts); part++) {
+        for (int64_t segment = 0; segment < segments_of(pass, weight); segment++) {
+            const struct block block = out_block(pass, weight, segment, part);
+            block_gradient(pass, gradient, d_y + block.column, out_width(pass, weight), x,
+                           weight->in, weight, &block, n);
+        }
+    }
+}
+
+void parts_in_forward(const struct pass *pass, float *y, const float *x,
+                      const struct parts_weight *weight, int64_t n)
+{
+    const struct sum sum = {.weight = weight, .in = x, .n = n, .width = weight->out};
+    parts_sum(pass, &sum, y, false);
+}
+
+void parts_in_backward(const struct pass *pass, float *d_x, const float *d_y,
+                       const struct parts_weight *weight, int64_t n)
+{
+    const int64_t local = parts_local(pass->parts, weight->in).count;
+    for (int64_t part = parts_first(pass->parts); part < parts_end(pass->parts); part++) {
+        const struct block block = in_block(pass, weight, part);
+        block_backward(pass, d_x + block.column, local, false, d_y, weight->out, weight, &block, n);
+    }
+}
+
+void parts_in_gradient(const struct pass *pass, const struct group_gradient *gradient,
+                       const float *d_y, const float *x, const struct parts_weight *weight,
+                       int64_t n)
+{
+    const int64_t local = parts_local(pass->parts, weight->in).count;
+    for (int64_t part = parts_first(pass->parts); part < parts_end(pass->parts); part++) {
+        const struct block block = in_block(pass, weight, part);
+        block_gradient(pass, gradient, d_y, weight->out, x + block.column, local, weight, &block,
+                       n);
+    }
+}
+
+/* Where the local part of a bias's segment begins among all its values. */
+static int64_t bias_first(const struct pass *pass, const struct parts_weight *bias, int64_t segment)
+{
+    const int64_t height = bias->out / segments_of(pass, bias);
+    return segment * height + parts_local(pass->parts, height).first;
+}
+
+/* One run of values, as of a single segment or where all parts are local. */
+static bool bias_is_whole(const struct pass *pass, const struct parts_weight *bias)
+{
+    return segments_of(pass, bias) == 1 || pass->parts->member_count == 1;
+}
+
+void parts_bias_forward(const struct pass *pass, float *y, const struct parts_weight *bias,
+                        int64_t n)
+{
+    const float *const values = pass_weight(pass, bias->group, bias->role);
+    const int64_t width = out_width(pass, bias);
+    if (bias_is_whole(pass, bias)) {
+        pass->kernels->bias_forward(y, values + bias_first(pass, bias, 0), n, width);
+        return;
+    }
+    const int64_t count = width / bias->segments;
+    for (int64_t i = 0; i < bias->segments; i++) {
+        memcpy(pass->parts->vector + i * count, values + bias_first(pass, bias, i),
+               (size_t)count * sizeof *values);
+    }
+    pass->kernels->bias_forward(y, pass->parts->vector, n, width);
+}
+
+void parts_bias_gradient(const struct pass *pass, const struct group_gradient *gradient,
+                         const float *d_y, const struct parts_weight *bias, int64_t n)
+{
+    float *const values = pass_gradient(pass, gradient, bias->role);
+    const int64_t width = out_width(pass, bias);
+    if (bias_is_whole(pass, bias)) {
+        pass->kernels->bias_backward(values + bias_first(pass, bias, 0), d_y, n, width);
+        return;
+    }
+    /* rows are added to what stands there, so it must be in the vector first */
+    const int64_t count = width / bias->segments;
+    const size_t bytes = (size_t)count * sizeof *values;
+    float *const vector = pass->parts->vector;
+    for (int64_t i = 0; i < bias->segments; i++) {
+        memcpy(vector + i * count, values + bias_first(pass, bias, i), bytes);
+    }
+    pass->kernels->bias_backward(vector, d_y, n, width);
+    for (int64_t i = 0; i < bias->segments; i++) {
+        memcpy(values + bias_first(pass, bias, i), vector + i * count, bytes);
+    }
+}
+
+/* Cut into parts: each member has some of it. */
+static bool role_is_cut(enum parameter_role role)
+{
+    static const enum parameter_role cut[] = {
+        PARAMETER_WORD,
+        PARAMETER_QUERY_WEIGHT,
+        PARAMETER_KEY_WEIGHT,
+        PARAMETER_VALUE_WEIGHT,
+        PARAMETER_QUERY_BIAS,
+        PARAMETER_KEY_BIAS,
+        PARAMETER_VALUE_BIAS,
+        PARAMETER_ATTENTION_WEIGHT,
+        PARAMETER_INNER_WEIGHT,
+        PARAMETER_INNER_BIAS,
+        PARAMETER_OUTER_WEIGHT,
+        PARAMETER_DECODER_BIAS,
+        PARAMETER_SPAN_DECODER_BIAS,
+    };
+    for (size_t i = 0; i < sizeof cut / sizeof cut[0]; i++) {
+        if (cut[i] == role) {
+            return true;
+        }
+    }
+    return false;
+}
+
+void parts_gradient_own(const struct pass *pass, const struct group_gradient *gradient)
+{
+    const struct parameter_group *const group = &pass->table->groups[gradient->group];
+    for (int64_t i = 0; i < group->row_count && pass->parts->member > 0; i++) {
+        const struct parameter *const row = &pass->table->rows[group->first_row + i];
+        if (!role_is_cut(row->role)) {
+            memset(gradient->values + (row->offset - group->offset), 0,
+                   (size_t)row->count * sizeof *gradient->values);
+        }
+    }
+}
