@@ -9,8 +9,15 @@
 #include "base/random.h"
 #include "data_pipeline/corpus_manifest.h"
 
+/* How shards are opened. */
+enum shard_trust {
+    SHARD_TRUST_NONE, /* a bad one is refused */
+    SHARD_TRUST_SKIP, /* a bad one is left out */
+    SHARD_TRUST_FULL, /* there is no bad one */
+};
+
 static enum status corpus_open_shards(struct corpus *corpus, const struct corpus_manifest *manifest,
-                                      bool skip_bad_shards, struct error *error)
+                                      enum shard_trust trust, struct error *error)
 {
     struct digest_stream stream;
     digest_stream_init(&stream);
@@ -20,8 +27,10 @@ static enum status corpus_open_shards(struct corpus *corpus, const struct corpus
         const struct corpus_shard_entry *const entry = &manifest->entries[i];
         struct corpus_shard *const shard = &corpus->shards[corpus->shard_count];
         struct error reason;
-        status = corpus_shard_open(shard, corpus->folder, &corpus->facts, entry, &reason);
-        if (status != STATUS_OK && skip_bad_shards) {
+        status = trust == SHARD_TRUST_FULL
+                     ? corpus_shard_map(shard, corpus->folder, &corpus->facts, entry, &reason)
+                     : corpus_shard_open(shard, corpus->folder, &corpus->facts, entry, &reason);
+        if (status != STATUS_OK && trust == SHARD_TRUST_SKIP) {
             log_line(LOG_LEVEL_WARN, "corpus shard left out shard=%s reason=\"%s\"", entry->name,
                      reason.message);
             corpus->shards_left_out++;
@@ -49,8 +58,8 @@ static enum status corpus_open_shards(struct corpus *corpus, const struct corpus
     return STATUS_OK;
 }
 
-enum status corpus_open(struct corpus **corpus, const char *folder, bool skip_bad_shards,
-                        struct error *error)
+static enum status folder_open(struct corpus **corpus, const char *folder, enum shard_trust trust,
+                               struct error *error)
 {
     struct corpus_manifest manifest;
     TRY(corpus_manifest_read(&manifest, folder, error));
@@ -62,7 +71,7 @@ enum status corpus_open(struct corpus **corpus, const char *folder, bool skip_ba
     memcpy(made->folder, folder, strlen(folder) + 1); /* fits: the manifest's path did */
     enum status status = path_join(made->tokenizer, folder, "tokenizer", error);
     if (status == STATUS_OK) {
-        status = corpus_open_shards(made, &manifest, skip_bad_shards, error);
+        status = corpus_open_shards(made, &manifest, trust, error);
     }
     corpus_manifest_deinit(&manifest);
     if (status != STATUS_OK) {
@@ -71,6 +80,32 @@ enum status corpus_open(struct corpus **corpus, const char *folder, bool skip_ba
     }
     *corpus = made;
     return STATUS_OK;
+}
+
+enum status corpus_open(struct corpus **corpus, const char *folder, bool skip_bad_shards,
+                        struct error *error)
+{
+    return folder_open(corpus, folder, skip_bad_shards ? SHARD_TRUST_SKIP : SHARD_TRUST_NONE,
+                       error);
+}
+
+enum status corpus_open_checked(struct corpus **corpus, const char *folder, struct error *error)
+{
+    return folder_open(corpus, folder, SHARD_TRUST_FULL, error);
+}
+
+enum status corpus_check(const char *folder, int64_t first, int64_t stride, struct error *error)
+{
+    struct corpus_manifest manifest;
+    TRY(corpus_manifest_read(&manifest, folder, error));
+    enum status status = STATUS_OK;
+    for (int64_t i = first; i < manifest.entry_count && status == STATUS_OK; i += stride) {
+        struct corpus_shard shard;
+        status = corpus_shard_open(&shard, folder, &manifest.facts, &manifest.entries[i], error);
+        corpus_shard_close(&shard);
+    }
+    corpus_manifest_deinit(&manifest);
+    return status;
 }
 
 void corpus_close(struct corpus *corpus)

@@ -34,7 +34,14 @@ struct corpus {
  * and left out; a corpus without any good shard is refused. Not while another thread is inside HDF5. */
 MUST_CHECK enum status corpus_open(struct corpus **corpus, const char *folder, bool skip_bad_shards,
                                    struct error *error);
+/* The same when every shard was checked a moment ago, see corpus_check. */
+MUST_CHECK enum status corpus_open_checked(struct corpus **corpus, const char *folder,
+                                           struct error *error);
 void corpus_close(struct corpus *corpus); /* accepts NULL */
+
+/* Checks every `stride`-th shard from `first` on: processes that read the same files share the work. */
+MUST_CHECK enum status corpus_check(const char *folder, int64_t first, int64_t stride,
+                                    struct error *error);
 
 int64_t corpus_document_tokens(const struct corpus *corpus, int64_t document);
 uint64_t corpus_document_hash(const struct corpus *corpus, int64_t document);

@@ -318,7 +318,8 @@ static const void *shard_dataset(const struct corpus_shard *shard,
 
 static enum status shard_check(struct corpus_shard *shard, const char *path,
                                const struct corpus_facts *facts,
-                               const struct corpus_shard_entry *entry, struct error *error)
+                               const struct corpus_shard_entry *entry, bool whole,
+                               struct error *error)
 {
     TRY(file_map_open(&shard->map, path, error));
     if ((int64_t)shard->map.size_bytes != entry->size_bytes) {
@@ -326,8 +327,10 @@ static enum status shard_check(struct corpus_shard *shard, const char *path,
              shard->map.size_bytes, (long long)entry->size_bytes);
     }
     TRY(shard_check_regions(path, facts, entry, error));
-    TRY(shard_check_bytes(shard, path, entry, error));
-    TRY(shard_check_hdf5(path, facts, entry, error));
+    if (whole) {
+        TRY(shard_check_bytes(shard, path, entry, error));
+        TRY(shard_check_hdf5(path, facts, entry, error));
+    }
     const void *const tokens = shard_dataset(shard, entry, CORPUS_DATASET_TOKENS);
     if (facts->vocabulary <= CORPUS_SHARD_NARROW_IDS) {
         shard->narrow = tokens;
@@ -338,27 +341,45 @@ static enum status shard_check(struct corpus_shard *shard, const char *path,
     shard->hashes = shard_dataset(shard, entry, CORPUS_DATASET_HASHES);
     shard->token_count = entry->token_count;
     shard->document_count = entry->document_count;
-    TRY(shard_check_offsets(shard, path, error));
     if (entry->line_count > 0) {
         shard->lines = shard_dataset(shard, entry, CORPUS_DATASET_LINES);
         shard->line_count = entry->line_count;
     }
+    if (!whole) {
+        return STATUS_OK;
+    }
+    TRY(shard_check_offsets(shard, path, error));
     TRY(shard_check_lines(shard, path, error));
     return shard_check_ids(shard, path, facts->vocabulary, error);
+}
+
+static enum status shard_open(struct corpus_shard *shard, const char *folder,
+                              const struct corpus_facts *facts,
+                              const struct corpus_shard_entry *entry, bool whole,
+                              struct error *error)
+{
+    *shard = (struct corpus_shard){0};
+    char path[PATH_BYTES];
+    TRY(path_join(path, folder, entry->name, error));
+    const enum status status = shard_check(shard, path, facts, entry, whole, error);
+    if (status != STATUS_OK) {
+        corpus_shard_close(shard);
+    }
+    return status;
 }
 
 enum status corpus_shard_open(struct corpus_shard *shard, const char *folder,
                               const struct corpus_facts *facts,
                               const struct corpus_shard_entry *entry, struct error *error)
 {
-    *shard = (struct corpus_shard){0};
-    char path[PATH_BYTES];
-    TRY(path_join(path, folder, entry->name, error));
-    const enum status status = shard_check(shard, path, facts, entry, error);
-    if (status != STATUS_OK) {
-        corpus_shard_close(shard);
-    }
-    return status;
+    return shard_open(shard, folder, facts, entry, true, error);
+}
+
+enum status corpus_shard_map(struct corpus_shard *shard, const char *folder,
+                             const struct corpus_facts *facts,
+                             const struct corpus_shard_entry *entry, struct error *error)
+{
+    return shard_open(shard, folder, facts, entry, false, error);
 }
 
 void corpus_shard_close(struct corpus_shard *shard)

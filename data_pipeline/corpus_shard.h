@@ -94,6 +94,12 @@ MUST_CHECK enum status corpus_shard_open(struct corpus_shard *shard, const char 
                                          const struct corpus_facts *facts,
                                          const struct corpus_shard_entry *entry,
                                          struct error *error);
+/* The same for one that was opened a moment ago, by another process perhaps, and was good: only its size and regions
+ * are looked at. */
+MUST_CHECK enum status corpus_shard_map(struct corpus_shard *shard, const char *folder,
+                                        const struct corpus_facts *facts,
+                                        const struct corpus_shard_entry *entry,
+                                        struct error *error);
 void corpus_shard_close(struct corpus_shard *shard); /* accepts a zeroed shard */
 
 #endif

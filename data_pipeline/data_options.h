@@ -46,6 +46,7 @@ struct data_options {
     int64_t sequence_tokens;  /* T: length of a full sequence, special tokens included */
     double held_out;          /* share of documents kept from training, chosen by hash of their content */
     bool skip_bad_shards;     /* go on without a damaged corpus shard (recorded) instead of refusing */
+    bool checked; /* data_source_check() has found all corpus shards good, here or in a process beside */
 };
 
 struct step_options {

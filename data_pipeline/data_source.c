@@ -223,7 +223,9 @@ static void source_weigh_table(struct data_source *source)
 static enum status source_open_corpus(struct data_source *source, struct error *error)
 {
     const struct data_options *const options = &source->options;
-    TRY(corpus_open(&source->corpus, options->corpus, options->skip_bad_shards, error));
+    TRY(options->checked
+            ? corpus_open_checked(&source->corpus, options->corpus, error)
+            : corpus_open(&source->corpus, options->corpus, options->skip_bad_shards, error));
     source->specials = source->corpus->facts.specials;
     source->fingerprint = source->corpus->fingerprint;
     TRY(source_open_table(source, error));
@@ -274,6 +276,13 @@ static void source_set_limits(struct data_source *source)
         .token_count = rows * row_tokens,
         .target_count = rows * row_targets,
     };
+}
+
+enum status data_source_check(const struct data_options *options, int64_t index, int64_t count,
+                              bool *checked, struct error *error)
+{
+    *checked = strcmp(options->corpus, "synthetic") != 0 && !options->skip_bad_shards;
+    return *checked ? corpus_check(options->corpus, index, count, error) : STATUS_OK;
 }
 
 enum status data_source_open(struct data_source **source, const struct data_options *options,

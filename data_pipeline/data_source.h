@@ -14,6 +14,10 @@
 
 struct data_source;
 
+/* Reads a share of the corpus shards, that of process `index` of `count` which see the same files.
+ * *checked false: there is nothing to share (no corpus, or bad shards are to be left out). */
+MUST_CHECK enum status data_source_check(const struct data_options *options, int64_t index,
+                                         int64_t count, bool *checked, struct error *error);
 /* Opens the corpus folder and builds index and plan. `synthetic_vocabulary` (> 0) is used, and
  * needed, only when options->corpus is "synthetic": random ids, full sequences, no files; for
  * benchmarks. Checks: shard digests, ids below the vocabulary, one tokenizer fingerprint

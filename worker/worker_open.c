@@ -60,12 +60,17 @@ static enum status profile_agree(struct worker *worker, struct error *error)
     return fabric_agree(worker->workers, status, error);
 }
 
-/* All workers read the same corpus, or none begins. Collective. */
+/* All workers read the same corpus, or none begins. Those of a node share the checking. Collective.
+ */
 static enum status corpus_agree(struct worker *worker, struct error *error)
 {
     const struct worker_setup *const setup = worker->setup;
-    enum status status = data_source_open(&worker->source, setup->data, setup->step, setup->seed,
-                                          setup->model->vocabulary, error);
+    struct data_options data = *setup->data;
+    enum status status = data_source_check(&data, worker->topology.local_index,
+                                           worker->topology.local_count, &data.checked, error);
+    TRY(fabric_agree(worker->workers, status, error));
+    status = data_source_open(&worker->source, &data, setup->step, setup->seed,
+                              setup->model->vocabulary, error);
     TRY(fabric_agree(worker->workers, status, error));
     data_source_skip(worker->source, &setup->skips);
     const struct digest own = data_source_fingerprint(worker->source);
@@ -151,7 +156,6 @@ static enum status state_open(struct worker *worker, struct error *error)
     const struct worker_setup *const setup = worker->setup;
     const struct batch_limits limits = data_source_limits(worker->source);
     const int64_t slots = data_source_slots(worker->source);
-    TRY(topology_init(&worker->topology, worker->workers, setup->shard->simulate_nodes, error));
     TRY(topology_pipeline(&worker->topology, setup->shard->pipeline, error));
     TRY(stages_agree(worker, error));
     const struct model_role role = {.trains = true,
@@ -401,6 +405,7 @@ enum status worker_open(struct worker **worker, const struct worker_setup *setup
     opened->held_out_loss = (double)NAN;
     fabric_limit_set(fabric, setup->lease->wait_seconds);
     TRY(profile_agree(opened, error));
+    TRY(topology_init(&opened->topology, workers, setup->shard->simulate_nodes, error));
     TRY(corpus_agree(opened, error));
     TRY(state_open(opened, error));
     TRY(state_begin(opened, error));

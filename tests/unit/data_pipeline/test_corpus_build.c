@@ -254,6 +254,37 @@ START_TEST(test_corpus_open_leaves_out_a_bad_shard_on_request)
 }
 END_TEST
 
+START_TEST(test_corpus_check_is_shared_and_misses_no_shard)
+{
+    char out[PATH_BYTES];
+    char path[PATH_BYTES];
+    char *content;
+    size_t size;
+    struct error error;
+    fixture_corpus(out, "share", 200);
+    struct corpus *corpus;
+    CHECK_OK(corpus_open_checked(&corpus, out, &error), error);
+    const struct digest trusted = corpus->fingerprint;
+    const int64_t shards = corpus->shard_count;
+    corpus_close(corpus);
+    CHECK_OK(corpus_open(&corpus, out, false, &error), error);
+    ck_assert(digest_equal(corpus->fingerprint, trusted));
+    ck_assert_int_ge(shards, 2);
+    corpus_close(corpus);
+    /* A flipped bit is found by the one process of three whose share it is in. */
+    CHECK_OK(path_join(path, out, "corpus-00001.h5", &error), error);
+    CHECK_OK(file_read(path, 1 << 24, &content, &size, &error), error);
+    content[size / 2] ^= 16;
+    CHECK_OK(file_write_durable(path, content, size, &error), error);
+    CHECK_OK(corpus_check(out, 0, 3, &error), error);
+    CHECK_FAILS(corpus_check(out, 1, 3, &error), STATUS_FORMAT);
+    ck_assert_ptr_nonnull(strstr(error.message, "corpus-00001.h5"));
+    CHECK_OK(corpus_check(out, 2, 3, &error), error);
+    CHECK_FAILS(corpus_check(out, 0, 1, &error), STATUS_FORMAT);
+    memory_release(content);
+}
+END_TEST
+
 START_TEST(test_corpus_open_refuses_a_manifest_cut_at_any_place)
 {
     char out[PATH_BYTES];
@@ -316,6 +347,7 @@ int main(void)
                           test_corpus_build_replaces_a_corpus_only_when_whole,
                           test_corpus_open_refuses_a_shard_cut_or_changed_anywhere,
                           test_corpus_open_leaves_out_a_bad_shard_on_request,
+                          test_corpus_check_is_shared_and_misses_no_shard,
                           test_corpus_open_refuses_a_manifest_cut_at_any_place,
                           test_corpus_held_out_share_is_near_what_was_asked_and_counts_repeats,
                           NULL});
