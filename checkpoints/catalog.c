@@ -161,13 +161,15 @@ static bool stays_hold_a_good_one(const struct catalog *catalog,
     return false;
 }
 
-/* The name goes first: a removal that is interrupted leaves nothing that looks like a checkpoint. */
+/* The name goes first, and for good: a removal that is interrupted, by a power cut too, leaves nothing that looks like
+ * a checkpoint. */
 static enum status entry_remove(const char *root, const struct catalog_entry *entry,
                                 struct error *error)
 {
     char removed[PATH_BYTES];
     TRY(step_folder_path(removed, root, STEP_FOLDER_REMOVED, entry->step, error));
     TRY(file_rename(entry->path, removed, error));
+    TRY(folder_flush(root, error));
     return folder_remove(removed, error);
 }
 
