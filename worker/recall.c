@@ -81,6 +81,11 @@ static enum status ledger_fits(const struct worker *worker, struct error *error)
     return STATUS_OK;
 }
 
+bool recall_refuses(enum status status)
+{
+    return status == STATUS_FORMAT || status == STATUS_IO;
+}
+
 enum status recall_find(struct worker *worker, bool *found, struct error *error)
 {
     *found = false;
@@ -97,6 +102,9 @@ enum status recall_find(struct worker *worker, bool *found, struct error *error)
         here ? ledger_fits(worker, &reason)
              : error_set(&reason, STATUS_IO, "host %s has none", fabric_host(worker->fabric));
     status = fabric_agree(worker->workers, status, &reason);
+    if (status != STATUS_OK && !recall_refuses(status)) {
+        FAIL(error, status, "%s", reason.message);
+    }
     *found = status == STATUS_OK;
     if (!*found) {
         if (worker->topology.worker_index == 0) {

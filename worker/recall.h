@@ -12,9 +12,12 @@
  * Needs partition and topology. Collective over workers. */
 MUST_CHECK enum status recall_find(struct worker *worker, bool *found, struct error *error);
 /* Checks every block, completes an update that had begun, and sets worker->step and what belongs to
- * it. A failure on any worker is everybody's: then the memory is of no use. Collective over
- * workers. */
+ * it. A failure on any worker is everybody's. Collective over workers. */
 MUST_CHECK enum status recall_take(struct worker *worker, struct error *error);
+
+/* Does a failure of the two above say that the memory is of no use? Otherwise others could not be
+ * reached: the memory stays, and the next start finds it. */
+bool recall_refuses(enum status status);
 
 /* What ties a window to this run: model, data, seed and numerics. */
 struct digest recall_identity(const struct worker *worker);
