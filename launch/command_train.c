@@ -23,6 +23,7 @@ struct run_plan {
     const char *run;
     struct config config;
     char resume_path[PATH_BYTES];
+    struct error damage; /* of all checkpoints; its status says if so */
     int64_t first_step;
     int64_t last_step;
     struct run_memory memory;
@@ -80,7 +81,8 @@ static enum status change_check(const struct run_plan *plan, struct error *error
                          plan->first_step);
 }
 
-/* A run that has no checkpoint yet begins again: the same configuration gives the same weights. */
+/* A run that has no checkpoint yet begins again: the same configuration gives the same weights. One
+ * whose checkpoints are all damaged can only go on from memory. */
 static enum status checkpoint_find(struct run_plan *plan, struct error *error)
 {
     char root[PATH_BYTES];
@@ -92,7 +94,13 @@ static enum status checkpoint_find(struct run_plan *plan, struct error *error)
     if (count == 0) {
         return STATUS_OK;
     }
-    TRY(catalog_newest_good(root, plan->resume_path, &plan->first_step, error));
+    const enum status status =
+        catalog_newest_good(root, plan->resume_path, &plan->first_step, error);
+    if (status == STATUS_FORMAT) {
+        plan->damage = *error;
+        return STATUS_OK;
+    }
+    TRY(status);
     TRY(change_check(plan, error));
     if (plan->first_step > plan->last_step) {
         FAIL(error, STATUS_INPUT,
@@ -105,6 +113,9 @@ static enum status checkpoint_find(struct run_plan *plan, struct error *error)
 static enum status run_begin(void *context, const struct worker_start *start, struct error *error)
 {
     struct run_plan *const plan = context;
+    if (plan->damage.status != STATUS_OK && !start->recalled) {
+        FAIL(error, plan->damage.status, "%s", plan->damage.message);
+    }
     if (!plan->resumes) {
         TRY(run_folder_make(plan->run, &plan->config, error));
         TRY(run_folder_lock(plan->run, error));
