@@ -187,7 +187,8 @@ static enum status evaluate_source(const struct pretrained *pretrained,
     struct kernels kernels;
     struct model *model = NULL;
     TRY(kernels_open_configured(&kernels, &pretrained->config.numerics, error));
-    TRY(model_open(&model, &kernels, &pretrained->config.model, &limits, NULL, error));
+    const struct model_role role = {.tensor_parts = pretrained->config.numerics.tensor_parts};
+    TRY(model_open(&model, &kernels, &pretrained->config.model, &limits, &role, error));
     const enum status status =
         evaluate_slots(evaluation, pretrained, source, model, token_budget, error);
     model_close(model);

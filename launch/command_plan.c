@@ -71,6 +71,7 @@ static enum status work_find(const struct config *config, const struct batch_lim
     struct kernels kernels;
     TRY(kernels_open(&kernels, kernels_level_best(), error));
     struct model_role role = {.trains = true,
+                              .tensor_parts = config->numerics.tensor_parts,
                               .recompute = config->shard.activation_recompute,
                               .section_count = config->shard.pipeline};
     int64_t sum = 0;

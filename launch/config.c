@@ -10,6 +10,7 @@
 #include "launch/config_family.h"
 #include "launch/config_table.h"
 #include "model/family.h"
+#include "model/model.h"
 
 enum { CONFIG_FILE_BYTES_MAX = 1 << 20 };
 
@@ -255,6 +256,22 @@ static enum status check_family(const struct config_reader *reader, struct error
                        "data.pairs needs model.type_vocabulary of at least 2", error);
 }
 
+/* Heads, feed-forward and vocabulary can be cut as asked. */
+static enum status check_parts(const struct config_reader *reader, struct error *error)
+{
+    const struct config *const config = reader->config;
+    struct model_options model = config->model;
+    const struct model_role role = {.tensor_parts = config->numerics.tensor_parts};
+    if (model.vocabulary == 0) {
+        model.vocabulary = role.tensor_parts; /* the corpus' is checked when it is known */
+    }
+    const enum status status = model_role_check(&model, &role, error);
+    return status == STATUS_OK
+               ? STATUS_OK
+               : origin_context(reader, &reader->origins[config_key_find("numerics.tensor_parts")],
+                                status, error);
+}
+
 /* What no single key can tell. */
 static enum status config_check(const struct config_reader *reader, struct error *error)
 {
@@ -263,6 +280,7 @@ static enum status config_check(const struct config_reader *reader, struct error
     const struct data_options *const data = &config->data;
     TRY(check_multiple(reader, "model.hidden", model->hidden, "model.heads", model->heads, error));
     TRY(check_family(reader, error));
+    TRY(check_parts(reader, error));
     TRY(check_at_most(reader, "data.sequence_tokens", data->sequence_tokens, "model.positions",
                       model->positions, error));
     TRY(check_multiple(reader, "step.slot_tokens", config->step.slot_tokens, "data.sequence_tokens",

@@ -229,6 +229,10 @@ const struct config_key config_keys[CONFIG_KEY_COUNT] = {
      {.low = 0}, cores,
      "vector level of all kernels; auto: the best that all workers have; with our own products it "
      "never changes a bit"},
+    {"numerics.tensor_parts", CONFIG_TYPE_INTEGER, AT(numerics.tensor_parts), "1",
+     {.low = 1, .high = 64}, NULL,
+     "a power of two: parts into which heads, feed-forward and vocabulary are cut and their sums "
+     "are formed; divides model.heads and model.feed_forward; not for xlnet"},
     {"numerics.on_bad_slot", CONFIG_TYPE_CHOICE, AT(numerics.on_bad_slot), "stop",
      {.low = 0}, bad_slot_policies,
      "what becomes of a step with a slot that is not finite: the job stops, the step is skipped "

@@ -43,10 +43,11 @@ static enum status profile_agree(struct worker *worker, struct error *error)
         opened = kernels_use_openblas(&worker->kernels, error);
     }
     TRY(fabric_agree(worker->workers, opened, error));
-    (void)snprintf(worker->profile, sizeof worker->profile,
-                   "compute %s; %s; slot_tokens %" PRId64 "; tensor_parts 1; block %d; fraction %d",
-                   bf16 ? "bf16" : "fp32", worker->kernels.profile,
-                   worker->setup->step->slot_tokens, PARAMETER_BLOCK, ACCUMULATOR_FRACTION_BITS);
+    (void)snprintf(
+        worker->profile, sizeof worker->profile,
+        "compute %s; %s; slot_tokens %" PRId64 "; tensor_parts %" PRId64 "; block %d; fraction %d",
+        bf16 ? "bf16" : "fp32", worker->kernels.profile, worker->setup->step->slot_tokens,
+        worker->setup->numerics->tensor_parts, PARAMETER_BLOCK, ACCUMULATOR_FRACTION_BITS);
     char first[CHECKPOINT_PROFILE_BYTES];
     memcpy(first, worker->profile, sizeof first);
     TRY(fabric_broadcast(worker->workers, 0, first, sizeof first, error));
@@ -59,12 +60,17 @@ static enum status profile_agree(struct worker *worker, struct error *error)
     return fabric_agree(worker->workers, status, error);
 }
 
-/* All workers read the same corpus, or none begins. Collective. */
+/* All workers read the same corpus, or none begins. Those of a node share the checking. Collective.
+ */
 static enum status corpus_agree(struct worker *worker, struct error *error)
 {
     const struct worker_setup *const setup = worker->setup;
-    enum status status = data_source_open(&worker->source, setup->data, setup->step, setup->seed,
-                                          setup->model->vocabulary, error);
+    struct data_options data = *setup->data;
+    enum status status = data_source_check(&data, worker->topology.local_index,
+                                           worker->topology.local_count, &data.checked, error);
+    TRY(fabric_agree(worker->workers, status, error));
+    status = data_source_open(&worker->source, &data, setup->step, setup->seed,
+                              setup->model->vocabulary, error);
     TRY(fabric_agree(worker->workers, status, error));
     data_source_skip(worker->source, &setup->skips);
     const struct digest own = data_source_fingerprint(worker->source);
@@ -150,10 +156,10 @@ static enum status state_open(struct worker *worker, struct error *error)
     const struct worker_setup *const setup = worker->setup;
     const struct batch_limits limits = data_source_limits(worker->source);
     const int64_t slots = data_source_slots(worker->source);
-    TRY(topology_init(&worker->topology, worker->workers, setup->shard->simulate_nodes, error));
     TRY(topology_pipeline(&worker->topology, setup->shard->pipeline, error));
     TRY(stages_agree(worker, error));
     const struct model_role role = {.trains = true,
+                                    .tensor_parts = setup->numerics->tensor_parts,
                                     .recompute = setup->shard->activation_recompute,
                                     .section = worker->topology.section_index,
                                     .section_count = worker->topology.section_count};
@@ -403,6 +409,7 @@ enum status worker_open(struct worker **worker, const struct worker_setup *setup
     opened->held_out_loss = (double)NAN;
     fabric_limit_set(fabric, setup->lease->wait_seconds);
     TRY(profile_agree(opened, error));
+    TRY(topology_init(&opened->topology, workers, setup->shard->simulate_nodes, error));
     TRY(corpus_agree(opened, error));
     TRY(state_open(opened, error));
     TRY(state_begin(opened, error));

@@ -41,6 +41,7 @@ struct numerics_options {
     enum numerics_compute compute;
     enum numerics_products products;
     enum numerics_core core;
+    int64_t tensor_parts; /* into which heads, feed-forward and vocabulary are cut (model/parts.h) */
     enum numerics_policy on_bad_slot;
     enum numerics_policy on_loss_spike;
     double spike_nats;      /* so far above the mean is a spike */
