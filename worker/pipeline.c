@@ -102,9 +102,8 @@ enum status pipeline_poll(struct pipeline *pipeline, struct error *error)
     return STATUS_OK;
 }
 
-/* Begins what can be received already: a state if its set is free, the gradient and the rows of
- * the next backward. */
-static enum status receives_begin(struct passage *passage, struct error *error)
+/* Begins to receive the next state, if a set is free for it. */
+static enum status state_expect(struct passage *passage, struct error *error)
 {
     struct pipeline *const pipeline = passage->pipeline;
     const struct handover *const handover = pipeline->handover;
@@ -120,7 +119,8 @@ static enum status receives_begin(struct passage *passage, struct error *error)
     return STATUS_OK;
 }
 
-static enum status gradients_begin(struct passage *passage, struct error *error)
+/* Begins to receive what the next backward reads, once the one before has read its own. */
+static enum status gradients_expect(struct passage *passage, struct error *error)
 {
     struct pipeline *const pipeline = passage->pipeline;
     const struct handover *const handover = pipeline->handover;
@@ -236,7 +236,7 @@ static enum status backward(struct passage *passage, struct error *error)
                              passage->report, error));
     passage->backwards++;
     TRY(backward_send(passage, words, at.element_count, error));
-    return gradients_begin(passage, error);
+    return gradients_expect(passage, error);
 }
 
 /* Everything that was sent has left. */
@@ -260,9 +260,9 @@ static enum status sends_end(struct pipeline *pipeline, struct error *error)
 static enum status passage_train(struct passage *passage, struct error *error)
 {
     struct pipeline *const pipeline = passage->pipeline;
-    TRY(gradients_begin(passage, error));
+    TRY(gradients_expect(passage, error));
     while (passage->backwards < passage->count) {
-        TRY(receives_begin(passage, error));
+        TRY(state_expect(passage, error));
         if (passage->forwards < passage->count &&
             passage->forwards - passage->backwards < pipeline->sets) {
             TRY(forward(passage, error));
@@ -297,7 +297,7 @@ static enum status passage_evaluate(struct passage *passage, struct error *error
 {
     struct trainer *const trainer = passage->trainer;
     while (passage->forwards < passage->count) {
-        TRY(receives_begin(passage, error));
+        TRY(state_expect(passage, error));
         const int64_t set = passage->forwards % passage->pipeline->sets;
         TRY(forward(passage, error));
         if (section_is_last(passage->pipeline->section)) {
