@@ -65,10 +65,10 @@ static void check_ids(const struct tokenizer *tokenizer, const char *text, const
     struct token_places places = {0};
     tokenizer_encode(tokenizer, work, text, strlen(text), true, &list);
     ck_assert_uint_eq(list.count, count);
-    ck_assert_mem_eq(list.ids, ids, count * sizeof *ids);
+    ck_assert(count == 0 || memcmp(list.ids, ids, count * sizeof *ids) == 0);
     tokenizer_encode_places(tokenizer, work, text, strlen(text), true, &list, &places);
     ck_assert_uint_eq(list.count, count);
-    ck_assert_mem_eq(list.ids, ids, count * sizeof *ids);
+    ck_assert(count == 0 || memcmp(list.ids, ids, count * sizeof *ids) == 0);
     token_places_deinit(&places);
     token_list_deinit(&list);
     tokenizer_work_close(work);
