@@ -29,6 +29,15 @@ START_TEST(test_families_gradients_are_slopes_of_the_loss_under_dropout)
 }
 END_TEST
 
+/* With tables as wide as the layers there still is a mapping between them. */
+START_TEST(test_families_gradients_of_albert_with_wide_tables_are_slopes_of_the_loss)
+{
+    struct model_options options = family_tiny(MODEL_FAMILY_ALBERT, 0.0);
+    options.embedding_width = options.hidden;
+    check_gradients(&options);
+}
+END_TEST
+
 START_TEST(test_families_give_the_same_bits_twice_and_within_other_limits)
 {
     for (int64_t i = 0; i < ARRAY_LENGTH(families); i++) {
@@ -231,6 +240,7 @@ int main(void)
         "families",
         (const TTest *[]){test_families_gradients_are_slopes_of_the_loss,
                           test_families_gradients_are_slopes_of_the_loss_under_dropout,
+                          test_families_gradients_of_albert_with_wide_tables_are_slopes_of_the_loss,
                           test_families_give_the_same_bits_twice_and_within_other_limits,
                           test_families_gpt_sees_nothing_that_comes_later,
                           test_families_a_token_that_nobody_sees_changes_nobody_else,
