@@ -84,6 +84,11 @@ static void workers_refuse(const struct control_view *view, int64_t wanted, char
         (void)snprintf(why, size_bytes,
                        "%" PRId64 " workers cannot be: shard.pipeline makes teams of %" PRId64,
                        wanted, view->workers_unit);
+    } else if (view->team_size > 1 && wanted % view->team_size != 0) {
+        (void)snprintf(why, size_bytes,
+                       "%" PRId64 " workers cannot be: %" PRId64
+                       " of them compute a slot together (shard.tensor, shard.pipeline)",
+                       wanted, view->team_size);
     }
 }
 

@@ -113,6 +113,7 @@ static void request_take(struct coordinator *coordinator, const struct message *
                                       .members = coordinator->roster.members,
                                       .worker_count = coordinator->options->worker_count,
                                       .workers_least = coordinator->options->workers_least,
+                                      .team_size = coordinator->options->team_size,
                                       .workers_most = coordinator->options->workers_most,
                                       .workers_unit = coordinator->options->workers_unit};
     const bool taken = control_take(&coordinator->control, &view, coordinator->server, request);
@@ -470,7 +471,8 @@ enum status coordinator_run(struct channel_server *server,
     TRY(journal_open(&coordinator.journal, options->journal, error));
     roster_init(&coordinator.roster, options->worker_count, options->silence_seconds,
                 options->wait_seconds);
-    lease_book_init(&coordinator.leases, options->lease_policy, options->worker_count,
+    const int64_t team_size = options->team_size > 0 ? options->team_size : 1;
+    lease_book_init(&coordinator.leases, options->lease_policy, options->worker_count / team_size,
                     options->slots);
     const bool begins = options->first_step == 0 && !options->recalled;
     const bool adopts = begins && options->origin != NULL;

@@ -32,6 +32,7 @@ struct coordinator_listener {
 
 struct coordinator_options {
     int64_t worker_count;
+    int64_t team_size; /* workers that compute slots together and get leases as one; 0: 1 */
     int64_t workers_least, workers_most; /* that an operator may ask for; most 0: none may */
     int64_t workers_unit;                /* multiples of it; 0: all */
     int64_t slots;                       /* in a step */

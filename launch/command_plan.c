@@ -72,6 +72,7 @@ static enum status work_find(const struct config *config, const struct batch_lim
     TRY(kernels_open(&kernels, kernels_level_best(), error));
     struct model_role role = {.trains = true,
                               .tensor_parts = config->numerics.tensor_parts,
+                              .tensor_count = config->shard.tensor,
                               .recompute = config->shard.activation_recompute,
                               .section_count = config->shard.pipeline};
     int64_t sum = 0;
@@ -126,6 +127,7 @@ static void measured_choose(struct planning *planning, int64_t workers)
     measured->step.tokens = measured->step.slot_tokens * workers;
     measured->shard.simulate_nodes = 0;
     measured->shard.pipeline = 1;
+    measured->shard.tensor = 1;
     measured->evaluation.every_steps = 0;
 }
 
@@ -142,7 +144,7 @@ static enum status shape_read(struct planning *planning, struct error *error)
     }
     shape->stage = planning->config.shard.stage;
     shape->pipeline = planning->config.shard.pipeline;
-    TRY(topology_pipeline_check(shape->workers, shape->pipeline, error));
+    TRY(topology_team_check(shape->workers, shape->pipeline, planning->config.shard.tensor, error));
     struct forecast_inputs *const inputs = &planning->inputs;
     TRY(command_line_real(line, "memory", 0.001, 1e6, (double)process_machine_bytes() / bytes_of_gb,
                           &inputs->node_bytes, error));

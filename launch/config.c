@@ -281,6 +281,8 @@ static enum status config_check(const struct config_reader *reader, struct error
     TRY(check_multiple(reader, "model.hidden", model->hidden, "model.heads", model->heads, error));
     TRY(check_family(reader, error));
     TRY(check_parts(reader, error));
+    TRY(check_multiple(reader, "numerics.tensor_parts", config->numerics.tensor_parts,
+                       "shard.tensor", config->shard.tensor, error));
     TRY(check_at_most(reader, "data.sequence_tokens", data->sequence_tokens, "model.positions",
                       model->positions, error));
     TRY(check_multiple(reader, "step.slot_tokens", config->step.slot_tokens, "data.sequence_tokens",

@@ -253,6 +253,9 @@ const struct config_key config_keys[CONFIG_KEY_COUNT] = {
     {"shard.stage", CONFIG_TYPE_INTEGER, AT(shard.stage), "1", {.low = 0, .high = 3}, NULL,
      "what nodes divide: 0 nothing, 1 the optimizer's state, 2 and the gradient sums, 3 and the "
      "weights; never changes a bit"},
+    {"shard.tensor", CONFIG_TYPE_INTEGER, AT(shard.tensor), "1", {.low = 1, .high = 64}, NULL,
+     "workers that compute a slot together, each some of numerics.tensor_parts, which it divides; "
+     "the number of workers is a multiple of it; never changes a bit"},
     {"shard.simulate_nodes", CONFIG_TYPE_INTEGER, AT(shard.simulate_nodes), "0",
      {.low = 0, .high = 1024}, NULL,
      "treat this machine as so many nodes, for tests; 0: as it is"},

@@ -41,7 +41,7 @@ struct config_key {
 };
 
 enum { CONFIG_SECTION_BYTES = 32 };
-enum { CONFIG_KEY_COUNT = 79 };
+enum { CONFIG_KEY_COUNT = 80 };
 extern const struct config_key config_keys[CONFIG_KEY_COUNT];
 
 /* Index of a key by its whole name, or -1. */

@@ -11,6 +11,7 @@
 #include "base/memory.h"
 #include "launch/address.h"
 #include "launch/control_file.h"
+#include "shard/topology.h"
 #include "worker/worker.h"
 
 enum { JOB_TEXT_BYTES = 1 << 16, JOB_WORKERS_MAX = 65536 };
@@ -144,6 +145,11 @@ static enum status job_brief(struct job *job, job_prepare prepare, void *context
     if (coordinator) {
         status = prepare(context, &job->options, error);
     }
+    if (coordinator && status == STATUS_OK) {
+        const struct shard_options *const shard = &job->options.config->shard;
+        status = topology_team_check(fabric_count(job->world) - 1, shard->pipeline, shard->tensor,
+                                     error);
+    }
     TRY(fabric_agree(job->world, status, error));
     char host[ADDRESS_BYTES];
     TRY(address_choose(job->world, fabric_host(job->fabric), host, error));
@@ -259,6 +265,7 @@ static enum status job_lead(struct job *job, struct error *error)
     const bool adopts = strcmp(config->start.checkpoint, "none") != 0;
     const struct coordinator_options options = {
         .worker_count = fabric_count(job->world) - 1,
+        .team_size = config->shard.tensor * config->shard.pipeline,
         .workers_least = config->shard.simulate_nodes > 1 ? config->shard.simulate_nodes : 1,
         .workers_unit = config->shard.pipeline,
         .workers_most =

@@ -53,8 +53,16 @@ void pass_gradient_begin(const struct pass *pass, const struct group_gradient *g
 
 void pass_gradient_clear(const struct pass *pass, const struct group_gradient *gradient)
 {
-    memset(gradient->values, 0,
-           (size_t)pass->table->groups[gradient->group].count * sizeof *gradient->values);
+    const struct parameter_group *const group = &pass->table->groups[gradient->group];
+    for (int64_t i = 0; i < group->row_count; i++) {
+        const struct parameter *const row = &pass->table->rows[group->first_row + i];
+        const bool words = row->role == PARAMETER_WORD; /* other members' stay untouched */
+        const struct parts_range rows =
+            words ? parts_local(pass->parts, row->rows) : (struct parts_range){0, row->rows};
+        const int64_t width = row->count / row->rows;
+        memset(gradient->values + (row->offset - group->offset) + rows.first * width, 0,
+               (size_t)(rows.count * width) * sizeof *gradient->values);
+    }
 }
 
 struct kernels_dropout pass_dropout(const struct pass *pass, double rate, int64_t layer,

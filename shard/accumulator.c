@@ -42,7 +42,7 @@ enum status accumulator_init(struct accumulator *accumulator, const struct kerne
         memory_take((size_t)node->lock_count, sizeof *accumulator->chunk_done, "gradient sums");
     accumulator->added = memory_take(groups, sizeof *accumulator->added, "gradient sums");
     accumulator->rounds = partition_divides_sums(partition)
-                              ? (slots + topology->worker_count - 1) / topology->worker_count
+                              ? (slots + topology->team_count - 1) / topology->team_count
                               : 1;
     if (topology->node_count > 1 && partition->stage == 1) {
         accumulator->received = memory_take((size_t)partition->owned_count,

@@ -8,7 +8,7 @@
  * the mean loss: elements of 1e-9 keep all 24 bits. A slot's element must stay below 2^8 / slots in
  * the step; beyond, or not finite, the slot is bad and the step is refused by every worker alike.
  *
- * Where nodes divide the sums (stage 2), a step goes in *rounds*: worker w of W computes slot w in
+ * Where nodes divide the sums (stage 2), a step goes in *rounds*: team w of W computes slot w in
  * the first, w + W in the second, … A group's sums of a round go to their owners, who add them to
  * those of the rounds before, and the pages of the others are given back. No worker begins to add
  * before the group's last round is gone, nor while the group ACCUMULATOR_RING places before it is

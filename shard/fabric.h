@@ -66,6 +66,11 @@ MUST_CHECK enum status fabric_collect_ranges(struct fabric_group *group, int64_t
                                              const float *own, float *all, const int64_t *firsts,
                                              struct error *error);
 
+/* Sends to member `other` of the group and receives as many bytes from it. Both call. */
+MUST_CHECK enum status fabric_swap(struct fabric_group *group, int64_t other, const void *sent,
+                                   void *received, size_t size_bytes, const char *what,
+                                   struct error *error);
+
 /* Sums, gathers or messages under way while the caller computes. */
 struct fabric_request {
     _Alignas(8) unsigned char opaque[FABRIC_REQUEST_BYTES]; /* the library's handle */

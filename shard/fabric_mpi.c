@@ -274,6 +274,22 @@ enum status fabric_collect_ranges(struct fabric_group *group, int64_t root, cons
     return status;
 }
 
+enum status fabric_swap(struct fabric_group *group, int64_t other, const void *sent, void *received,
+                        size_t size_bytes, const char *what, struct error *error)
+{
+    enum { TAG = 0 };
+    const int bytes = mpi_count((int64_t)size_bytes);
+    const int rank = mpi_count(other);
+    MPI_Request requests[2];
+    TRY(mpi_check(
+        MPI_Irecv(received, bytes, MPI_BYTE, rank, TAG, group->communicator, &requests[0]), group,
+        what, error));
+    TRY(mpi_check(MPI_Isend(sent, bytes, MPI_BYTE, rank, TAG, group->communicator, &requests[1]),
+                  group, what, error));
+    TRY(request_wait(group, &requests[0], what, error));
+    return request_wait(group, &requests[1], what, error);
+}
+
 static void request_store(struct fabric_request *request, struct fabric_group *group,
                           MPI_Request handle)
 {

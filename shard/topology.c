@@ -30,7 +30,8 @@ enum status topology_init(struct topology *topology, struct fabric_group *worker
                                   .worker_count = fabric_count(workers),
                                   .team_index = fabric_rank(workers),
                                   .team_count = fabric_count(workers),
-                                  .section_count = 1};
+                                  .section_count = 1,
+                                  .tensor_count = 1};
     if (simulate_nodes > topology->worker_count) {
         FAIL(error, STATUS_INPUT,
              "could not simulate %lld nodes with %lld workers: a node needs one",
@@ -53,30 +54,52 @@ enum status topology_init(struct topology *topology, struct fabric_group *worker
     return fabric_split(workers, slice, topology->node_index, "weights", &topology->weights, error);
 }
 
-enum status topology_pipeline_check(int64_t worker_count, int64_t section_count,
-                                    struct error *error)
+enum status topology_team_check(int64_t worker_count, int64_t section_count, int64_t tensor_count,
+                                struct error *error)
 {
-    if (worker_count % section_count != 0) {
+    if (worker_count % (section_count * tensor_count) == 0) {
+        return STATUS_OK;
+    }
+    if (tensor_count == 1) {
         FAIL(error, STATUS_INPUT,
              "shard.pipeline is %lld: each slot passes through that many workers, so their number "
              "must be a multiple of it, not %lld",
              (long long)section_count, (long long)worker_count);
     }
-    return STATUS_OK;
+    if (section_count == 1) {
+        FAIL(error, STATUS_INPUT,
+             "shard.tensor is %lld: each slot is computed by that many workers together, so their "
+             "number must be a multiple of it, not %lld",
+             (long long)tensor_count, (long long)worker_count);
+    }
+    FAIL(error, STATUS_INPUT,
+         "shard.pipeline is %lld and shard.tensor %lld: the number of workers must be a multiple "
+         "of %lld, not %lld",
+         (long long)section_count, (long long)tensor_count,
+         (long long)(section_count * tensor_count), (long long)worker_count);
 }
 
-enum status topology_pipeline(struct topology *topology, int64_t section_count, struct error *error)
+enum status topology_team(struct topology *topology, int64_t section_count, int64_t tensor_count,
+                          struct error *error)
 {
-    TRY(topology_pipeline_check(topology->worker_count, section_count, error));
-    if (section_count == 1) {
-        return STATUS_OK;
-    }
-    topology->team_index = topology->worker_index / section_count;
-    topology->team_count = topology->worker_count / section_count;
-    topology->section_index = topology->worker_index % section_count;
+    TRY(topology_team_check(topology->worker_count, section_count, tensor_count, error));
+    const int64_t size = section_count * tensor_count;
+    const int64_t place = topology->worker_index % size;
+    topology->team_index = topology->worker_index / size;
+    topology->team_count = topology->worker_count / size;
+    topology->section_index = place / tensor_count;
     topology->section_count = section_count;
-    return fabric_split(topology->workers, topology->team_index, topology->section_index,
-                        "pipeline", &topology->pipeline, error);
+    topology->tensor_member = place % tensor_count;
+    topology->tensor_count = tensor_count;
+    if (section_count > 1) {
+        TRY(fabric_split(topology->workers,
+                         topology->team_index * tensor_count + topology->tensor_member,
+                         topology->section_index, "pipeline", &topology->pipeline, error));
+    }
+    return tensor_count == 1
+               ? STATUS_OK
+               : fabric_split(topology->workers, topology->worker_index / tensor_count,
+                              topology->tensor_member, "tensor parts", &topology->tensor, error);
 }
 
 bool topology_is_driver(const struct topology *topology)

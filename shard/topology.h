@@ -17,23 +17,26 @@ struct topology {
     int64_t worker_index, worker_count;
     int64_t node_index, node_count;
     int64_t local_index, local_count;
-    int64_t driver_count; /* per node */
-    int64_t team_index, team_count;       /* workers that compute the same slots are a team */
-    int64_t section_index, section_count; /* what of the network this worker has (model/section.h) */
-    struct fabric_group *pipeline;        /* the team, by section; NULL if it is one worker */
+    int64_t driver_count;           /* per node */
+    int64_t team_index, team_count; /* workers that compute the same slots are a team */
+    int64_t section_index,
+        section_count;                   /* what of the network this worker has (model/section.h) */
+    struct fabric_group *pipeline;       /* of the team, by section; NULL if it has one */
+    int64_t tensor_member, tensor_count; /* which tensor parts of it (model/parts.h) */
+    struct fabric_group *tensor;         /* of the section, by parts; NULL if it has one member */
 };
 
 /* `simulate_nodes` > 0 cuts the workers into so many nodes regardless of hosts. Collective over
  * `workers`. */
 MUST_CHECK enum status topology_init(struct topology *topology, struct fabric_group *workers,
                                      int64_t simulate_nodes, struct error *error);
-/* Makes teams of `section_count` neighbours, which must divide the workers: STATUS_INPUT. Without it
- * each worker is a team. Collective over workers. */
-MUST_CHECK enum status topology_pipeline(struct topology *topology, int64_t section_count,
-                                         struct error *error);
-/* Whether so many workers can be shared out so; names shard.pipeline if not: STATUS_INPUT. */
-MUST_CHECK enum status topology_pipeline_check(int64_t worker_count, int64_t section_count,
-                                               struct error *error);
+/* Makes teams: sections of neighbours, each of `tensor_count` neighbours. Their product must divide
+ * the workers: STATUS_INPUT. Without it each worker is a team. Collective over workers. */
+MUST_CHECK enum status topology_team(struct topology *topology, int64_t section_count,
+                                     int64_t tensor_count, struct error *error);
+/* Whether so many workers can be shared out so; names the keys if not: STATUS_INPUT. */
+MUST_CHECK enum status topology_team_check(int64_t worker_count, int64_t section_count,
+                                           int64_t tensor_count, struct error *error);
 bool topology_is_driver(const struct topology *topology);
 
 #endif

@@ -48,17 +48,18 @@ static struct digest digest_at(const struct trainer *trainer, enum node_audit pl
     return (struct digest){.low = (uint64_t)words[0], .high = (uint64_t)words[1]};
 }
 
-/* Every worker computes the slot again. Collective. */
+/* Every team computes the slot again. Collective. */
 static enum status votes_take(struct trainer *trainer, int64_t step, int64_t slot,
                               struct error *error)
 {
     _Atomic int64_t *const words = trainer->node->header->audit;
     struct digest own;
     TRY(slot_digest(trainer, step, slot, &own, error));
-    if (digest_equal(own, digest_at(trainer, NODE_AUDIT_FIRST_LOW))) {
+    const bool votes = trainer->topology->tensor_member == 0;
+    if (votes && digest_equal(own, digest_at(trainer, NODE_AUDIT_FIRST_LOW))) {
         atomic_fetch_add(&words[NODE_AUDIT_FIRST_VOTES], 1);
     }
-    if (digest_equal(own, digest_at(trainer, NODE_AUDIT_SECOND_LOW))) {
+    if (votes && digest_equal(own, digest_at(trainer, NODE_AUDIT_SECOND_LOW))) {
         atomic_fetch_add(&words[NODE_AUDIT_SECOND_VOTES], 1);
     }
     return audit_unite(trainer, error);
@@ -88,7 +89,7 @@ static enum status difference_tell(const struct trainer *trainer, int64_t step, 
          " than worker %" PRId64 "; of %" PRId64 " workers, %" PRId64 " agree with it and %" PRId64
          " with the other; weights are those of step %" PRId64,
          step, first_wrong ? first : second, slot, first_wrong ? second : first,
-         trainer->topology->worker_count, first_wrong ? for_first : for_second,
+         trainer->topology->team_count, first_wrong ? for_first : for_second,
          first_wrong ? for_second : for_first, step - 1);
 }
 
@@ -100,10 +101,13 @@ enum status audit_run(struct trainer *trainer, int64_t step, int64_t *slot, stru
     }
     TRY(audit_unite(trainer, error));
     const int64_t first = trainer->node->header->job_audit[NODE_AUDIT_FIRST_WORKER] - 1;
-    if (trainer->topology->worker_index == (first + 1) % trainer->topology->worker_count) {
+    const int64_t first_team = first / trainer->topology->tensor_count;
+    if (trainer->topology->team_index == (first_team + 1) % trainer->topology->team_count) {
         struct digest digest;
         TRY(slot_digest(trainer, step, *slot, &digest, error));
-        audit_note(trainer, NODE_AUDIT_SECOND_LOW, digest);
+        if (trainer->topology->tensor_member == 0) {
+            audit_note(trainer, NODE_AUDIT_SECOND_LOW, digest);
+        }
     } else {
         TRY(slot_attend(trainer, true, false, error));
     }

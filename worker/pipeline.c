@@ -18,7 +18,8 @@ struct pipeline {
     const struct handover *handover;
     int64_t sets;
     char (*hosts)[FABRIC_HOST_BYTES]; /* (sections) */
-    int64_t first_worker;             /* of the team */
+    int64_t first_worker;             /* of those in `team` */
+    int64_t worker_stride;            /* from one of them to the next */
     struct fabric_request state_in, state_out, gradient_in, gradient_out, words_in;
     struct fabric_request *words_out; /* (handover.words_count) */
     char what[WHAT_BYTES];            /* of a wait, for messages */
@@ -61,7 +62,9 @@ enum status pipeline_open(struct pipeline **pipeline, const struct topology *top
         .sets = section_slots_in_flight(model_section(model)),
         .hosts = memory_take((size_t)sections, FABRIC_HOST_BYTES, "pipeline"),
         .words_out = memory_take((size_t)sections, sizeof *opened->words_out, "pipeline"),
-        .first_worker = topology->team_index * sections,
+        .first_worker =
+            topology->team_index * sections * topology->tensor_count + topology->tensor_member,
+        .worker_stride = topology->tensor_count,
     };
     char own[FABRIC_HOST_BYTES] = {0};
     (void)snprintf(own, sizeof own, "%s", host);
@@ -82,7 +85,8 @@ static enum status request_await(struct pipeline *pipeline, struct fabric_reques
                                  const char *what, int64_t section, struct error *error)
 {
     (void)snprintf(pipeline->what, sizeof pipeline->what, "%s worker %lld on host %s", what,
-                   (long long)(pipeline->first_worker + section), pipeline->hosts[section]);
+                   (long long)(pipeline->first_worker + section * pipeline->worker_stride),
+                   pipeline->hosts[section]);
     return fabric_wait(request, pipeline->what, error);
 }
 
@@ -305,7 +309,7 @@ static enum status passage_evaluate(struct passage *passage, struct error *error
             struct model_result result;
             TRY(model_evaluate(trainer->model, trainer->node->weights, flight->batch, &result,
                                error));
-            slot_totals(trainer->node, flight->slot, &result, flight->batch->token_count);
+            slot_count(trainer, flight->slot, &result, flight->batch);
         }
         passage->backwards = passage->forwards; /* the set is free again */
     }

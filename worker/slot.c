@@ -93,6 +93,31 @@ void slot_totals(struct node_state *node, int64_t slot, const struct model_resul
     atomic_fetch_add(&totals[NODE_TOTAL_TOKENS], tokens);
 }
 
+void slot_count(struct trainer *trainer, int64_t slot, const struct model_result *result,
+                const struct batch *batch)
+{
+    if (trainer->topology->tensor_member == 0) {
+        slot_totals(trainer->node, slot, result, batch->token_count);
+    }
+}
+
+/* The digest of a whole gradient from those of the members that computed it. Collective over
+ * them. */
+static enum status digest_join(struct trainer *trainer, struct digest *digest, struct error *error)
+{
+    const struct topology *const topology = trainer->topology;
+    if (topology->tensor_count == 1) {
+        return STATUS_OK;
+    }
+    struct digest *const all =
+        memory_take((size_t)topology->tensor_count, sizeof *all, "digests of a team");
+    all[topology->tensor_member] = *digest;
+    tensor_group_gather(trainer->tensor, all, sizeof *all);
+    *digest = digest_bytes(all, (size_t)topology->tensor_count * sizeof *all);
+    memory_release(all);
+    return tensor_group_check(trainer->tensor, error);
+}
+
 /* Forward and backward; the gradient goes into the sums if it `adds`, and its digest, if an audit
  * wants it, where audit.h says. */
 static enum status slot_backward(struct trainer *trainer, int64_t step, int64_t slot,
@@ -112,11 +137,12 @@ static enum status slot_backward(struct trainer *trainer, int64_t step, int64_t 
         sink.digest = &digest;
     }
     const struct gradient_sink gradients = {.take = slot_take, .context = &sink};
-    const enum status status = model_train(trainer->model, trainer->node->weights, batch,
-                                           (float)trainer->loss_scale, &gradients, result, error);
+    enum status status = model_train(trainer->model, trainer->node->weights, batch,
+                                     (float)trainer->loss_scale, &gradients, result, error);
     if (status == STATUS_OK && sink.digest != NULL) {
         trainer->slot_digest = digest_stream_value(&digest);
-        if (adds) {
+        status = digest_join(trainer, &trainer->slot_digest, error);
+        if (adds && trainer->topology->tensor_member == 0) {
             audit_note(trainer, NODE_AUDIT_FIRST_LOW, trainer->slot_digest);
         }
     }
@@ -161,8 +187,9 @@ enum status slot_compute(struct trainer *trainer, struct trainer_report *report,
     const int64_t start_ns = clock_now_ns();
     struct model_result result;
     TRY(slot_backward(trainer, step, slot, batch, true, &result, error));
-    slot_totals(trainer->node, slot, &result, batch->token_count);
-    report->flops += model_train_flops(trainer->model_options, batch);
+    slot_count(trainer, slot, &result, batch);
+    report->flops +=
+        model_train_flops(trainer->model_options, batch) / (double)trainer->topology->tensor_count;
     report->compute_seconds += clock_seconds_since(start_ns);
     report->slots++;
     fault_reach(trainer->fault, FAULT_POINT_SLOT_COMPUTED, step);
@@ -202,8 +229,9 @@ enum status slot_section_compute(struct trainer *trainer, int64_t step, int64_t 
     TRY(groups_pass(&sink, error));
     if (section_is_last(model_section(trainer->model))) {
         result.loss_sum = number_fault_loss(spoiled, data_step, slot, result.loss_sum);
-        slot_totals(trainer->node, slot, &result, batch->token_count);
-        report->flops += model_train_flops(trainer->model_options, batch);
+        slot_count(trainer, slot, &result, batch);
+        report->flops += model_train_flops(trainer->model_options, batch) /
+                         (double)trainer->topology->tensor_count;
     }
     report->compute_seconds += clock_seconds_since(start_ns);
     report->slots++;

@@ -30,4 +30,8 @@ MUST_CHECK enum status slot_section_compute(struct trainer *trainer, int64_t ste
 void slot_totals(struct node_state *node, int64_t slot, const struct model_result *result,
                  int64_t tokens);
 
+/* The same, once for all who computed the slot together. */
+void slot_count(struct trainer *trainer, int64_t slot, const struct model_result *result,
+                const struct batch *batch);
+
 #endif

@@ -66,6 +66,21 @@ static enum status slots_compute_static(struct trainer *trainer, int64_t step, i
                : STATUS_OK;
 }
 
+/* The team's next slot; its first member asks for all. Collective over the team. */
+static enum status lease_ask(struct trainer *trainer, int64_t step, int64_t *slot,
+                             struct error *error)
+{
+    const struct topology *const topology = trainer->topology;
+    if (topology->tensor_member == 0) {
+        const struct message ask = message_make(MESSAGE_KIND_ASK, topology->worker_index, step);
+        TRY(channel_client_send(trainer->channel, &ask, error));
+        TRY(lease_receive(trainer, step, slot, error));
+    }
+    return topology->tensor_count == 1
+               ? STATUS_OK
+               : fabric_broadcast(topology->tensor, 0, slot, sizeof *slot, error);
+}
+
 /* One lease is always asked for ahead, so its data is prepared while the slot before it is
  * computed. */
 static enum status slots_compute_dynamic(struct trainer *trainer, int64_t step, int64_t first,
@@ -73,11 +88,8 @@ static enum status slots_compute_dynamic(struct trainer *trainer, int64_t step, 
 {
     int64_t leased = first >= 0 ? 1 : 0;
     for (bool more = first >= 0; more;) {
-        const struct message ask =
-            message_make(MESSAGE_KIND_ASK, trainer->topology->worker_index, step);
-        TRY(channel_client_send(trainer->channel, &ask, error));
         int64_t next = -1;
-        TRY(lease_receive(trainer, step, &next, error));
+        TRY(lease_ask(trainer, step, &next, error));
         more = next >= 0;
         if (more) {
             prefetch_ask(trainer->prefetch, step, next, false);
@@ -439,7 +451,7 @@ static enum status slots_evaluate(struct trainer *trainer, int64_t slots, struct
         struct model_result result;
         TRY(model_evaluate(trainer->model, trainer->node->weights, batch, &result, error));
         TRY(weight_gate_check(trainer->gate, error));
-        slot_totals(trainer->node, taken, &result, batch->token_count);
+        slot_count(trainer, taken, &result, batch);
         rounds--;
     }
     if (rounds > 0) {

@@ -8,6 +8,7 @@
 #include "data_pipeline/prefetch.h"
 #include "model/model.h"
 #include "shard/commit.h"
+#include "shard/tensor_group.h"
 #include "shard/weight_gate.h"
 #include "worker/heart.h"
 #include "worker/number_fault.h"
@@ -21,7 +22,8 @@ struct trainer {
     const struct data_source *source;
     const struct model_options *model_options;
     struct model *model;
-    struct pipeline *pipeline; /* NULL: a slot is computed by one worker */
+    struct tensor_group *tensor; /* with whom slots are computed */
+    struct pipeline *pipeline;   /* NULL: a slot is computed by one worker */
     struct prefetch *prefetch;
     struct node_state *node;
     struct accumulator *accumulator;

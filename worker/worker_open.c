@@ -151,21 +151,52 @@ static enum status stages_agree(const struct worker *worker, struct error *error
     return STATUS_OK;
 }
 
+static void exchange_sum(void *context, float *values, int64_t count)
+{
+    tensor_group_sum(context, values, count);
+}
+
+static void exchange_gather(void *context, void *all, size_t size_bytes)
+{
+    tensor_group_gather(context, all, size_bytes);
+}
+
+static enum status exchange_check(void *context, struct error *error)
+{
+    return tensor_group_check(context, error);
+}
+
+/* The network, or what this worker has of it. Collective. */
+static enum status network_open(struct worker *worker, const struct batch_limits *limits,
+                                struct error *error)
+{
+    const struct worker_setup *const setup = worker->setup;
+    const struct topology *const topology = &worker->topology;
+    tensor_group_init(&worker->tensor, topology,
+                      (size_t)(limits->token_count * worker->model_options.hidden) * sizeof(float));
+    worker->exchange =
+        (struct parts_exchange){exchange_sum, exchange_gather, exchange_check, &worker->tensor};
+    const struct model_role role = {.trains = true,
+                                    .tensor_parts = setup->numerics->tensor_parts,
+                                    .tensor_member = topology->tensor_member,
+                                    .tensor_count = topology->tensor_count,
+                                    .exchange = &worker->exchange,
+                                    .recompute = setup->shard->activation_recompute,
+                                    .section = topology->section_index,
+                                    .section_count = topology->section_count};
+    const enum status opened =
+        model_open(&worker->model, &worker->kernels, &worker->model_options, limits, &role, error);
+    return fabric_agree(worker->workers, opened, error);
+}
+
 static enum status state_open(struct worker *worker, struct error *error)
 {
     const struct worker_setup *const setup = worker->setup;
     const struct batch_limits limits = data_source_limits(worker->source);
     const int64_t slots = data_source_slots(worker->source);
-    TRY(topology_pipeline(&worker->topology, setup->shard->pipeline, error));
+    TRY(topology_team(&worker->topology, setup->shard->pipeline, setup->shard->tensor, error));
     TRY(stages_agree(worker, error));
-    const struct model_role role = {.trains = true,
-                                    .tensor_parts = setup->numerics->tensor_parts,
-                                    .recompute = setup->shard->activation_recompute,
-                                    .section = worker->topology.section_index,
-                                    .section_count = worker->topology.section_count};
-    const enum status opened =
-        model_open(&worker->model, &worker->kernels, &worker->model_options, &limits, &role, error);
-    TRY(fabric_agree(worker->workers, opened, error));
+    TRY(network_open(worker, &limits, error));
     const struct parameter_table *const table = model_table(worker->model);
     partition_init(&worker->partition, table, &worker->topology, setup->shard->stage);
     worker->trainer.loss_scale = accumulator_loss_scale(loss_units(worker) * slots);
@@ -186,6 +217,7 @@ static enum status state_open(struct worker *worker, struct error *error)
         .source = worker->source,
         .model_options = &worker->model_options,
         .model = worker->model,
+        .tensor = &worker->tensor,
         .node = &worker->node,
         .accumulator = &worker->accumulator,
         .gate = &worker->gate,
@@ -447,6 +479,7 @@ void worker_close(struct worker *worker)
     node_state_close(&worker->node);
     partition_deinit(&worker->partition);
     model_close(worker->model);
+    tensor_group_deinit(&worker->tensor);
     data_source_close(worker->source);
     memory_release(worker);
 }

@@ -19,6 +19,8 @@ struct worker {
     struct data_source *source;
     struct model *model;
     struct topology topology;
+    struct tensor_group tensor;
+    struct parts_exchange exchange;
     struct partition partition;
     struct node_state node;
     struct accumulator accumulator;

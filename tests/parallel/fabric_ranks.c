@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/memory.h"
+#include "shard/tensor_group.h"
 #include "shard/topology.h"
 #include "shard/window.h"
 #include "tests/support/suite.h"
@@ -173,14 +174,47 @@ START_TEST(test_topology_makes_teams_of_neighbours)
     struct error error;
     struct topology topology;
     CHECK_OK(topology_init(&topology, world, 0, &error), error);
-    CHECK_OK(topology_pipeline(&topology, 1, &error), error);
+    CHECK_OK(topology_team(&topology, 1, 1, &error), error);
     ck_assert_int_eq(topology.team_index, fabric_rank(world));
     ck_assert_int_eq(topology.team_count, count);
-    CHECK_OK(topology_pipeline(&topology, count, &error), error);
+    CHECK_OK(topology_team(&topology, count, 1, &error), error);
     ck_assert_int_eq(topology.team_count, 1);
     ck_assert_int_eq(topology.section_index, fabric_rank(world));
     ck_assert(count == 1 || fabric_count(topology.pipeline) == count);
-    CHECK_FAILS(topology_pipeline(&topology, count + 1, &error), STATUS_INPUT);
+    CHECK_FAILS(topology_team(&topology, count + 1, 1, &error), STATUS_INPUT);
+}
+END_TEST
+
+/* The first four or two ranks; the order of the sum shows in its last bit. */
+START_TEST(test_tensor_group_adds_in_a_tree_and_gathers)
+{
+    struct fabric_group *const world = fabric_world(fabric);
+    const int64_t count = fabric_count(world) >= 4 ? 4 : 2;
+    const int64_t rank = fabric_rank(world);
+    struct error error = {0};
+    struct fabric_group *some = NULL;
+    CHECK_OK(fabric_split(world, rank < count ? 0 : -1, rank, "some", &some, &error), error);
+    if (some == NULL || fabric_count(world) < 2) {
+        return;
+    }
+    const struct topology topology = {
+        .worker_index = rank, .tensor_member = rank, .tensor_count = count, .tensor = some};
+    static const float values[] = {1.0F, 0x1p-24F, 0x1p-24F, 0x1p-24F};
+    struct tensor_group tensor;
+    tensor_group_init(&tensor, &topology, sizeof(float));
+    float sum = values[rank];
+    int32_t all[4] = {0};
+    all[rank] = (int32_t)(10 + rank);
+    tensor_group_sum(&tensor, &sum, 1);
+    tensor_group_gather(&tensor, all, sizeof all[0]);
+    CHECK_OK(tensor_group_check(&tensor, &error), error);
+    const float tree =
+        count == 4 ? (values[0] + values[1]) + (values[2] + values[3]) : values[0] + values[1];
+    ck_assert(sum == tree);
+    for (int64_t i = 0; i < count; i++) {
+        ck_assert_int_eq(all[i], 10 + i);
+    }
+    tensor_group_deinit(&tensor);
 }
 END_TEST
 
@@ -232,6 +266,7 @@ int main(void)
                           test_topology_numbers_simulated_nodes_and_makes_slices,
                           test_fabric_sends_between_two_ranks_by_tag,
                           test_topology_makes_teams_of_neighbours,
+                          test_tensor_group_adds_in_a_tree_and_gathers,
                           test_window_is_shared_and_its_barrier_holds_and_gives_up, NULL});
     if (failed != 0) {
         fabric_abort(fabric, EXIT_FAILURE);
