@@ -53,7 +53,7 @@ chosen() {
         cut -d' ' -f1 calls
     else
         # One for each kind of call on each kind of file: numbers are alike, and so are parts, and the small files of a checkpoint.
-        sed "s|$scratch/||; s/tmp-[0-9]*/tmp/; s/[0-9]\{8\}/N/; s|parts/.*h5|parts/x|; s|partial/.*tmp|partial/x|" calls |
+        sed "s|$scratch/||; s/tmp-[0-9]*/tmp/; s/[0-9]\{8\}/N/; s|parts/.*h5|parts/x|; s|partial/.*tmp|partial/x|; s|removed/.*|removed/x|" calls |
             awk '!seen[$2 $3]++ {print $1}'
     fi
 }
