@@ -129,9 +129,9 @@ const struct command command_import = {
     .summary = "make a checkpoint from a Hugging Face folder",
     .detail =
         "Reads config.json, model.safetensors (or the files of its index) and the tokenizer's "
-        "files of a RoBERTa, BERT, SpanBERT, ALBERT or GPT-2. A head that the folder lacks, in "
-        "whole or in part, is initialised and named. The checkpoint is at step 0, its moments are "
-        "zero, and its configuration names no corpus (\"synthetic\").",
+        "files of a RoBERTa, BERT, SpanBERT, ALBERT, GPT-2 or XLNet. A head that the folder "
+        "lacks, in whole or in part, is initialised and named. The checkpoint is at step 0, its "
+        "moments are zero, and its configuration names no corpus (\"synthetic\").",
     .options = import_options,
     .option_count = ARRAY_LENGTH(import_options),
     .run = import_run,
