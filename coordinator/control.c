@@ -80,10 +80,6 @@ static void workers_refuse(const struct control_view *view, int64_t wanted, char
         (void)snprintf(why, size_bytes,
                        "%" PRId64 " workers cannot be: this run takes from %" PRId64 " to %" PRId64,
                        wanted, view->workers_least, view->workers_most);
-    } else if (view->workers_unit > 1 && wanted % view->workers_unit != 0) {
-        (void)snprintf(why, size_bytes,
-                       "%" PRId64 " workers cannot be: shard.pipeline makes teams of %" PRId64,
-                       wanted, view->workers_unit);
     } else if (view->team_size > 1 && wanted % view->team_size != 0) {
         (void)snprintf(why, size_bytes,
                        "%" PRId64 " workers cannot be: %" PRId64

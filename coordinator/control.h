@@ -32,8 +32,7 @@ struct control_view {
     int64_t worker_count;
     int64_t team_size; /* the number of workers is a multiple of it; 0: 1 */
     int64_t workers_least,
-        workers_most;     /* what may be asked for; most 0: nobody would start it again */
-    int64_t workers_unit; /* and only multiples of it; 0: all */
+        workers_most; /* what may be asked for; most 0: nobody would start it again */
 };
 
 /* Takes an operator's request and answers it; false if it was refused. */

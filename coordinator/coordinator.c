@@ -114,8 +114,7 @@ static void request_take(struct coordinator *coordinator, const struct message *
                                       .worker_count = coordinator->options->worker_count,
                                       .workers_least = coordinator->options->workers_least,
                                       .team_size = coordinator->options->team_size,
-                                      .workers_most = coordinator->options->workers_most,
-                                      .workers_unit = coordinator->options->workers_unit};
+                                      .workers_most = coordinator->options->workers_most};
     const bool taken = control_take(&coordinator->control, &view, coordinator->server, request);
     if (taken && request->kind != MESSAGE_KIND_STATUS) {
         journal_event(coordinator, "control", names[request->kind - MESSAGE_KIND_STATUS]);

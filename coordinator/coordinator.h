@@ -34,7 +34,6 @@ struct coordinator_options {
     int64_t worker_count;
     int64_t team_size; /* workers that compute slots together and get leases as one; 0: 1 */
     int64_t workers_least, workers_most; /* that an operator may ask for; most 0: none may */
-    int64_t workers_unit;                /* multiples of it; 0: all */
     int64_t slots;                       /* in a step */
     int64_t first_step;                  /* updates already done */
     const char *origin; /* checkpoint whose weights a new run has, or NULL: the seed's */

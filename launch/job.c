@@ -267,7 +267,6 @@ static enum status job_lead(struct job *job, struct error *error)
         .worker_count = fabric_count(job->world) - 1,
         .team_size = config->shard.tensor * config->shard.pipeline,
         .workers_least = config->shard.simulate_nodes > 1 ? config->shard.simulate_nodes : 1,
-        .workers_unit = config->shard.pipeline,
         .workers_most =
             job->options.run != NULL && getenv("SHARDLM_SUPERVISED") != NULL ? JOB_WORKERS_MAX : 0,
         .slots = config->step.tokens / config->step.slot_tokens,

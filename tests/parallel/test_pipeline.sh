@@ -70,7 +70,7 @@ job=$!
 wait_for_step still 2
 code=0
 "$shardlm" ctl still workers 3 >ctl.txt 2>&1 || code=$?
-[ $code -eq 2 ] && grep -q "shard.pipeline makes teams of 2" ctl.txt || fail "ctl workers 3: exit code $code, $(cat ctl.txt)"
+[ $code -eq 2 ] && grep -q "2 of them compute a slot together (shard.tensor, shard.pipeline)" ctl.txt || fail "ctl workers 3: exit code $code, $(cat ctl.txt)"
 stopped=$(rank_process still 2)
 kill -STOP "$stopped"
 if wait $job; then fail "a job with a worker that stands still came to its end"; fi
