@@ -597,7 +597,7 @@ def output_cases():
     yield Case("corpus build: replaces no corpus", build + [full, "--replace"], "taken")
     yield Case("train: bad hostfile", makers["train"] + ["new", "--hostfile", "missing-hosts"], "missing-hosts")
     for words in (["--help"], ["tokenizer", "encode", "text.txt", "--tokenizer", "tokenizer"], ["checkpoint", "list", "run", "--json"], ["corpus", "show", "corpus"], ["help", "config"]):
-        yield Case(f"full standard output: {words[0]}", words, "standard output", code=1, prefix=("full",))
+        yield Case(f"full standard output: {words[0]}", words, "standard output", code=74, prefix=("full",))
 
 
 # ---------------------------------------------------------------- running and looking
