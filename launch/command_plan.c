@@ -42,7 +42,8 @@ struct planning {
 
 /* Sizes of a configuration, from the data it would see. */
 struct sizes {
-    int64_t elements, blocks, parameters, work_bytes, work_bytes_most, state_bytes, slots;
+    int64_t elements, blocks, table_elements, layer_elements, parameters, work_bytes,
+        work_bytes_most, state_bytes, slots;
     double slot_flops;
 };
 
@@ -102,6 +103,14 @@ static enum status sizes_find(const struct config *config, struct sizes *sizes, 
     TRY(parameter_table_init(&table, &config->model, error));
     sizes->elements = table.element_count;
     sizes->blocks = table.element_count / PARAMETER_BLOCK;
+    sizes->table_elements = table.groups[parameter_embedding_group(&table)].count;
+    sizes->layer_elements = 0;
+    for (int64_t group = 0; group < table.group_count; group++) {
+        const int64_t count = table.groups[group].count;
+        if (group != parameter_embedding_group(&table) && count > sizes->layer_elements) {
+            sizes->layer_elements = count;
+        }
+    }
     sizes->parameters = table.parameter_count;
     parameter_table_deinit(&table);
     return STATUS_OK;
@@ -202,6 +211,8 @@ static enum status inputs_find(struct planning *planning, struct sizes *sizes, s
     struct forecast_inputs *const inputs = &planning->inputs;
     inputs->elements = sizes->elements;
     inputs->blocks = sizes->blocks;
+    inputs->table_elements = sizes->table_elements;
+    inputs->layer_elements = sizes->layer_elements;
     inputs->work_bytes = sizes->work_bytes;
     inputs->work_bytes_most = sizes->work_bytes_most;
     inputs->state_bytes = sizes->state_bytes;
@@ -235,7 +246,7 @@ static json_t *figures_json(const struct forecast_shape *shape,
                      "step_seconds", figures->step, "run_seconds", figures->run);
 }
 
-/* Shapes to compare with: half and double the workers, the other stage, more nodes. */
+/* Shapes to compare with: half and double the workers, the other stages, more nodes. */
 static int64_t alternatives_list(const struct forecast_shape *shape,
                                  struct forecast_shape list[ALTERNATIVES_MAX])
 {
@@ -247,8 +258,12 @@ static int64_t alternatives_list(const struct forecast_shape *shape,
     }
     if (shape->nodes > 1) {
         other = *shape;
-        other.stage = 1 - shape->stage;
-        list[count++] = other;
+        for (int64_t stage = 0; stage <= (shape->pipeline > 1 ? 1 : FORECAST_STAGE_MAX); stage++) {
+            other.stage = stage;
+            if (stage != shape->stage) {
+                list[count++] = other;
+            }
+        }
     }
     const int64_t local = shape->workers / shape->nodes;
     other = *shape;

@@ -22,8 +22,10 @@ static void memory_figure(const struct forecast_inputs *inputs, const struct for
     const double nodes = (double)shape->nodes;
     const double owned = shape->stage == 0 ? elements : elements / nodes;
     const double local = (double)quotient_up(shape->workers, shape->nodes);
-    figures->weights = 4.0 * elements;
-    figures->sums = 8.0 * elements;
+    const double passing = (double)(inputs->table_elements + inputs->layer_elements);
+    const double divided = elements / nodes + passing * (1.0 - 1.0 / nodes);
+    figures->weights = 4.0 * (shape->stage >= 3 ? fmin(divided, elements) : elements);
+    figures->sums = 8.0 * (shape->stage >= 2 ? fmin(divided, elements) : elements);
     figures->moments = 8.0 * owned;
     figures->records = local * (double)sizeof(struct node_owner) +
                        (double)inputs->blocks *
@@ -32,7 +34,7 @@ static void memory_figure(const struct forecast_inputs *inputs, const struct for
     figures->shared =
         figures->weights + figures->sums + figures->moments + figures->records + figures->snapshot;
     /* Between nodes a worker receives the complete sums of what it owns beside the node's. */
-    const double received = shape->nodes > 1 && shape->stage > 0 ? 8.0 * owned / local : 0.0;
+    const double received = shape->nodes > 1 && shape->stage == 1 ? 8.0 * owned / local : 0.0;
     figures->worker =
         (double)inputs->work_bytes + inputs->process_bytes + FORECAST_WRITER_BYTES + received;
     figures->coordinator = inputs->process_bytes;
@@ -49,6 +51,7 @@ static void time_figure(const struct forecast_inputs *inputs, const struct forec
 {
     const double elements = (double)inputs->elements;
     const double nodes = (double)shape->nodes;
+    const double tables = (double)inputs->table_elements;
     const double slot = inputs->slot_flops / inputs->worker_flops;
     const double local = (double)(shape->workers / shape->nodes);
     const int64_t sections = pipeline_of(shape);
@@ -60,15 +63,20 @@ static void time_figure(const struct forecast_inputs *inputs, const struct forec
         /* A ring or a halving tree sends (n-1)/n of the data once for the scatter of sums, and
          * once more for what comes back: sums again under stage 0, weights under stage 1. */
         const double share = (nodes - 1.0) / nodes;
-        const double sums = 8.0 * elements * share;
-        const double back = (shape->stage == 0 ? 8.0 : 4.0) * elements * share;
-        figures->traffic = sums + back;
+        const double rounds =
+            shape->stage >= 2 ? (double)quotient_up(inputs->slots, shape->workers) : 1.0;
+        const double gathers = shape->stage >= 3 ? 4.0 * (2.0 * elements + tables) * share : 0.0;
+        const double sums = 8.0 * elements * share + gathers;
+        const double back = shape->stage >= 3   ? 0.0
+                            : shape->stage == 0 ? 8.0 * elements * share
+                                                : 4.0 * elements * share;
+        figures->traffic = rounds * sums + back;
         /* States and their gradients, where a pipeline is longer than a node. */
         const int64_t crossings = quotient_up(sections, shape->workers / shape->nodes) - 1;
         figures->traffic += 2.0 * (double)(inputs->slots * crossings * inputs->state_bytes) / nodes;
         const double hidden = slot / 2.0; /* the last slot's backward, about */
-        figures->network =
-            fmax(0.0, sums / inputs->network_bytes - hidden) + back / inputs->network_bytes;
+        figures->network = rounds * fmax(0.0, sums / inputs->network_bytes - hidden) +
+                           back / inputs->network_bytes;
     }
     figures->step = figures->compute + figures->update + figures->network;
     figures->run = figures->step * (double)inputs->steps;
@@ -83,26 +91,40 @@ struct forecast_figures forecast_figure(const struct forecast_inputs *inputs,
     return figures;
 }
 
+/* With the wanted stage or one that divides more, lowest first. */
+static bool stages_try(const struct forecast_inputs *inputs, int64_t wanted_stage,
+                       struct forecast_shape *shape)
+{
+    const bool pipeline = pipeline_of(shape) > 1; /* over nodes it goes with stages 0 and 1 */
+    const int64_t highest = shape->nodes > 1 && !pipeline ? FORECAST_STAGE_MAX : 1;
+    shape->stage = wanted_stage > 1 ? wanted_stage : 1;
+    while (!forecast_figure(inputs, shape).fits) {
+        if (shape->stage >= highest) {
+            return false;
+        }
+        shape->stage++;
+    }
+    return shape->workers % pipeline_of(shape) == 0;
+}
+
 bool forecast_nearest(const struct forecast_inputs *inputs, const struct forecast_shape *wanted,
                       int64_t nodes_max, struct forecast_shape *nearest)
 {
     *nearest = *wanted;
-    nearest->stage = wanted->stage > 1 ? wanted->stage : 1;
-    if (forecast_figure(inputs, nearest).fits) {
+    const int64_t local = quotient_up(wanted->workers, wanted->nodes);
+    if (stages_try(inputs, wanted->stage, nearest)) {
         return true;
     }
-    const int64_t local = quotient_up(wanted->workers, wanted->nodes);
     for (int64_t each = local - 1; each >= 1; each--) {
         nearest->workers = each * wanted->nodes;
-        if (nearest->workers % pipeline_of(wanted) == 0 && forecast_figure(inputs, nearest).fits) {
+        if (stages_try(inputs, wanted->stage, nearest)) {
             return true;
         }
     }
     for (nearest->nodes = wanted->nodes + 1; nearest->nodes <= nodes_max; nearest->nodes++) {
         for (int64_t each = local; each >= 1; each--) {
             nearest->workers = each * nearest->nodes;
-            if (nearest->workers % pipeline_of(wanted) == 0 &&
-                forecast_figure(inputs, nearest).fits) {
+            if (stages_try(inputs, wanted->stage, nearest)) {
                 return true;
             }
         }

@@ -4,12 +4,13 @@
 
 sed -i 's/every_steps: 0/every_steps: 1/; s/vocabulary: 500/vocabulary: 20000/' tiny.yaml
 
-# check WORKERS NAME WORDS…: plan, run, compare all memory of the workers.
+# check WORKERS NAME WORDS…: plan, run, compare all memory of the workers; on $nodes nodes.
+nodes=1
 check() {
     local workers=$1 name=$2
     shift 2
-    "$shardlm" plan tiny.yaml --workers "$workers" --json "$@" >plan.json 2>err || fail "plan $name: $(tail -n 3 err)"
-    train "$name" "$workers" 3 "$@"
+    "$shardlm" plan tiny.yaml --workers "$workers" --nodes $nodes --json "$@" >plan.json 2>err || fail "plan $name: $(tail -n 3 err)"
+    train "$name" "$workers" 3 --set shard.simulate_nodes=$nodes "$@"
     /usr/bin/python3 - "$name" <<'PY' || fail "plan $name"
 import json, sys
 plan = json.load(open("plan.json"))
@@ -26,6 +27,11 @@ check 2 wide --set model.hidden=256 --set model.heads=4 --set model.feed_forward
 check 2 piped --set shard.pipeline=2 --set model.layers=6 --set model.hidden=256 --set model.feed_forward=1024
 check 2 again --set shard.activation_recompute=layer --set model.layers=6 --set model.hidden=256 --set model.feed_forward=1024
 check 2 words --set model.vocabulary=50265
+nodes=2
+for stage in 2 3; do
+    check 2 "stage$stage" --set shard.stage=$stage --set model.hidden=256 --set model.heads=4 --set model.feed_forward=1024 --set model.layers=6
+done
+nodes=1
 say "planned memory is within a tenth of the measured"
 
 # A node too small: refused, and the shape that is named is not.

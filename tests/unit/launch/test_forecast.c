@@ -7,6 +7,8 @@ static struct forecast_inputs inputs_make(void)
     return (struct forecast_inputs){
         .elements = 100 * PARAMETER_BLOCK * 100,
         .blocks = 100 * 100,
+        .table_elements = 8000000,
+        .layer_elements = 2000000,
         .work_bytes = 200000000,
         .slots = 64,
         .steps = 1000,
@@ -66,14 +68,32 @@ START_TEST(test_forecast_nearest_fits_and_keeps_as_much_as_it_can)
     inputs.node_bytes = figure(16, 2, 1).node;
     ck_assert(forecast_nearest(&inputs, &wanted, 8, &nearest));
     ck_assert(nearest.stage == 1 && nearest.nodes == 2 && nearest.workers == 16);
-    inputs.node_bytes = figure(10, 2, 1).node;
+    inputs.node_bytes = figure(16, 2, 3).node;
+    ck_assert(forecast_nearest(&inputs, &wanted, 8, &nearest));
+    ck_assert(nearest.stage == 3 && nearest.nodes == 2 && nearest.workers == 16);
+    inputs.node_bytes = figure(10, 2, 3).node;
     ck_assert(forecast_nearest(&inputs, &wanted, 8, &nearest));
     ck_assert(nearest.nodes == 2 && nearest.workers == 10);
-    inputs.node_bytes = figure(2, 2, 1).node - 1;
+    inputs.node_bytes = figure(2, 2, 3).node - 1;
     ck_assert(forecast_nearest(&inputs, &wanted, 8, &nearest));
     ck_assert(nearest.nodes > 2 && forecast_figure(&inputs, &nearest).fits);
-    inputs.node_bytes = 12.0 * (double)inputs.elements; /* weights and sums alone */
+    inputs.node_bytes = (double)inputs.work_bytes; /* one worker's activations alone */
     ck_assert(!forecast_nearest(&inputs, &wanted, 64, &nearest));
+}
+END_TEST
+
+START_TEST(test_forecast_stages_two_and_three_divide_sums_and_weights)
+{
+    const double passing = 8e6 + 2e6; /* elements of the embeddings and of a layer */
+    const double elements = (double)inputs_make().elements;
+    ck_assert_double_eq(figure(8, 4, 2).sums, 8.0 * (elements / 4 + passing * 0.75));
+    ck_assert_double_eq(figure(8, 4, 2).weights, 4.0 * elements);
+    ck_assert_double_eq(figure(8, 4, 3).weights, 4.0 * (elements / 4 + passing * 0.75));
+    ck_assert_double_eq(figure(8, 1, 3).weights, figure(8, 1, 0).weights);
+    /* 64 slots over 8 workers are 8 rounds */
+    const double once = 8.0 * elements * 0.75;
+    ck_assert_double_eq_tol(figure(8, 4, 2).traffic, 8 * once + once / 2, 1);
+    ck_assert(figure(8, 4, 3).traffic > figure(8, 4, 2).traffic);
 }
 END_TEST
 
@@ -103,6 +123,7 @@ int main(void)
     return suite_run(
         "plan", (const TTest *[]){test_forecast_shared_memory_does_not_grow_with_workers,
                                   test_forecast_stage_one_divides_moments_by_nodes,
+                                  test_forecast_stages_two_and_three_divide_sums_and_weights,
                                   test_forecast_a_pipeline_fills_and_drains,
                                   test_forecast_a_step_lasts_as_long_as_its_busiest_worker,
                                   test_forecast_nearest_fits_and_keeps_as_much_as_it_can, NULL});
