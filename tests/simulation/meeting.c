@@ -503,7 +503,8 @@ enum status fabric_wait(struct fabric_request *request, const char *what, struct
     return STATUS_OK;
 }
 
-/* Only networks that are cut into sections across workers send these; none is simulated. */
+/* Only networks that are divided among workers, by layers or by tensors, have these; none is
+ * simulated. */
 enum status fabric_send_begin(struct fabric_group *group, int64_t to, int tag, const float *values,
                               int64_t count, struct fabric_request *request, struct error *error)
 {
@@ -522,4 +523,14 @@ enum status fabric_receive_begin(struct fabric_group *group, int64_t from, int t
     FAIL(error, STATUS_INTERNAL,
          "group \"%s\": no message %d of %" PRId64 " floats from rank %" PRId64 " is simulated",
          group->name, tag, count, from);
+}
+
+enum status fabric_swap(struct fabric_group *group, int64_t other, const void *sent, void *received,
+                        size_t size_bytes, const char *what, struct error *error)
+{
+    (void)sent;
+    (void)received;
+    FAIL(error, STATUS_INTERNAL,
+         "group \"%s\": no swap of %zu bytes with rank %" PRId64 " in %s is simulated", group->name,
+         size_bytes, other, what);
 }

@@ -9,7 +9,6 @@
     X(NONE, "none", "the program as it is")                                                        \
     X(READY_EARLY, "ready-early", "a node is marked ready before all sums are complete")           \
     X(UPDATE_EARLY, "update-early", "owners update before every node is marked ready")             \
-    X(OLD_READY, "old-ready", "the coordinator takes a READY of an older step for the newest")     \
     X(LEASE_TWICE, "lease-twice", "after a death a lease is given twice")                          \
     X(PARTS_EARLY, "parts-early", "parts count as written when their writing has only begun")      \
     X(NO_FLUSH, "no-flush", "a checkpoint is published without having been flushed")               \

@@ -34,7 +34,6 @@ struct channel_server {
     int64_t worker_count;
     int64_t dropped;
     struct queue queue;
-    int64_t command_step;                      /* of the newest command */
     struct channel_client *mains[CLIENTS_MAX]; /* by worker: the newest */
 };
 
@@ -160,9 +159,6 @@ enum status channel_server_receive(struct channel_server *server, int64_t timeou
     while (!*received && machine_wait(server, end_ns)) {
         *received = queue_take(&server->queue, message);
     }
-    if (*received && mutant_is(MUTANT_OLD_READY) && message->kind == MESSAGE_KIND_READY) {
-        message->step = server->command_step;
-    }
     if (*received) {
         *received = message_valid(message, sizeof *message, server->worker_count) &&
                     (message_from_worker(message) || message_from_operator(message));
@@ -182,8 +178,6 @@ enum status channel_server_send(struct channel_server *server, const struct mess
         FAIL(error, STATUS_PEER, "sending to \"worker-%d-main\" failed: host unreachable",
              message->worker);
     }
-    server->command_step =
-        message->kind == MESSAGE_KIND_LEASE ? server->command_step : message->step;
     const struct record record = {.message = *message,
                                   .client = client,
                                   .from = server->process->node,
