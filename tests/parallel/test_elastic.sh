@@ -77,18 +77,19 @@ code=0
 wait "$job" || true
 job=
 
-# One of three workers runs a third of the time: its slots move to the others. 28 slots; whoever asks gets the next.
-sed -i 's/tokens: 896/tokens: 3584/' tiny.yaml
-steps=40
+# One of three workers runs a third of the time: its slots move to the others. Whoever asks gets the next of 280 slots, which
+# take several of its turns: in a step that fits into one turn no worker would be slow.
+sed -i 's/tokens: 896/tokens: 35840/' tiny.yaml
+steps=20
 train even 3 $steps
 "$shardlm" train tiny.yaml --run slow --workers 3 --steps $steps --set lease.mode=dynamic >slow.log 2>&1 &
 job=$!
 wait_for_step slow 1
 slow=$(rank_process slow 3)
 (while kill -STOP "$slow"; do
-    sleep 0.2
+    sleep 0.02
     kill -CONT "$slow"
-    sleep 0.1
+    sleep 0.01
 done) 2>/dev/null &
 slower=$!
 own=0
