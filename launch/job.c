@@ -11,6 +11,7 @@
 #include "base/memory.h"
 #include "launch/address.h"
 #include "launch/control_file.h"
+#include "launch/mpi_job.h"
 #include "shard/topology.h"
 #include "worker/worker.h"
 
@@ -295,8 +296,10 @@ static enum status job_lead(struct job *job, struct error *error)
     control_file_remove(job->options.run);
     if (status != STATUS_OK) {
         /* Workers may be anywhere: nothing collective can be relied on any more. */
-        (void)fprintf(stderr, "shardlm: %s\n", error->message);
         (void)fflush(NULL);
+        if (!mpi_job_verdict(status_exit_code(status), error->message)) {
+            (void)fprintf(stderr, "shardlm: %s\n", error->message);
+        }
         fabric_abort(job->fabric, status_exit_code(status));
     }
     return STATUS_OK;

@@ -18,6 +18,9 @@
 
 enum { FIXED_WORDS_MAX = 32, WATCH_MS = 100 };
 
+/* In the environment: the file of mpi_job_verdict, or nothing. */
+#define VERDICT_WORD "SHARDLM_VERDICT"
+
 static volatile sig_atomic_t job_process;
 static volatile sig_atomic_t stops_asked;
 
@@ -106,13 +109,14 @@ static void word_list_deinit(struct word_list *list)
 
 /* In the child: signals as usual, a group of its own; the ranks are told that a supervisor
  * started them, and of the terminal. */
-__attribute__((noreturn)) static void job_become(char **words)
+__attribute__((noreturn)) static void job_become(char **words, const char *verdict)
 {
     (void)setpgid(0, 0);
     (void)signal(SIGINT, SIG_DFL);
     (void)signal(SIGTERM, SIG_DFL);
     (void)signal(SIGUSR1, SIG_DFL);
     (void)setenv("SHARDLM_SUPERVISED", "1", 1);
+    (void)setenv(VERDICT_WORD, verdict, 1);
     (void)setenv("SHARDLM_TERMINAL", isatty(STDERR_FILENO) ? "1" : "0", 1);
     (void)execvp(words[0], words);
     (void)fprintf(stderr, "shardlm: could not start mpirun: %s (package openmpi-bin)\n",
@@ -198,16 +202,49 @@ void mpi_job_signals(void)
     (void)sigaction(SIGUSR1, &action, NULL);
 }
 
+bool mpi_job_verdict(int code, const char *message)
+{
+    const char *const path = getenv(VERDICT_WORD);
+    FILE *const file = path == NULL || path[0] == '\0' ? NULL : fopen(path, "w");
+    if (file == NULL) {
+        return false;
+    }
+    (void)fprintf(file, "%d %s\n", code, message);
+    return fclose(file) == 0;
+}
+
+/* What rank 0 left, if it left anything. */
+static void verdict_take(const char *path, int *code)
+{
+    FILE *const file = path[0] == '\0' ? NULL : fopen(path, "r");
+    if (file == NULL) {
+        return;
+    }
+    char text[ERROR_MESSAGE_BYTES + 16] = {0};
+    char *message = text;
+    const size_t length = fread(text, 1, sizeof text - 1, file);
+    const long value = strtol(text, &message, 10);
+    (void)fclose(file);
+    if (length > 0 && text[length - 1] == '\n' && *message == ' ' && value > 0 && value < 256) {
+        (void)fprintf(stderr, "shardlm:%s", message);
+        *code = (int)value;
+    }
+}
+
 enum status mpi_job_run(const struct mpi_job *job, int *code, struct error *error)
 {
     char program[PATH_BYTES];
     TRY(process_program(program, error));
+    char verdict[PATH_BYTES] = {0};
+    if (job->folder != NULL) {
+        TRY(path_join(verdict, job->folder, "verdict", error));
+    }
     struct word_list list;
     word_list_init(&list, job, program);
     (void)fflush(NULL);
     const pid_t process = fork();
     if (process == 0) {
-        job_become(list.words);
+        job_become(list.words, verdict);
     }
     word_list_deinit(&list);
     if (process < 0) {
@@ -217,5 +254,6 @@ enum status mpi_job_run(const struct mpi_job *job, int *code, struct error *erro
     mpi_job_signals();
     const enum status status = job_wait(job, process, code, error);
     job_process = 0;
+    verdict_take(verdict, code);
     return status;
 }

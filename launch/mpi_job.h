@@ -25,8 +25,13 @@ struct mpi_job {
 int64_t mpi_job_stops(void);
 /* From here on signals are counted, also between two jobs. */
 void mpi_job_signals(void);
-/* *code: exit code of mpirun, 128 + n if signal n killed it. */
+/* *code: what rank 0 left with mpi_job_verdict, else mpirun's exit code, 128 + n if signal n killed
+ * it. */
 MUST_CHECK enum status mpi_job_run(const struct mpi_job *job, int *code, struct error *error);
+/* By rank 0, before it ends a job that has failed: leaves its exit code and its last words for
+ * mpi_job_run to say, since mpirun's code may be that of a process which it killed on the way, and
+ * what stands in its pipes may be lost. False: not left (a job without a folder). */
+bool mpi_job_verdict(int code, const char *message);
 /* What an exit code means, as a status; rank 0 has said what went wrong, unless it was killed: then
  * this says it. `advice` (or NULL) is added when the job broke. */
 MUST_CHECK enum status mpi_job_explain(int code, const char *advice, struct error *error);
