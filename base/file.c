@@ -401,7 +401,7 @@ enum status folder_list_open(struct folder_list *list, const char *path, struct 
 {
     DIR *const folder = opendir(path);
     if (folder == NULL) {
-        const enum status status = errno == ENOENT || errno == ENOTDIR ? STATUS_INPUT : STATUS_IO;
+        const enum status status = path_is_at_fault(errno) ? STATUS_INPUT : STATUS_IO;
         FAIL(error, status, "could not list folder \"%s\": %s", path, strerror(errno));
     }
     *list = (struct folder_list){0};

@@ -53,8 +53,8 @@ for pair in "full-dynamic_mask full-whole_word_mask" "full-dynamic_mask document
 done
 
 # ---- masks are fixed or new: an epoch is 80 steps here, and dynamic masks are those of the first fixed copy in the first epoch
-train fixed 2 90 --set data.objective=static_mask --set data.mask_copies=1
-train fresh 2 90
+train fixed 2 90 --set data.packing=full --set data.objective=static_mask --set data.mask_copies=1
+train fresh 2 90 --set data.packing=full
 equal "$(fingerprint fixed 60)" "$(fingerprint fresh 60)" "fixed and new masks are equal in the first epoch"
 [ "$(fingerprint fixed 90)" != "$(fingerprint fresh 90)" ] || fail "new masks are not new in the second epoch"
 say "fixed and new masks differ in the second epoch"
