@@ -92,7 +92,9 @@ enum status __wrap_coordinator_run(struct channel_server *server,
                                    struct coordinator_result *result, struct error *error)
 {
     const int64_t again = verdict.begun_step - options->first_step;
-    const bool excuse = trouble_excuse();
+    /* A job that goes on from memory and needs no excuse leaves it to the next: it may have come
+     * behind the recall. */
+    const bool excuse = (again > 1 || !options->recalled) && trouble_excuse();
     moved("a job's begin");
     machine_note("the job goes on from step %lld, %lld begun before, from %s",
                  (long long)options->first_step, (long long)verdict.begun_step,
