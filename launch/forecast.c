@@ -33,8 +33,12 @@ static void memory_figure(const struct forecast_inputs *inputs, const struct for
     figures->snapshot = 12.0 * elements / nodes;
     figures->shared =
         figures->weights + figures->sums + figures->moments + figures->records + figures->snapshot;
-    /* Between nodes a worker receives the complete sums of what it owns beside the node's. */
-    const double received = shape->nodes > 1 && shape->stage == 1 ? 8.0 * owned / local : 0.0;
+    /* Between nodes a worker receives the complete sums of what it owns beside the node's: of all
+     * groups under stage 1, of the one under way from stage 2 on. */
+    const double received = shape->nodes == 1 || shape->stage == 0 ? 0.0
+                            : shape->stage == 1
+                                ? 8.0 * owned / local
+                                : 8.0 * (double)inputs->table_elements / nodes / local;
     figures->worker =
         (double)inputs->work_bytes + inputs->process_bytes + FORECAST_WRITER_BYTES + received;
     figures->coordinator = inputs->process_bytes;
