@@ -11,8 +11,9 @@
  * step lasts (m + p - 1) / p slots where one with its own workers would last m: the ends are
  * filled. Stage 2 divides the sums by nodes and stage 3 the weights too; what comes and goes beside
  * it is at most the embeddings' group and one other, and a worker's piece of the sums under way.
- * Step: slots are dealt out one by one, so it lasts as long as the worker with most of them: ceil(slots / workers) slots, then the update of its share of the parameters.
- * Between nodes each element moves as 8 bytes of sum and, under stage 1, comes back as 4 bytes of
+ * Step: slots are dealt out one by one, so it lasts as long as the worker with most of them:
+ * ceil(slots / workers) slots, then the update of its share of the parameters. Between nodes each
+ * element moves as 8 bytes of sum and, under stage 1, comes back as 4 bytes of
  * weight; the sums of all but the lowest group are hidden behind the last slot's backward where
  * that takes longer. From stage 2 on sums move in every round of slots, and under stage 3 the
  * weights of all layers twice and of the embeddings three times. */
