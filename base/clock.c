@@ -25,8 +25,15 @@ void clock_pause(int64_t polls)
         (void)sched_yield();
         return;
     }
-    const struct timespec moment = {.tv_sec = 0, .tv_nsec = PAUSE_SLEEP_NS};
-    (void)nanosleep(&moment, NULL);
+    clock_sleep(PAUSE_SLEEP_NS * 1e-9);
+}
+
+void clock_sleep(double seconds)
+{
+    const time_t whole = (time_t)seconds;
+    const struct timespec wait = {.tv_sec = whole,
+                                  .tv_nsec = (long)((seconds - (double)whole) * 1e9)};
+    (void)nanosleep(&wait, NULL);
 }
 
 void clock_wall_text(char text[CLOCK_TEXT_BYTES])

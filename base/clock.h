@@ -11,6 +11,7 @@ double clock_seconds_since(int64_t start_ns); /* since a clock_now_ns() */
 /* Between two looks at what another process does, the `polls`-th from 0: gives the core away,
  * sleeps later. */
 void clock_pause(int64_t polls);
+void clock_sleep(double seconds); /* less if a signal comes */
 void clock_wall_text(char text[CLOCK_TEXT_BYTES]); /* UTC, 2026-01-31T23:59:59Z */
 /* The same in so many seconds from now. */
 void clock_wall_later_text(double seconds, char text[CLOCK_TEXT_BYTES]);

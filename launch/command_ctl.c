@@ -3,7 +3,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "base/clock.h"
 #include "launch/commands.h"
@@ -81,8 +80,7 @@ static enum status checkpoint_wait(struct control_link *link, int64_t limit_seco
                  "no checkpoint of step %" PRId64 " or later within %" PRId64 " s", wanted,
                  limit_seconds);
         }
-        const struct timespec moment = {.tv_nsec = LOOK_MS * 1000000L};
-        (void)nanosleep(&moment, NULL);
+        clock_sleep(LOOK_MS * 1e-3);
         json_decref(*answer);
         *answer = NULL;
         TRY(control_link_ask(link, MESSAGE_KIND_STATUS, 0, answer, error));

@@ -2,9 +2,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/file.h"
 #include "launch/commands.h"
 #include "launch/control_file.h"
@@ -72,13 +72,6 @@ static enum status picture_show(const struct top *top, const json_t *answer, str
     return STATUS_OK;
 }
 
-static void interval_wait(double seconds)
-{
-    const struct timespec wait = {.tv_sec = (time_t)seconds,
-                                  .tv_nsec = (long)((seconds - (double)(time_t)seconds) * 1e9)};
-    (void)nanosleep(&wait, NULL);
-}
-
 /* Until the job has ended: then the last picture says so. */
 static enum status pictures_show(struct top *top, struct error *error)
 {
@@ -93,7 +86,7 @@ static enum status pictures_show(struct top *top, struct error *error)
         if (status != STATUS_OK || !runs || top->once) {
             return status;
         }
-        interval_wait(top->interval_seconds);
+        clock_sleep(top->interval_seconds);
     }
 }
 

@@ -8,7 +8,6 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -117,8 +116,7 @@ static void hosts_ask(char *const *lines, int64_t count, bool *answers)
                 waiting--;
             }
         }
-        const struct timespec moment = {.tv_sec = 0, .tv_nsec = 20000000};
-        (void)nanosleep(&moment, NULL);
+        clock_sleep(0.02);
     }
     memory_release(processes);
 }

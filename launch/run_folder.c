@@ -5,7 +5,6 @@
 #include <fcntl.h>
 #include <string.h>
 #include <sys/file.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -104,8 +103,7 @@ enum status run_folder_wait(const char *run, double seconds, struct error *error
         if (clock_seconds_since(start_ns) > seconds) {
             return lock_refused(run, descriptor, error);
         }
-        const struct timespec moment = {.tv_sec = 0, .tv_nsec = 20000000};
-        (void)nanosleep(&moment, NULL);
+        clock_sleep(0.02);
     }
     (void)close(descriptor);
     return STATUS_OK;

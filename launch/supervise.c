@@ -6,7 +6,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "base/clock.h"
 #include "base/memory.h"
@@ -138,8 +137,7 @@ static void back_off(double seconds)
 {
     const int64_t start_ns = clock_now_ns();
     while (mpi_job_stops() == 0 && clock_seconds_since(start_ns) < seconds) {
-        const struct timespec moment = {.tv_sec = 0, .tv_nsec = 50000000};
-        (void)nanosleep(&moment, NULL);
+        clock_sleep(0.05);
     }
 }
 

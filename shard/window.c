@@ -97,8 +97,7 @@ static int window_claim(const char *path, size_t size_bytes, double limit_second
     bool claimed = false;
     while (!(claimed = flock(descriptor, LOCK_EX | LOCK_NB) == 0) &&
            clock_seconds_since(start_ns) < limit_seconds) {
-        const struct timespec moment = {.tv_sec = 0, .tv_nsec = LOCK_POLL_NS};
-        (void)nanosleep(&moment, NULL);
+        clock_sleep(LOCK_POLL_NS * 1e-9);
     }
     if (!claimed || fstat(descriptor, &facts) != 0 || facts.st_uid != geteuid() ||
         facts.st_size != (off_t)size_bytes) {
