@@ -320,12 +320,6 @@ static enum status config_check(const struct config_reader *reader, struct error
         reader, config->shard.pipeline == 1 || config->lease.mode != LEASE_MODE_DYNAMIC,
         "lease.mode", "shard.pipeline",
         "lease.mode dynamic needs shard.pipeline 1: a pipeline knows its slots beforehand", error));
-    TRY(check_words(
-        reader, config->shard.pipeline == 1 || config->numerics.audit_steps == 0,
-        "numerics.audit_steps", "shard.pipeline",
-        "numerics.audit_steps above 0 needs shard.pipeline 1: no worker of a pipeline has a "
-        "slot's whole gradient",
-        error));
     TRY(check_words(reader, config->lease.silence_seconds > config->lease.heartbeat_seconds,
                     "lease.silence_seconds", "lease.heartbeat_seconds",
                     "lease.silence_seconds is not more than lease.heartbeat_seconds", error));

@@ -102,6 +102,16 @@ enum status topology_team(struct topology *topology, int64_t section_count, int6
                               topology->tensor_member, "tensor parts", &topology->tensor, error);
 }
 
+int64_t topology_team_size(const struct topology *topology)
+{
+    return topology->section_count * topology->tensor_count;
+}
+
+bool topology_leads_team(const struct topology *topology)
+{
+    return topology->section_index == 0 && topology->tensor_member == 0;
+}
+
 bool topology_is_driver(const struct topology *topology)
 {
     return topology->local_index < topology->driver_count;

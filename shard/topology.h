@@ -37,6 +37,8 @@ MUST_CHECK enum status topology_team(struct topology *topology, int64_t section_
 /* Whether so many workers can be shared out so; names the keys if not: STATUS_INPUT. */
 MUST_CHECK enum status topology_team_check(int64_t worker_count, int64_t section_count,
                                            int64_t tensor_count, struct error *error);
+int64_t topology_team_size(const struct topology *topology);
+bool topology_leads_team(const struct topology *topology); /* its first worker */
 bool topology_is_driver(const struct topology *topology);
 
 #endif

@@ -31,11 +31,12 @@ struct flight {
     const struct batch *batch;
 };
 
-/* One call of pipeline_train or pipeline_evaluate. */
+/* One call from outside. */
 struct passage {
     struct pipeline *pipeline;
     struct trainer *trainer;
     struct trainer_report *report; /* NULL: held-out slots, forward alone */
+    bool adds;                     /* gradients go into the sums */
     int64_t step, slots, count;
     int64_t ahead;          /* next slot to ask the prefetch thread for; -1: none */
     int64_t expected;       /* states whose receive was begun */
@@ -231,6 +232,7 @@ static enum status backward(struct passage *passage, struct error *error)
     const int64_t words = number % pipeline->handover->words_count;
     struct slot_section at = {
         .set = number % pipeline->sets,
+        .adds = passage->adds,
         .words = pipeline->handover->words == NULL
                      ? NULL
                      : pipeline->handover->words + words * pipeline->handover->words_size,
@@ -286,10 +288,30 @@ enum status pipeline_train(struct pipeline *pipeline, struct trainer *trainer, i
         .pipeline = pipeline,
         .trainer = trainer,
         .report = report,
+        .adds = true,
         .step = step,
         .slots = slots,
         .count = count,
         .ahead = first >= 0 ? lease_following(first, trainer->topology->team_count, slots) : -1,
+        .flights = memory_take((size_t)pipeline->sets, sizeof *passage.flights, "pipeline"),
+    };
+    const enum status status = passage_train(&passage, error);
+    memory_release(passage.flights);
+    return status;
+}
+
+enum status pipeline_repeat(struct pipeline *pipeline, struct trainer *trainer, int64_t step,
+                            int64_t slot, struct error *error)
+{
+    struct trainer_report report = {0}; /* of no interest */
+    struct passage passage = {
+        .pipeline = pipeline,
+        .trainer = trainer,
+        .report = &report,
+        .step = step,
+        .slots = slot + 1,
+        .count = 1,
+        .ahead = -1,
         .flights = memory_take((size_t)pipeline->sets, sizeof *passage.flights, "pipeline"),
     };
     const enum status status = passage_train(&passage, error);

@@ -27,6 +27,10 @@ void pipeline_close(struct pipeline *pipeline); /* accepts NULL */
 MUST_CHECK enum status pipeline_train(struct pipeline *pipeline, struct trainer *trainer,
                                       int64_t step, int64_t first, int64_t count,
                                       struct trainer_report *report, struct error *error);
+/* Forward and backward of one slot, asked for already, whose gradient is added nowhere: for its
+ * digest. Collective over the team. */
+MUST_CHECK enum status pipeline_repeat(struct pipeline *pipeline, struct trainer *trainer,
+                                       int64_t step, int64_t slot, struct error *error);
 /* Loss of the team's share of the first `slots` held-out slots; the last section adds it to the
  * totals. Collective over the team. */
 MUST_CHECK enum status pipeline_evaluate(struct pipeline *pipeline, struct trainer *trainer,

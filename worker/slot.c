@@ -101,53 +101,45 @@ void slot_count(struct trainer *trainer, int64_t slot, const struct model_result
     }
 }
 
-/* The digest of a whole gradient from those of the members that computed it. Collective over
- * them. */
-static enum status digest_join(struct trainer *trainer, struct digest *digest, struct error *error)
+/* For a slot's gradients; their digest, if an audit wants it, is kept by sink_close. */
+static struct slot_sink sink_open(struct trainer *trainer, int64_t step, int64_t slot, bool adds,
+                                  struct digest_stream *digest)
 {
-    const struct topology *const topology = trainer->topology;
-    if (topology->tensor_count == 1) {
-        return STATUS_OK;
+    const int64_t data_step = data_source_step(trainer->source, step);
+    struct slot_sink sink = {.trainer = trainer,
+                             .slot = slot,
+                             .adds = adds,
+                             .flips = number_fault_flips(&trainer->number_fault, data_step, slot,
+                                                         trainer->topology->worker_index)};
+    if (slot == audit_slot(trainer, step)) {
+        digest_stream_init(digest);
+        sink.digest = digest;
     }
-    struct digest *const all =
-        memory_take((size_t)topology->tensor_count, sizeof *all, "digests of a team");
-    all[topology->tensor_member] = *digest;
-    tensor_group_gather(trainer->tensor, all, sizeof *all);
-    *digest = digest_bytes(all, (size_t)topology->tensor_count * sizeof *all);
-    memory_release(all);
-    return tensor_group_check(trainer->tensor, error);
+    return sink;
 }
 
-/* Forward and backward; the gradient goes into the sums if it `adds`, and its digest, if an audit
- * wants it, where audit.h says. */
+static void sink_close(const struct slot_sink *sink, int64_t step)
+{
+    if (sink->digest != NULL) {
+        sink->trainer->slot_digest = digest_stream_value(sink->digest);
+        sink->trainer->digest_step = step;
+        digest_stream_deinit(sink->digest);
+    }
+}
+
+/* Forward and backward; the gradient goes into the sums if it `adds`. */
 static enum status slot_backward(struct trainer *trainer, int64_t step, int64_t slot,
                                  const struct batch *batch, bool adds, struct model_result *result,
                                  struct error *error)
 {
-    const struct number_fault *const spoiled = &trainer->number_fault;
-    const int64_t data_step = data_source_step(trainer->source, step);
-    struct slot_sink sink = {
-        .trainer = trainer,
-        .slot = slot,
-        .adds = adds,
-        .flips = number_fault_flips(spoiled, data_step, slot, trainer->topology->worker_index)};
-    struct digest_stream digest = {0};
-    if (slot == audit_slot(trainer, step)) {
-        digest_stream_init(&digest);
-        sink.digest = &digest;
-    }
+    struct digest_stream digest;
+    struct slot_sink sink = sink_open(trainer, step, slot, adds, &digest);
     const struct gradient_sink gradients = {.take = slot_take, .context = &sink};
-    enum status status = model_train(trainer->model, trainer->node->weights, batch,
-                                     (float)trainer->loss_scale, &gradients, result, error);
-    if (status == STATUS_OK && sink.digest != NULL) {
-        trainer->slot_digest = digest_stream_value(&digest);
-        status = digest_join(trainer, &trainer->slot_digest, error);
-        if (adds && trainer->topology->tensor_member == 0) {
-            audit_note(trainer, NODE_AUDIT_FIRST_LOW, trainer->slot_digest);
-        }
-    }
-    digest_stream_deinit(&digest);
-    result->loss_sum = number_fault_loss(spoiled, data_step, slot, result->loss_sum);
+    const enum status status = model_train(trainer->model, trainer->node->weights, batch,
+                                           (float)trainer->loss_scale, &gradients, result, error);
+    sink_close(&sink, step);
+    result->loss_sum = number_fault_loss(
+        &trainer->number_fault, data_source_step(trainer->source, step), slot, result->loss_sum);
     return status;
 }
 
@@ -159,19 +151,19 @@ enum status slot_attend(struct trainer *trainer, bool trains, bool adds, struct 
     return weight_gate_check(trainer->gate, error);
 }
 
-enum status slot_digest(struct trainer *trainer, int64_t step, int64_t slot, struct digest *digest,
-                        struct error *error)
+enum status slot_repeat(struct trainer *trainer, int64_t step, int64_t slot, struct error *error)
 {
     const struct batch *batch;
     struct model_result result;
     prefetch_drop(trainer->prefetch);
     trainer->prepared_step = 0;
     prefetch_ask(trainer->prefetch, step, slot, false);
+    if (trainer->pipeline != NULL) {
+        return pipeline_repeat(trainer->pipeline, trainer, step, slot, error);
+    }
     TRY(prefetch_take(trainer->prefetch, (int64_t)(trainer->limit_seconds * 1e3), &step, &slot,
                       &batch, error));
-    TRY(slot_backward(trainer, step, slot, batch, false, &result, error));
-    *digest = trainer->slot_digest;
-    return STATUS_OK;
+    return slot_backward(trainer, step, slot, batch, false, &result, error);
 }
 
 enum status slot_compute(struct trainer *trainer, struct trainer_report *report,
@@ -213,22 +205,24 @@ enum status slot_section_compute(struct trainer *trainer, int64_t step, int64_t 
                                  const struct batch *batch, struct slot_section *at,
                                  struct trainer_report *report, struct error *error)
 {
-    const struct number_fault *const spoiled = &trainer->number_fault;
-    const int64_t data_step = data_source_step(trainer->source, step);
-    struct slot_sink sink = {
-        .trainer = trainer,
-        .slot = slot,
-        .adds = true,
-        .flips = number_fault_flips(spoiled, data_step, slot, trainer->topology->worker_index)};
-    const struct gradient_sink gradients = {.take = slot_take, .context = &sink};
     const int64_t start_ns = clock_now_ns();
+    struct digest_stream digest;
+    struct slot_sink sink = sink_open(trainer, step, slot, at->adds, &digest);
+    const struct gradient_sink gradients = {.take = slot_take, .context = &sink};
     struct model_result result;
-    TRY(model_section_backward(trainer->model, at->set, trainer->node->weights, batch,
-                               (float)trainer->loss_scale, at->words, &gradients, &result,
-                               &at->element_count, error));
+    const enum status status = model_section_backward(
+        trainer->model, at->set, trainer->node->weights, batch, (float)trainer->loss_scale,
+        at->words, &gradients, &result, &at->element_count, error);
+    sink_close(&sink, step);
+    TRY(status);
+    if (!at->adds) {
+        return STATUS_OK;
+    }
+    sink.digest = NULL; /* complete */
     TRY(groups_pass(&sink, error));
     if (section_is_last(model_section(trainer->model))) {
-        result.loss_sum = number_fault_loss(spoiled, data_step, slot, result.loss_sum);
+        result.loss_sum = number_fault_loss(
+            &trainer->number_fault, data_source_step(trainer->source, step), slot, result.loss_sum);
         slot_count(trainer, slot, &result, batch);
         report->flops += model_train_flops(trainer->model_options, batch) /
                          (double)trainer->topology->tensor_count;

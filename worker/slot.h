@@ -7,10 +7,11 @@
 /* The slot that the prefetch thread delivers next, into the sums and totals of the node. */
 MUST_CHECK enum status slot_compute(struct trainer *trainer, struct trainer_report *report,
                                     struct error *error);
-/* Digest of a slot's gradient, computed once more and added nowhere; `slot` is the one that is
- * audited in this step. What was being prepared is forgotten. */
-MUST_CHECK enum status slot_digest(struct trainer *trainer, int64_t step, int64_t slot,
-                                   struct digest *digest, struct error *error);
+/* Computes a slot once more and adds it nowhere; `slot` is the one that is audited in this step:
+ * its digest is kept (trainer->slot_digest). What was being prepared is forgotten. Collective over
+ * the team. */
+MUST_CHECK enum status slot_repeat(struct trainer *trainer, int64_t step, int64_t slot,
+                                   struct error *error);
 /* What a worker does that has no slot in a round (shard/accumulator.h, shard/weight_gate.h): goes
  * through training, or evaluation, as those who have; `adds`: takes part in the sums. */
 MUST_CHECK enum status slot_attend(struct trainer *trainer, bool trains, bool adds,
@@ -19,10 +20,11 @@ MUST_CHECK enum status slot_attend(struct trainer *trainer, bool trains, bool ad
 struct slot_section {
     int64_t set;
     float *words;
+    bool adds;             /* into the sums; else only for its digest */
     int64_t element_count; /* out */
 };
-/* The section's backward of a slot, into the sums; of groups that other sections have, that there
- * is nothing to wait for here. The last section adds the totals. */
+/* The section's backward of a slot, into the sums and the report; of groups that other sections
+ * have, that there is nothing to wait for here. The last section adds the totals. */
 MUST_CHECK enum status slot_section_compute(struct trainer *trainer, int64_t step, int64_t slot,
                                             const struct batch *batch, struct slot_section *at,
                                             struct trainer_report *report, struct error *error);

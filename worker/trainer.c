@@ -403,6 +403,7 @@ enum status trainer_step(struct trainer *trainer, int64_t step, bool dynamic_lea
     const struct fault *const fault = trainer->fault;
     *report = (struct trainer_report){.audited_slot = -1};
     trainer->exact_seconds = 0;
+    trainer->digest_step = 0;
     fault_reach(fault, FAULT_POINT_STEP_BEGIN, step);
     TRY(slots_compute(trainer, step, dynamic_leases, report, error));
     heart_phase(trainer->heart, MESSAGE_PHASE_REDUCE, step, -1);

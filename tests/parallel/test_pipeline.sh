@@ -46,7 +46,8 @@ pipeline p2 2 2 "2 workers, pipeline of 2"
 pipeline p3 3 3 "3 workers, pipeline of 3"
 pipeline p2w4 4 2 "4 workers, 2 pipelines of 2, stage 2" --set shard.stage=2
 pipeline p4 4 4 "4 workers, pipeline of 4, attention computed again" --set shard.activation_recompute=attention
-pipeline nodes 4 2 "2 nodes of 2 workers, a pipeline each" --set shard.simulate_nodes=2
+pipeline nodes 4 2 "2 nodes of 2 workers, a pipeline each, a slot computed twice" --set shard.simulate_nodes=2 --set numerics.audit_steps=2
+grep -q '"audited_slot":2' nodes/journal.jsonl || fail "no slot was computed twice"
 pipeline across 6 3 "4 nodes of 1 and 2 workers, pipelines of 3 across them, layers computed again, stage 0" \
     --set shard.simulate_nodes=4 --set shard.stage=0 --set shard.activation_recompute=layer
 
@@ -62,6 +63,14 @@ for point in slot-computed update-torn; do
     same $point $steps "$expected" "a worker of a pipeline killed at $point"
     grep -q '"from":"memory"' $point/journal.jsonl || fail "the killed job did not go on from memory"
 done
+
+# A pipeline with a worker that computes wrong bits is named by two that do not.
+code=0
+SHARDLM_SPOIL=flip:2:1:3 "$shardlm" train tiny.yaml --run broken --workers 6 --steps 2 --set shard.pipeline=2 --set numerics.audit_steps=2 \
+    --set restart.attempts=0 >broken.log 2>&1 || code=$?
+[ $code -ne 0 ] || fail "a flipped bit was not found"
+grep -q 'audit of step 2: workers 2 to 3 computed another gradient of slot 1 than workers 4 to 5; of 3 teams, 1 agree' broken.log || fail "$(tail -n 3 broken.log)"
+echo "found: a flipped bit in a pipeline"
 
 # A worker that stands still is named by the one that waits for it.
 "$shardlm" train tiny.yaml --run still --workers 2 --steps 4000 --set optimizer.total_steps=4000 --set shard.pipeline=2 --set lease.wait_seconds=3 \
@@ -80,7 +89,6 @@ echo "named: a worker of a pipeline that stands still"
 
 refused "shard.pipeline is 2.*multiple of it, not 3" 3 --set shard.pipeline=2
 refused "shard.pipeline is 5, but the model has 4 layers" 5 --set shard.pipeline=5
-refused "numerics.audit_steps" 2 --set shard.pipeline=2 --set numerics.audit_steps=2
 refused "lease.mode dynamic needs shard.pipeline 1" 2 --set shard.pipeline=2 --set lease.mode=dynamic
 refused "needs shard.stage 0 or 1" 2 --set shard.pipeline=2 --set shard.simulate_nodes=2 --set shard.stage=3
 sed -i 's/family: roberta/family: albert/' tiny.yaml
