@@ -300,7 +300,8 @@ static enum status command_send(struct coordinator *coordinator, enum message_ki
                                 struct error *error)
 {
     if (kind == MESSAGE_KIND_STEP) {
-        lease_book_begin(&coordinator->leases, roster_slowness(&coordinator->roster));
+        const int64_t team_size = coordinator->roster.count / coordinator->leases.worker_count;
+        lease_book_begin(&coordinator->leases, roster_slowness(&coordinator->roster, team_size));
     }
     const int64_t publish_step = publish_due(coordinator);
     const int64_t step = kind == MESSAGE_KIND_STEP ? coordinator->step + 1 : coordinator->step;

@@ -111,12 +111,15 @@ enum status roster_check_deaths(const struct roster *roster, const char *host, s
     return STATUS_OK;
 }
 
-double roster_slowness(const struct roster *roster)
+double roster_slowness(const struct roster *roster, int64_t team_size)
 {
     double shortest = 0;
     double longest = 0;
-    for (int64_t i = 0; i < roster->count; i++) {
-        const double seconds = member_slot_seconds(&roster->members[i]);
+    for (int64_t first = 0; first < roster->count; first += team_size) {
+        double seconds = 0;
+        for (int64_t i = first; i < first + team_size; i++) {
+            seconds = fmax(seconds, member_slot_seconds(&roster->members[i]));
+        }
         if (seconds > 0) {
             shortest = shortest == 0 || seconds < shortest ? seconds : shortest;
             longest = seconds > longest ? seconds : longest;

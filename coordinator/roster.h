@@ -33,8 +33,9 @@ MUST_CHECK enum status roster_check_silence(const struct roster *roster, struct 
 MUST_CHECK enum status roster_check_deaths(const struct roster *roster, const char *host,
                                            struct error *error);
 
-/* Longest over shortest mean slot time of the last step; 1 if unknown. */
-double roster_slowness(const struct roster *roster);
+/* Longest over shortest mean slot time of the last step; 1 if unknown. Neighbours that compute
+ * slots together, `team_size` of them, are as slow as the slowest. */
+double roster_slowness(const struct roster *roster, int64_t team_size);
 /* The figures of a step that are sums over workers. `record->seconds` is known. */
 void roster_total(const struct roster *roster, struct step_record *record);
 

@@ -316,10 +316,6 @@ static enum status config_check(const struct config_reader *reader, struct error
                     "lease.mode dynamic needs shard.stage 0 or 1: from stage 2 on all workers go "
                     "in rounds",
                     error));
-    TRY(check_words(
-        reader, config->shard.pipeline == 1 || config->lease.mode != LEASE_MODE_DYNAMIC,
-        "lease.mode", "shard.pipeline",
-        "lease.mode dynamic needs shard.pipeline 1: a pipeline knows its slots beforehand", error));
     TRY(check_words(reader, config->lease.silence_seconds > config->lease.heartbeat_seconds,
                     "lease.silence_seconds", "lease.heartbeat_seconds",
                     "lease.silence_seconds is not more than lease.heartbeat_seconds", error));

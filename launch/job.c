@@ -230,8 +230,7 @@ static enum status job_work(struct job *job, struct error *error)
 /* Rounds (shard/accumulator.h) know who computes what. */
 static enum lease_policy lease_policy(const struct config *config)
 {
-    if (config->shard.stage >= 2 || config->shard.pipeline > 1 ||
-        config->lease.mode == LEASE_MODE_STATIC) {
+    if (config->shard.stage >= 2 || config->lease.mode == LEASE_MODE_STATIC) {
         return LEASE_POLICY_STATIC;
     }
     return config->lease.mode == LEASE_MODE_DYNAMIC ? LEASE_POLICY_DYNAMIC : LEASE_POLICY_AUTO;

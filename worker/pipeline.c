@@ -2,14 +2,16 @@
 #include "worker/pipeline.h"
 
 #include <stdio.h>
+#include <string.h>
 
 #include "base/clock.h"
 #include "base/memory.h"
 #include "model/handover.h"
+#include "worker/lease.h"
 #include "worker/slot.h"
 
-enum { TAG_STATE, TAG_GRADIENT, TAG_WORDS };
-enum { WHAT_BYTES = 160 };
+enum { TAG_STATE, TAG_GRADIENT, TAG_WORDS, TAG_LEASE };
+enum { WHAT_BYTES = 160, LEASE_FLOATS = sizeof(int64_t) / sizeof(float) };
 
 struct pipeline {
     struct fabric_group *team; /* sections in order */
@@ -21,6 +23,9 @@ struct pipeline {
     int64_t first_worker;             /* of those in `team` */
     int64_t worker_stride;            /* from one of them to the next */
     struct fabric_request state_in, state_out, gradient_in, gradient_out, words_in;
+    struct fabric_request number_in, number_out;
+    float lease_in[LEASE_FLOATS]; /* the bits of a slot's number: messages carry floats */
+    float lease_out[LEASE_FLOATS];
     struct fabric_request *words_out; /* (handover.words_count) */
     char what[WHAT_BYTES];            /* of a wait, for messages */
 };
@@ -37,9 +42,14 @@ struct passage {
     struct trainer *trainer;
     struct trainer_report *report; /* NULL: held-out slots, forward alone */
     bool adds;                     /* gradients go into the sums */
-    int64_t step, slots, count;
-    int64_t ahead;          /* next slot to ask the prefetch thread for; -1: none */
-    int64_t expected;       /* states whose receive was begun */
+    bool dynamic;                  /* slots are leased one by one */
+    int64_t step;
+    int64_t slots;           /* of the step or evaluation: static leases are among them */
+    int64_t last;            /* slot asked for last from the prefetch thread */
+    int64_t known;           /* slots asked for */
+    bool complete;           /* none follows */
+    int64_t states_expected; /* whose receive was begun */
+    int64_t gradients_expected;
     int64_t forwards;       /* slots whose forward is done */
     int64_t backwards;      /* and whose backward is */
     struct flight *flights; /* (sets) by number, modulo */
@@ -93,9 +103,9 @@ static enum status request_await(struct pipeline *pipeline, struct fabric_reques
 
 enum status pipeline_poll(struct pipeline *pipeline, struct error *error)
 {
-    struct fabric_request *const requests[] = {&pipeline->state_in, &pipeline->state_out,
+    struct fabric_request *const requests[] = {&pipeline->state_in,    &pipeline->state_out,
                                                &pipeline->gradient_in, &pipeline->gradient_out,
-                                               &pipeline->words_in};
+                                               &pipeline->words_in,    &pipeline->number_out};
     bool done;
     for (int64_t i = 0; i < ARRAY_LENGTH(requests); i++) {
         TRY(fabric_test(requests[i], &done, error));
@@ -113,15 +123,15 @@ static enum status state_expect(struct passage *passage, struct error *error)
     struct pipeline *const pipeline = passage->pipeline;
     const struct handover *const handover = pipeline->handover;
     const int64_t index = pipeline->section->index;
-    if (!section_is_first(pipeline->section) && passage->expected < passage->count &&
-        passage->expected == passage->forwards &&
-        passage->expected - passage->backwards < pipeline->sets) {
-        const int64_t set = passage->expected++ % pipeline->sets;
-        TRY(fabric_receive_begin(pipeline->team, index - 1, TAG_STATE,
-                                 model_entering(pipeline->model, set), handover->state_size,
-                                 &pipeline->state_in, error));
+    if (section_is_first(pipeline->section) || passage->states_expected == passage->known ||
+        passage->states_expected > passage->forwards ||
+        passage->states_expected - passage->backwards == pipeline->sets) {
+        return STATUS_OK;
     }
-    return STATUS_OK;
+    const int64_t set = passage->states_expected++ % pipeline->sets;
+    return fabric_receive_begin(pipeline->team, index - 1, TAG_STATE,
+                                model_entering(pipeline->model, set), handover->state_size,
+                                &pipeline->state_in, error);
 }
 
 /* Begins to receive what the next backward reads, once the one before has read its own. */
@@ -129,9 +139,11 @@ static enum status gradients_expect(struct passage *passage, struct error *error
 {
     struct pipeline *const pipeline = passage->pipeline;
     const struct handover *const handover = pipeline->handover;
-    if (section_is_last(pipeline->section) || passage->backwards == passage->count) {
+    if (section_is_last(pipeline->section) || passage->gradients_expected == passage->forwards ||
+        passage->gradients_expected > passage->backwards) {
         return STATUS_OK;
     }
+    passage->gradients_expected++;
     TRY(fabric_receive_begin(pipeline->team, pipeline->section->index + 1, TAG_GRADIENT,
                              handover->d_leaving, handover->state_size, &pipeline->gradient_in,
                              error));
@@ -142,17 +154,67 @@ static enum status gradients_expect(struct passage *passage, struct error *error
                : STATUS_OK;
 }
 
+/* The team's next lease, -1: no more. It comes from below and goes on upwards. */
+static enum status lease_next(struct passage *passage, int64_t *slot, struct error *error)
+{
+    struct pipeline *const pipeline = passage->pipeline;
+    const struct section *const section = pipeline->section;
+    if (section_is_first(section)) {
+        TRY(lease_ask(passage->trainer, passage->step, slot, error));
+    } else {
+        TRY(fabric_receive_begin(pipeline->team, section->index - 1, TAG_LEASE, pipeline->lease_in,
+                                 LEASE_FLOATS, &pipeline->number_in, error));
+        TRY(request_await(pipeline, &pipeline->number_in, "a lease from", section->index - 1,
+                          error));
+        memcpy(slot, pipeline->lease_in, sizeof *slot);
+    }
+    if (section_is_last(section)) {
+        return STATUS_OK;
+    }
+    TRY(request_await(pipeline, &pipeline->number_out, "a lease to", section->index + 1, error));
+    memcpy(pipeline->lease_out, slot, sizeof *slot);
+    return fabric_send_begin(pipeline->team, section->index + 1, TAG_LEASE, pipeline->lease_out,
+                             LEASE_FLOATS, &pipeline->number_out, error);
+}
+
+/* Asks the prefetch thread for the slot that follows, if one does. */
+static enum status slot_ask(struct passage *passage, struct error *error)
+{
+    struct trainer *const trainer = passage->trainer;
+    int64_t next = lease_following(passage->last, trainer->topology->team_count, passage->slots);
+    if (passage->dynamic) {
+        TRY(lease_next(passage, &next, error));
+    }
+    passage->complete = next < 0;
+    if (next >= 0) {
+        prefetch_ask(trainer->prefetch, passage->step, next, passage->report == NULL);
+        passage->last = next;
+        passage->known++;
+    } else if (passage->dynamic) {
+        accumulator_final(trainer->accumulator, passage->known);
+    }
+    return STATUS_OK;
+}
+
+/* Known slots are asked for as far ahead as the thread takes them, leased ones by one. */
+static enum status slots_ask(struct passage *passage, struct error *error)
+{
+    bool more = !passage->complete && !prefetch_full(passage->trainer->prefetch);
+    while (more) {
+        TRY(slot_ask(passage, error));
+        more =
+            !passage->dynamic && !passage->complete && !prefetch_full(passage->trainer->prefetch);
+    }
+    return STATUS_OK;
+}
+
 /* The next slot's batch, and what enters the section. */
 static enum status slot_enter(struct passage *passage, struct flight *flight, struct error *error)
 {
     struct pipeline *const pipeline = passage->pipeline;
     struct trainer *const trainer = passage->trainer;
     const bool held_out = passage->report == NULL;
-    while (passage->ahead >= 0 && !prefetch_full(trainer->prefetch)) {
-        prefetch_ask(trainer->prefetch, passage->step, passage->ahead, held_out);
-        passage->ahead =
-            lease_following(passage->ahead, trainer->topology->team_count, passage->slots);
-    }
+    TRY(slots_ask(passage, error));
     TRY(prefetch_take(trainer->prefetch, (int64_t)(trainer->limit_seconds * 1e3), &flight->step,
                       &flight->slot, &flight->batch, error));
     if (!section_is_first(pipeline->section)) {
@@ -241,8 +303,7 @@ static enum status backward(struct passage *passage, struct error *error)
     TRY(slot_section_compute(passage->trainer, flight->step, flight->slot, flight->batch, &at,
                              passage->report, error));
     passage->backwards++;
-    TRY(backward_send(passage, words, at.element_count, error));
-    return gradients_expect(passage, error);
+    return backward_send(passage, words, at.element_count, error);
 }
 
 /* Everything that was sent has left. */
@@ -250,6 +311,8 @@ static enum status sends_end(struct pipeline *pipeline, struct error *error)
 {
     const struct section *const section = pipeline->section;
     if (!section_is_last(section)) {
+        TRY(request_await(pipeline, &pipeline->number_out, "a lease to", section->index + 1,
+                          error));
         TRY(request_await(pipeline, &pipeline->state_out, "hidden states to", section->index + 1,
                           error));
     }
@@ -266,10 +329,10 @@ static enum status sends_end(struct pipeline *pipeline, struct error *error)
 static enum status passage_train(struct passage *passage, struct error *error)
 {
     struct pipeline *const pipeline = passage->pipeline;
-    TRY(gradients_expect(passage, error));
-    while (passage->backwards < passage->count) {
+    while (!passage->complete || passage->backwards < passage->known) {
         TRY(state_expect(passage, error));
-        if (passage->forwards < passage->count &&
+        TRY(gradients_expect(passage, error));
+        if (passage->forwards < passage->known &&
             passage->forwards - passage->backwards < pipeline->sets) {
             TRY(forward(passage, error));
         } else {
@@ -279,50 +342,11 @@ static enum status passage_train(struct passage *passage, struct error *error)
     return sends_end(pipeline, error);
 }
 
-enum status pipeline_train(struct pipeline *pipeline, struct trainer *trainer, int64_t step,
-                           int64_t first, int64_t count, struct trainer_report *report,
-                           struct error *error)
-{
-    const int64_t slots = data_source_slots(trainer->source);
-    struct passage passage = {
-        .pipeline = pipeline,
-        .trainer = trainer,
-        .report = report,
-        .adds = true,
-        .step = step,
-        .slots = slots,
-        .count = count,
-        .ahead = first >= 0 ? lease_following(first, trainer->topology->team_count, slots) : -1,
-        .flights = memory_take((size_t)pipeline->sets, sizeof *passage.flights, "pipeline"),
-    };
-    const enum status status = passage_train(&passage, error);
-    memory_release(passage.flights);
-    return status;
-}
-
-enum status pipeline_repeat(struct pipeline *pipeline, struct trainer *trainer, int64_t step,
-                            int64_t slot, struct error *error)
-{
-    struct trainer_report report = {0}; /* of no interest */
-    struct passage passage = {
-        .pipeline = pipeline,
-        .trainer = trainer,
-        .report = &report,
-        .step = step,
-        .slots = slot + 1,
-        .count = 1,
-        .ahead = -1,
-        .flights = memory_take((size_t)pipeline->sets, sizeof *passage.flights, "pipeline"),
-    };
-    const enum status status = passage_train(&passage, error);
-    memory_release(passage.flights);
-    return status;
-}
-
+/* Held-out slots: no slot comes back. */
 static enum status passage_evaluate(struct passage *passage, struct error *error)
 {
     struct trainer *const trainer = passage->trainer;
-    while (passage->forwards < passage->count) {
+    while (!passage->complete || passage->forwards < passage->known) {
         TRY(state_expect(passage, error));
         const int64_t set = passage->forwards % passage->pipeline->sets;
         TRY(forward(passage, error));
@@ -338,6 +362,50 @@ static enum status passage_evaluate(struct passage *passage, struct error *error
     return sends_end(passage->pipeline, error);
 }
 
+/* `passage` begins with its slot `last`, which is asked for. */
+static enum status passage_run(struct passage *passage, struct error *error)
+{
+    passage->known = 1;
+    passage->flights =
+        memory_take((size_t)passage->pipeline->sets, sizeof *passage->flights, "pipeline");
+    const enum status status =
+        passage->report == NULL ? passage_evaluate(passage, error) : passage_train(passage, error);
+    memory_release(passage->flights);
+    return status;
+}
+
+enum status pipeline_train(struct pipeline *pipeline, struct trainer *trainer, int64_t step,
+                           int64_t first, bool dynamic, struct trainer_report *report,
+                           struct error *error)
+{
+    struct passage passage = {
+        .pipeline = pipeline,
+        .trainer = trainer,
+        .report = report,
+        .adds = true,
+        .dynamic = dynamic,
+        .step = step,
+        .slots = data_source_slots(trainer->source),
+        .last = first,
+    };
+    return passage_run(&passage, error);
+}
+
+enum status pipeline_repeat(struct pipeline *pipeline, struct trainer *trainer, int64_t step,
+                            int64_t slot, struct error *error)
+{
+    struct trainer_report report = {0}; /* of no interest */
+    struct passage passage = {
+        .pipeline = pipeline,
+        .trainer = trainer,
+        .report = &report,
+        .step = step,
+        .last = slot,
+        .complete = true,
+    };
+    return passage_run(&passage, error);
+}
+
 enum status pipeline_evaluate(struct pipeline *pipeline, struct trainer *trainer, int64_t slots,
                               struct error *error)
 {
@@ -345,14 +413,11 @@ enum status pipeline_evaluate(struct pipeline *pipeline, struct trainer *trainer
         .pipeline = pipeline,
         .trainer = trainer,
         .slots = slots,
-        .ahead = lease_first(trainer->topology->team_index, slots),
-        .flights = memory_take((size_t)pipeline->sets, sizeof *passage.flights, "pipeline"),
+        .last = lease_first(trainer->topology->team_index, slots),
     };
-    for (int64_t slot = passage.ahead; slot >= 0;
-         slot = lease_following(slot, trainer->topology->team_count, slots)) {
-        passage.count++;
+    if (passage.last < 0) {
+        return STATUS_OK;
     }
-    const enum status status = passage_evaluate(&passage, error);
-    memory_release(passage.flights);
-    return status;
+    prefetch_ask(trainer->prefetch, 0, passage.last, true);
+    return passage_run(&passage, error);
 }

@@ -10,6 +10,11 @@
  * (model/word_rows.h); each section prepares the same batch for itself. Receives are begun before
  * they are needed, sends end while the next slot is computed, and every wait has the job's limit
  * and names whom it is for.
+ *
+ * Where leases are given out one by one, the first section asks for the slot behind the one that it
+ * is about to compute, and each section passes the number on before it computes: so all know it in
+ * time to prepare its batch, and no wait for a number is longer than that for the state behind it.
+ * A team that is slow asks seldom; it holds S slots and one more at most.
  */
 #ifndef SHARDLM_WORKER_PIPELINE_H
 #define SHARDLM_WORKER_PIPELINE_H
@@ -22,10 +27,11 @@ struct pipeline;
 MUST_CHECK enum status pipeline_open(struct pipeline **pipeline, const struct topology *topology,
                                      const char *host, struct model *model, struct error *error);
 void pipeline_close(struct pipeline *pipeline); /* accepts NULL */
-/* Forward and backward of `count` slots of a step; the first is asked for. Collective over the
- * team. */
+/* Forward and backward of the team's slots of a step, of which there is one at least. The first is
+ * known and asked for; the others are known, too, or leased one by one (`dynamic`), and then
+ * accumulator_final is told. Collective over the team. */
 MUST_CHECK enum status pipeline_train(struct pipeline *pipeline, struct trainer *trainer,
-                                      int64_t step, int64_t first, int64_t count,
+                                      int64_t step, int64_t first, bool dynamic,
                                       struct trainer_report *report, struct error *error);
 /* Forward and backward of one slot, asked for already, whose gradient is added nowhere: for its
  * digest. Collective over the team. */

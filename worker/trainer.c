@@ -14,31 +14,9 @@
 #include "base/memory.h"
 #include "data_pipeline/provenance.h"
 #include "worker/audit.h"
+#include "worker/lease.h"
 #include "worker/pipeline.h"
 #include "worker/slot.h"
-
-enum { LEASE_POLL_MS = 1000 };
-
-/* The answer to an ASK. */
-static enum status lease_receive(struct trainer *trainer, int64_t step, int64_t *slot,
-                                 struct error *error)
-{
-    const int64_t start_ns = clock_now_ns();
-    for (;;) {
-        struct message message;
-        bool received;
-        TRY(channel_client_receive(trainer->channel, LEASE_POLL_MS, &message, &received, error));
-        if (received && message.kind == MESSAGE_KIND_LEASE && message.step == step) {
-            *slot = message.slot;
-            return STATUS_OK;
-        }
-        if (clock_seconds_since(start_ns) > trainer->limit_seconds) {
-            FAIL(error, STATUS_TIMEOUT,
-                 "waited %.0f s for the coordinator's lease of step %" PRId64,
-                 clock_seconds_since(start_ns), step);
-        }
-    }
-}
 
 static enum status slots_compute_static(struct trainer *trainer, int64_t step, int64_t first,
                                         struct trainer_report *report, struct error *error)
@@ -50,8 +28,8 @@ static enum status slots_compute_static(struct trainer *trainer, int64_t step, i
         count++;
     }
     accumulator_final(trainer->accumulator, count);
-    if (trainer->pipeline != NULL) {
-        return pipeline_train(trainer->pipeline, trainer, step, first, count, report, error);
+    if (trainer->pipeline != NULL && first >= 0) {
+        return pipeline_train(trainer->pipeline, trainer, step, first, false, report, error);
     }
     int64_t ahead = first >= 0 ? lease_following(first, workers, slots) : -1;
     for (int64_t done = 0; done < count; done++) {
@@ -66,28 +44,20 @@ static enum status slots_compute_static(struct trainer *trainer, int64_t step, i
                : STATUS_OK;
 }
 
-/* The team's next slot; its first member asks for all. Collective over the team. */
-static enum status lease_ask(struct trainer *trainer, int64_t step, int64_t *slot,
-                             struct error *error)
-{
-    const struct topology *const topology = trainer->topology;
-    if (topology->tensor_member == 0) {
-        const struct message ask = message_make(MESSAGE_KIND_ASK, topology->worker_index, step);
-        TRY(channel_client_send(trainer->channel, &ask, error));
-        TRY(lease_receive(trainer, step, slot, error));
-    }
-    return topology->tensor_count == 1
-               ? STATUS_OK
-               : fabric_broadcast(topology->tensor, 0, slot, sizeof *slot, error);
-}
-
 /* One lease is always asked for ahead, so its data is prepared while the slot before it is
  * computed. */
 static enum status slots_compute_dynamic(struct trainer *trainer, int64_t step, int64_t first,
                                          struct trainer_report *report, struct error *error)
 {
-    int64_t leased = first >= 0 ? 1 : 0;
-    for (bool more = first >= 0; more;) {
+    if (first < 0) {
+        accumulator_final(trainer->accumulator, 0);
+        return STATUS_OK;
+    }
+    if (trainer->pipeline != NULL) {
+        return pipeline_train(trainer->pipeline, trainer, step, first, true, report, error);
+    }
+    int64_t leased = 1;
+    for (bool more = true; more;) {
         int64_t next = -1;
         TRY(lease_ask(trainer, step, &next, error));
         more = next >= 0;
@@ -98,9 +68,6 @@ static enum status slots_compute_dynamic(struct trainer *trainer, int64_t step, 
             accumulator_final(trainer->accumulator, leased);
         }
         TRY(slot_compute(trainer, report, error));
-    }
-    if (first < 0) {
-        accumulator_final(trainer->accumulator, 0);
     }
     return STATUS_OK;
 }

@@ -37,8 +37,8 @@ struct trainer {
     int64_t private_bytes; /* where nodes divide the sums: most private memory seen while they were
                               under way */
     const struct numerics_options *numerics;
-    struct digest slot_digest;        /* of the audited slot: what was formed here of its gradient */
-    int64_t digest_step;              /* in which it was; 0: none */
+    struct digest slot_digest; /* of the audited slot: what was formed here of its gradient */
+    int64_t digest_step;       /* in which it was; 0: none */
     struct number_fault number_fault; /* what a test has spoiled */
     const struct fault *fault;        /* where a test wants this process killed, or NULL */
     struct optimizer_step recalled;   /* of an update that a former job had begun: rate and norm */

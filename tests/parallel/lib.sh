@@ -78,3 +78,23 @@ rank_process() {
     done
     fail "run $1 has no rank $2"
 }
+
+# slowed RUN RANK: the rank runs a third of the time until the job ends; `own` of `all` slots that were looked at meanwhile are its.
+slowed() {
+    local process slots count
+    process=$(rank_process "$1" "$2")
+    (while kill -STOP "$process"; do
+        sleep 0.02
+        kill -CONT "$process"
+        sleep 0.01
+    done) 2>/dev/null &
+    slower=$!
+    own=0
+    all=0
+    while "$shardlm" ctl "$1" status --json >status.json 2>/dev/null; do
+        mapfile -t slots < <(grep -o '"slots": *[0-9]*' status.json | grep -o '[0-9]*$')
+        [ ${#slots[@]} -lt "$2" ] || own=$((own + slots[$2 - 1]))
+        for count in "${slots[@]}"; do all=$((all + count)); done
+        sleep 0.05
+    done
+}

@@ -85,20 +85,7 @@ train even 3 $steps
 "$shardlm" train tiny.yaml --run slow --workers 3 --steps $steps --set lease.mode=dynamic >slow.log 2>&1 &
 job=$!
 wait_for_step slow 1
-slow=$(rank_process slow 3)
-(while kill -STOP "$slow"; do
-    sleep 0.02
-    kill -CONT "$slow"
-    sleep 0.01
-done) 2>/dev/null &
-slower=$!
-own=0
-all=0
-while "$shardlm" ctl slow status --json >status.json 2>/dev/null; do
-    mapfile -t slots < <(grep -o '"slots": *[0-9]*' status.json | grep -o '[0-9]*$')
-    [ ${#slots[@]} -ne 3 ] || own=$((own + slots[2])) all=$((all + slots[0] + slots[1] + slots[2]))
-    sleep 0.05
-done
+slowed slow 3
 ends slow
 same slow $steps "$(fingerprint even $steps)" "one worker slowed to a third"
 echo "the slow worker computed $own of $all slots that were looked at"

@@ -50,6 +50,7 @@ pipeline nodes 4 2 "2 nodes of 2 workers, a pipeline each, a slot computed twice
 grep -q '"audited_slot":2' nodes/journal.jsonl || fail "no slot was computed twice"
 pipeline across 6 3 "4 nodes of 1 and 2 workers, pipelines of 3 across them, layers computed again, stage 0" \
     --set shard.simulate_nodes=4 --set shard.stage=0 --set shard.activation_recompute=layer
+pipeline dynamic 6 3 "2 pipelines of 3 on 2 nodes, slots leased one by one" --set lease.mode=dynamic --set shard.simulate_nodes=2
 
 # Stopped, resumed with another pipeline or none; killed in the middle of a step and of an update.
 train walk 2 1 --set shard.pipeline=2
@@ -87,9 +88,20 @@ kill -CONT "$stopped" 2>/dev/null || true
 grep -q 'waited 3 s .* worker 1 on host' still.log || fail "nobody named worker 1: $(tail -n 3 still.log)"
 echo "named: a worker of a pipeline that stands still"
 
+# One worker of two pipelines runs a third of the time: its pipeline gets fewer slots.
+sed -i 's/tokens: 896/tokens: 35840/' tiny.yaml
+train even 2 10 --set evaluation.every_steps=0
+"$shardlm" train tiny.yaml --run slow --workers 4 --steps 10 --set evaluation.every_steps=0 --set shard.pipeline=2 --set lease.mode=dynamic >slow.log 2>&1 &
+job=$!
+wait_for_step slow 1
+slowed slow 4
+wait $job || fail "slow ended badly: $(tail -n 5 slow.log)"
+same slow 10 "$(fingerprint even 10)" "a worker of one of two pipelines slowed to a third"
+echo "the slow worker's pipeline computed $own of $((all / 2)) slots that were looked at"
+[ $all -gt 0 ] && [ $((9 * own)) -lt $((2 * all)) ] || fail "the slow pipeline kept $own of $((all / 2)) slots: four ninths or more"
+
 refused "shard.pipeline is 2.*multiple of it, not 3" 3 --set shard.pipeline=2
 refused "shard.pipeline is 5, but the model has 4 layers" 5 --set shard.pipeline=5
-refused "lease.mode dynamic needs shard.pipeline 1" 2 --set shard.pipeline=2 --set lease.mode=dynamic
 refused "needs shard.stage 0 or 1" 2 --set shard.pipeline=2 --set shard.simulate_nodes=2 --set shard.stage=3
 sed -i 's/family: roberta/family: albert/' tiny.yaml
 refused "share tensors (model.share)" 2 --set shard.pipeline=2 --set model.share=all --set model.embedding_width=32 --set data.pairs=none
