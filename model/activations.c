@@ -223,20 +223,42 @@ static int64_t group_to_share_with(const struct parameter_table *table,
     return other;
 }
 
+static struct gradient_blocks layout_blocks(struct layout *layout, const struct parts *parts,
+                                            const struct parameter_table *table, int64_t group)
+{
+    const int64_t count = gradient_blocks_list(table, parts, group, NULL);
+    struct gradient_block *const blocks = layout_take(layout, count, sizeof *blocks);
+    return (struct gradient_blocks){
+        .blocks = blocks,
+        .count = gradient_blocks_list(table, parts, group, blocks),
+        .elements = gradient_blocks_elements(table, parts, group),
+    };
+}
+
 static void layout_gradients(struct layout *layout, struct activations *activations,
                              const struct parameter_table *table)
 {
     const struct section *const section = &activations->section;
+    const struct parts *const parts = &activations->parts;
+    struct gradient_blocks *const blocks =
+        layout_take(layout, table->group_count, sizeof *activations->blocks);
     float **const gradients =
         layout_take(layout, table->group_count, sizeof *activations->gradients);
+    for (int64_t group = 0; group < table->group_count; group++) {
+        const struct gradient_blocks own = layout_blocks(layout, parts, table, group);
+        if (blocks != NULL) {
+            blocks[group] = own;
+        }
+    }
+    activations->blocks = blocks;
     activations->gradients = gradients;
     for (int64_t group = 0; group < table->group_count; group++) {
         if (!section_has_group(section, table, group)) {
             continue;
         }
         const int64_t other = group_to_share_with(table, section, group);
-        float *const own =
-            other == group ? layout_floats(layout, table->groups[group].count) : NULL;
+        const int64_t elements = gradient_blocks_elements(table, parts, group);
+        float *const own = other == group ? layout_floats(layout, elements) : NULL;
         if (gradients != NULL) {
             gradients[group] = other == group ? own : gradients[other];
         }
@@ -332,6 +354,7 @@ static void layout_parts(struct layout *layout, struct parts *parts,
     parts->partial_elements = n * options->hidden;
     parts->partials = layout_floats(layout, parts_levels(parts) * parts->partial_elements);
     parts->vector = layout_floats(layout, 3 * options->hidden);
+    parts->ids = layout_integers(layout, n);
     parts->softmax =
         layout_take(layout, (parts->count + 1) * (k < chunk ? k : chunk), sizeof *parts->softmax);
 }

@@ -16,6 +16,7 @@
 
 #include "data_pipeline/batch.h"
 #include "kernels/kernels.h"
+#include "model/gradient_blocks.h"
 #include "model/handover.h"
 #include "model/model_options.h"
 #include "model/model_role.h"
@@ -130,8 +131,9 @@ struct activations {
     int32_t *needed_rows;              /* (N) of the last state (needed.h) */
     float *attention_scratch;
     struct relative_activations relative; /* families that have it; instead of attention_scratch */
-    float **gradients; /* training only: one (group.count) for each group; layers that never are in work together have
-                          the same */
+    /* Training only, one for each group; layers that never are in work together have the same memory. */
+    float **gradients;
+    struct gradient_blocks *blocks; /* what of the group that is */
     void *block;       /* everything above */
 };
 

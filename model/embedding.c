@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "model/norm.h"
+#include "model/word_rows.h"
 
 static struct norm_place embedding_norm_place(const struct pass *pass)
 {
@@ -86,24 +87,16 @@ static float *mapping_backward(const struct pass *pass, const struct embedding_a
     return scratch;
 }
 
-/* Adds to the rows of words that this member hands over. */
+/* Adds to the rows of words that this member has. */
 static void words_backward(const struct pass *pass, float *d_word, const float *d_sum)
 {
-    const struct batch *const batch = pass->batch;
     const int64_t width = model_embedding_width(pass->options);
-    const struct parts_range own = parts_local(pass->parts, pass->options->vocabulary);
-    for (int64_t first = 0; first < batch->token_count;) {
-        int64_t end = first;
-        while (end < batch->token_count && batch->ids[end] >= own.first &&
-               batch->ids[end] < own.first + own.count) {
-            end++;
-        }
-        if (end > first) {
-            pass->kernels->embedding_backward(d_word, NULL, NULL, d_sum + first * width,
-                                              batch->ids + first, NULL, NULL, 0,
-                                              pass->options->pad_id, end - first, width);
-        }
-        first = end > first ? end : first + 1;
+    const int64_t first_word = parts_local(pass->parts, pass->options->vocabulary).first;
+    for (struct word_run run = word_run_first(pass); run.count > 0;
+         run = word_run_next(pass, &run)) {
+        pass->kernels->embedding_backward(d_word, NULL, NULL, d_sum + run.first * width, run.ids,
+                                          NULL, NULL, 0, pass->options->pad_id - first_word,
+                                          run.count, width);
     }
 }
 

@@ -12,7 +12,6 @@
 #include "model/family.h"
 #include "model/needed.h"
 #include "model/objective.h"
-#include "model/parts_linear.h"
 #include "model/word_rows.h"
 
 struct model {
@@ -120,6 +119,11 @@ const struct parameter_table *model_table(const struct model *model)
     return &model->table;
 }
 
+const struct gradient_blocks *model_gradient_blocks(const struct model *model)
+{
+    return model->activations->blocks;
+}
+
 enum status model_work_bytes(const struct kernels *kernels, const struct model_options *options,
                              const struct batch_limits *limits, const struct model_role *role,
                              int64_t *bytes, struct error *error)
@@ -194,7 +198,6 @@ static enum status sink_take(const struct pass *pass, const struct gradient_sink
                              const struct group_gradient *gradient, struct error *error)
 {
     TRY(parts_check(pass->parts, error));
-    parts_gradient_own(pass, gradient);
     return sink->take(sink->context, gradient->group, gradient->values, error);
 }
 

@@ -10,6 +10,7 @@
 #include "base/error.h"
 #include "data_pipeline/batch.h"
 #include "kernels/kernels.h"
+#include "model/gradient_blocks.h"
 #include "model/handover.h"
 #include "model/model_options.h"
 #include "model/model_role.h"
@@ -27,11 +28,13 @@ MUST_CHECK enum status model_open(struct model **model, const struct kernels *ke
                                   struct error *error); /* keeps `kernels` */
 /* Whether the network can be cut as `role` says: STATUS_INPUT, naming numerics.tensor_parts, if not.
  * model_open asks, too. Of the calls below a model with less than all parts has model_train and
- * model_evaluate, and its gradients are 0 where another member hands them over. */
+ * model_evaluate. */
 MUST_CHECK enum status model_role_check(const struct model_options *options,
                                         const struct model_role *role, struct error *error);
 void model_close(struct model *model); /* accepts NULL */
 const struct parameter_table *model_table(const struct model *model);
+/* (groups) Which elements its gradients have. Of a model that trains. */
+const struct gradient_blocks *model_gradient_blocks(const struct model *model);
 
 /* Work memory that model_open will take, in bytes (one block; attention's scratch depends on the kernels' level).
  * STATUS_INPUT as parameter_table_init. */
@@ -66,8 +69,9 @@ struct parameter_gate; /* parameter_gate.h */
 void model_gate(struct model *model, const struct parameter_gate *gate);
 
 /* Where finished gradients go. Called once per group, head first, then layers from the top, embeddings last, each as
- * soon as it is complete: a group that layers share, after the lowest of them. `gradient` (group.count elements,
- * padding 0) is borrowed until the call returns. */
+ * soon as it is complete: a group that layers share, after the lowest of them. `gradient` is borrowed until the call
+ * returns: (group.count elements, padding 0), or, where other members have some of it, what model_gradient_blocks
+ * tells. */
 struct gradient_sink {
     enum status (*take)(void *context, int64_t group, const float *gradient, struct error *error);
     void *context;

@@ -38,6 +38,7 @@ struct parts {
     float *partials; /* (levels, partial_elements) */
     int64_t partial_elements;
     float *vector;                        /* (3C) */
+    int32_t *ids;                         /* (N) of a member's own words (word_rows.h) */
     struct kernels_softmax_part *softmax; /* (v + 1, rows of a chunk of logits) */
 };
 

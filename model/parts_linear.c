@@ -3,11 +3,14 @@
 
 #include <string.h>
 
-/* Rows and columns of W, and where its columns of outputs or inputs begin in the local array. */
+/* Rows and columns of W; where its columns of outputs or inputs begin in the local array, and it in
+ * the local gradient of W, (local_out, local_in). */
 struct block {
     int64_t out_first, out_count;
     int64_t in_first, in_count;
     int64_t column;
+    int64_t local_out, local_in;
+    int64_t local_out_first, local_in_first;
 };
 
 /* Nothing is cut: segments are one matrix, and one product. */
@@ -29,20 +32,29 @@ static struct block out_block(const struct pass *pass, const struct parts_weight
     const int64_t height = weight->out / segments_of(pass, weight);
     const struct parts_range local = parts_local(pass->parts, height);
     const struct parts_range range = parts_range(pass->parts, height, part);
+    const int64_t column = segment * local.count + range.first - local.first;
     return (struct block){.out_first = segment * height + range.first,
                           .out_count = range.count,
                           .in_count = weight->in,
-                          .column = segment * local.count + range.first - local.first};
+                          .column = column,
+                          .local_out = out_width(pass, weight),
+                          .local_in = weight->in,
+                          .local_out_first = column};
 }
 
 static struct block in_block(const struct pass *pass, const struct parts_weight *weight,
                              int64_t part)
 {
+    const struct parts_range local = parts_local(pass->parts, weight->in);
     const struct parts_range range = parts_range(pass->parts, weight->in, part);
+    const int64_t column = range.first - local.first;
     return (struct block){.out_count = weight->out,
                           .in_first = range.first,
                           .in_count = range.count,
-                          .column = range.first - parts_local(pass->parts, weight->in).first};
+                          .column = column,
+                          .local_out = weight->out,
+                          .local_in = local.count,
+                          .local_in_first = column};
 }
 
 /* A matrix as it is stored. */
@@ -52,15 +64,21 @@ struct stored {
     int64_t offset; /* of the block */
 };
 
+static struct stored stored_make(bool input_major, int64_t out, int64_t in, int64_t out_first,
+                                 int64_t in_first)
+{
+    const int64_t ld = input_major ? out : in;
+    return (struct stored){.input_major = input_major,
+                           .ld = ld,
+                           .offset =
+                               input_major ? in_first * ld + out_first : out_first * ld + in_first};
+}
+
 static struct stored stored_at(const struct pass *pass, const struct parts_weight *weight,
                                const struct block *block)
 {
     const bool input_major = parameter_of(pass->table, weight->group, weight->role)->input_major;
-    const int64_t ld = input_major ? weight->out : weight->in;
-    return (struct stored){.input_major = input_major,
-                           .ld = ld,
-                           .offset = input_major ? block->in_first * ld + block->out_first
-                                                 : block->out_first * ld + block->in_first};
+    return stored_make(input_major, weight->out, weight->in, block->out_first, block->in_first);
 }
 
 /* y = x·Wᵀ of a block. */
@@ -90,7 +108,9 @@ static void block_gradient(const struct pass *pass, const struct group_gradient 
                            const float *d_y, int64_t y_ld, const float *x, int64_t x_ld,
                            const struct parts_weight *weight, const struct block *block, int64_t n)
 {
-    const struct stored at = stored_at(pass, weight, block);
+    const bool input_major = parameter_of(pass->table, weight->group, weight->role)->input_major;
+    const struct stored at = stored_make(input_major, block->local_out, block->local_in,
+                                         block->local_out_first, block->local_in_first);
     float *const d_weight = pass_gradient(pass, gradient, weight->role) + at.offset;
     const float beta = gradient->adds ? 1.0F : 0.0F;
     if (at.input_major) {
@@ -262,59 +282,6 @@ void parts_bias_forward(const struct pass *pass, float *y, const struct parts_we
 void parts_bias_gradient(const struct pass *pass, const struct group_gradient *gradient,
                          const float *d_y, const struct parts_weight *bias, int64_t n)
 {
-    float *const values = pass_gradient(pass, gradient, bias->role);
-    const int64_t width = out_width(pass, bias);
-    if (bias_is_whole(pass, bias)) {
-        pass->kernels->bias_backward(values + bias_first(pass, bias, 0), d_y, n, width);
-        return;
-    }
-    /* rows are added to what stands there, so it must be in the vector first */
-    const int64_t count = width / bias->segments;
-    const size_t bytes = (size_t)count * sizeof *values;
-    float *const vector = pass->parts->vector;
-    for (int64_t i = 0; i < bias->segments; i++) {
-        memcpy(vector + i * count, values + bias_first(pass, bias, i), bytes);
-    }
-    pass->kernels->bias_backward(vector, d_y, n, width);
-    for (int64_t i = 0; i < bias->segments; i++) {
-        memcpy(values + bias_first(pass, bias, i), vector + i * count, bytes);
-    }
-}
-
-/* Cut into parts: each member has some of it. */
-static bool role_is_cut(enum parameter_role role)
-{
-    static const enum parameter_role cut[] = {
-        PARAMETER_WORD,
-        PARAMETER_QUERY_WEIGHT,
-        PARAMETER_KEY_WEIGHT,
-        PARAMETER_VALUE_WEIGHT,
-        PARAMETER_QUERY_BIAS,
-        PARAMETER_KEY_BIAS,
-        PARAMETER_VALUE_BIAS,
-        PARAMETER_ATTENTION_WEIGHT,
-        PARAMETER_INNER_WEIGHT,
-        PARAMETER_INNER_BIAS,
-        PARAMETER_OUTER_WEIGHT,
-        PARAMETER_DECODER_BIAS,
-        PARAMETER_SPAN_DECODER_BIAS,
-    };
-    for (size_t i = 0; i < sizeof cut / sizeof cut[0]; i++) {
-        if (cut[i] == role) {
-            return true;
-        }
-    }
-    return false;
-}
-
-void parts_gradient_own(const struct pass *pass, const struct group_gradient *gradient)
-{
-    const struct parameter_group *const group = &pass->table->groups[gradient->group];
-    for (int64_t i = 0; i < group->row_count && pass->parts->member > 0; i++) {
-        const struct parameter *const row = &pass->table->rows[group->first_row + i];
-        if (!role_is_cut(row->role)) {
-            memset(gradient->values + (row->offset - group->offset), 0,
-                   (size_t)row->count * sizeof *gradient->values);
-        }
-    }
+    pass->kernels->bias_backward(pass_gradient(pass, gradient, bias->role), d_y, n,
+                                 out_width(pass, bias));
 }

@@ -43,8 +43,4 @@ void parts_bias_forward(const struct pass *pass, float *y, const struct parts_we
 void parts_bias_gradient(const struct pass *pass, const struct group_gradient *gradient,
                          const float *d_y, const struct parts_weight *bias, int64_t n);
 
-/* Zeroes the gradients that another member hands over: of what is not cut, all but the first
- * member's. */
-void parts_gradient_own(const struct pass *pass, const struct group_gradient *gradient);
-
 #endif

@@ -5,6 +5,7 @@
 
 #include "base/error.h"
 #include "model/family.h"
+#include "model/gradient_blocks.h"
 
 const float *pass_weight(const struct pass *pass, int64_t group, enum parameter_role role)
 {
@@ -24,8 +25,8 @@ const float *pass_weight_maybe(const struct pass *pass, int64_t group, enum para
 float *pass_gradient(const struct pass *pass, const struct group_gradient *gradient,
                      enum parameter_role role)
 {
-    const int64_t offset = parameter_of(pass->table, gradient->group, role)->offset;
-    return gradient->values + (offset - pass->table->groups[gradient->group].offset);
+    const struct parameter *const row = parameter_of(pass->table, gradient->group, role);
+    return gradient->values + gradient_tensor_of(pass->table, pass->parts, row).local;
 }
 
 /* True for what linear_backward (or the tied decoder) writes as a whole: every matrix but the
@@ -45,24 +46,16 @@ void pass_gradient_begin(const struct pass *pass, const struct group_gradient *g
     for (int64_t i = group->first_row; i < group->first_row + group->row_count; i++) {
         const struct parameter *const row = &pass->table->rows[i];
         if (!row_is_written(row)) {
-            memset(gradient->values + (row->offset - group->offset), 0,
-                   (size_t)row->count * sizeof *gradient->values);
+            const struct gradient_tensor at = gradient_tensor_of(pass->table, pass->parts, row);
+            memset(gradient->values + at.local, 0, (size_t)at.count * sizeof *gradient->values);
         }
     }
 }
 
 void pass_gradient_clear(const struct pass *pass, const struct group_gradient *gradient)
 {
-    const struct parameter_group *const group = &pass->table->groups[gradient->group];
-    for (int64_t i = 0; i < group->row_count; i++) {
-        const struct parameter *const row = &pass->table->rows[group->first_row + i];
-        const bool words = row->role == PARAMETER_WORD; /* other members' stay untouched */
-        const struct parts_range rows =
-            words ? parts_local(pass->parts, row->rows) : (struct parts_range){0, row->rows};
-        const int64_t width = row->count / row->rows;
-        memset(gradient->values + (row->offset - group->offset) + rows.first * width, 0,
-               (size_t)(rows.count * width) * sizeof *gradient->values);
-    }
+    const int64_t count = gradient_blocks_elements(pass->table, pass->parts, gradient->group);
+    memset(gradient->values, 0, (size_t)count * sizeof *gradient->values);
 }
 
 struct kernels_dropout pass_dropout(const struct pass *pass, double rate, int64_t layer,

@@ -35,7 +35,7 @@ struct pass {
 /* Gradient of one group: written by matrix products, added to by everything else. */
 struct group_gradient {
     int64_t group;
-    float *values; /* (group.count) */
+    float *values; /* as gradient_blocks.h says */
     bool adds;     /* a higher layer with the same tensors has begun it: products are added too */
 };
 

@@ -79,6 +79,29 @@ void accumulator_bad_slot(struct node_header *header, int64_t slot)
     }
 }
 
+/* Adds what a block has of the group's elements [first, end). */
+static bool block_add(const struct accumulator *accumulator, int64_t *sums, const float *gradient,
+                      const struct gradient_block *block, int64_t first, int64_t end)
+{
+    bool finite = true;
+    const int64_t skipped = first > block->first ? (first - block->first) / block->stride : 0;
+    for (int64_t row = skipped; row < block->rows; row++) {
+        const int64_t run = block->first + row * block->stride;
+        const int64_t from = run > first ? run : first;
+        const int64_t to = run + block->width < end ? run + block->width : end;
+        if (run >= end) {
+            break;
+        }
+        if (from < to) {
+            const float *const values = gradient + block->local + row * block->local_stride;
+            finite &= accumulator->kernels->fixed_point_add(sums + from, values + (from - run),
+                                                            ACCUMULATOR_FRACTION_BITS,
+                                                            accumulator->limit_bits, to - from);
+        }
+    }
+    return finite;
+}
+
 /* Adds the part of the gradient under lock `chunk`; false if another worker holds it just now. */
 static bool chunk_try(struct accumulator *accumulator, const struct parameter_group *group,
                       const float *gradient, int64_t chunk, bool *finite)
@@ -89,14 +112,16 @@ static bool chunk_try(struct accumulator *accumulator, const struct parameter_gr
                                                  memory_order_acquire, memory_order_relaxed)) {
         return false;
     }
-    const int64_t chunk_first = chunk * CHUNK_ELEMENTS;
-    const int64_t chunk_end = chunk_first + CHUNK_ELEMENTS;
-    const int64_t group_end = group->offset + group->count;
-    const int64_t first = chunk_first > group->offset ? chunk_first : group->offset;
-    const int64_t end = chunk_end < group_end ? chunk_end : group_end;
-    *finite &= accumulator->kernels->fixed_point_add(
-        node->sums + first, gradient + (first - group->offset), ACCUMULATOR_FRACTION_BITS,
-        accumulator->limit_bits, end - first);
+    const struct gradient_block whole = {.rows = 1, .width = group->count, .stride = group->count};
+    const struct gradient_blocks blocks =
+        accumulator->blocks == NULL
+            ? (struct gradient_blocks){&whole, 1, group->count}
+            : accumulator->blocks[group - accumulator->partition->table->groups];
+    const int64_t first = chunk * CHUNK_ELEMENTS - group->offset;
+    for (int64_t i = 0; i < blocks.count; i++) {
+        *finite &= block_add(accumulator, node->sums + group->offset, gradient, &blocks.blocks[i],
+                             first, first + CHUNK_ELEMENTS);
+    }
     atomic_store_explicit(&node->locks[chunk], 0, memory_order_release);
     return true;
 }

@@ -18,6 +18,7 @@
 #define SHARDLM_SHARD_ACCUMULATOR_H
 
 #include "kernels/kernels.h"
+#include "model/gradient_blocks.h"
 #include "shard/node_state.h"
 #include "shard/partition.h"
 
@@ -28,13 +29,14 @@ struct accumulator {
     const struct topology *topology;
     const struct partition *partition;
     struct node_state *node;
-    int limit_bits;                  /* a slot's |element| < 2^limit_bits */
-    double limit_seconds;            /* of any wait */
-    struct fabric_request *requests; /* (groups) sums between nodes under way */
-    int64_t *received;               /* (owned) this worker's pieces, when cut over several nodes */
-    int64_t *firsts;                 /* scratch: (nodes + 1) */
-    int64_t rounds;                  /* of a step; 1 where nodes do not divide the sums */
-    int64_t *added;                  /* (groups) rounds that this worker is through with */
+    const struct gradient_blocks *blocks; /* (groups) what a gradient has of its group; NULL: all */
+    int limit_bits;                       /* a slot's |element| < 2^limit_bits */
+    double limit_seconds;                 /* of any wait */
+    struct fabric_request *requests;      /* (groups) sums between nodes under way */
+    int64_t *received;   /* (owned) this worker's pieces, when cut over several nodes */
+    int64_t *firsts;     /* scratch: (nodes + 1) */
+    int64_t rounds;      /* of a step; 1 where nodes do not divide the sums */
+    int64_t *added;      /* (groups) rounds that this worker is through with */
     int64_t begun_count; /* groups, in hand-over order, round by round, whose sum between nodes has
                             begun */
     int64_t done_count;  /* and has ended */
@@ -58,8 +60,7 @@ double accumulator_loss_scale(int64_t targets_max);
  * gradient is bad. Where nodes divide the sums, every worker adds once a round, in hand-over order,
  * NULL if it has no slot in it; this may wait for other workers. */
 MUST_CHECK enum status accumulator_add(struct accumulator *accumulator, int64_t slot, int64_t group,
-                                       const float *gradient /* (group count) */,
-                                       struct error *error);
+                                       const float *gradient /* its blocks */, struct error *error);
 /* Notes that a slot is bad, for a reason of its own. Local. */
 void accumulator_bad_slot(struct node_header *header, int64_t slot);
 /* Tells the node that this worker knows its last slot: it computes `slot_count` in this step.

@@ -25,7 +25,7 @@ static enum status gradient_take(const struct slot_sink *sink, int64_t group, co
     struct trainer *const trainer = sink->trainer;
     TRY(weight_gate_check(trainer->gate, error));
     if (sink->digest != NULL) {
-        const int64_t count = trainer->partition->table->groups[group].count;
+        const int64_t count = model_gradient_blocks(trainer->model)[group].elements;
         digest_stream_add(sink->digest, gradient, (size_t)count * sizeof *gradient);
     }
     if (!sink->adds) {
@@ -54,7 +54,7 @@ static enum status slot_take(void *context, int64_t group, const float *gradient
     if (gradient == NULL || !sink->flips || group != 0) {
         return gradient_take(sink, group, gradient, error);
     }
-    const size_t count = (size_t)sink->trainer->partition->table->groups[group].count;
+    const size_t count = (size_t)model_gradient_blocks(sink->trainer->model)[group].elements;
     float *const spoiled = memory_take(count, sizeof *spoiled, "spoiled gradient");
     memcpy(spoiled, gradient, count * sizeof *spoiled);
     ((unsigned char *)spoiled)[2] ^= 0x10; /* of the first element's fraction */

@@ -209,6 +209,7 @@ static enum status state_open(struct worker *worker, struct error *error)
     TRY(accumulator_init(&worker->accumulator, &worker->kernels, &worker->topology,
                          &worker->partition, &worker->node, slots, setup->lease->wait_seconds,
                          error));
+    worker->accumulator.blocks = model_gradient_blocks(worker->model);
     gate_open(worker);
     optimizer_init(&worker->optimizer, &worker->kernels, setup->optimizer, &worker->partition);
     worker->trainer = (struct trainer){

@@ -23,7 +23,8 @@ static const struct {
     {"kernels", "base/*"},
     {"data_pipeline", "base/*"},
     {"model", "base/* kernels/* data_pipeline/batch.h"},
-    {"shard", "base/* kernels/* model/parameters.h model/model_options.h model/model_role.h"},
+    {"shard", "base/* kernels/* model/parameters.h model/model_options.h model/model_role.h "
+              "model/gradient_blocks.h"},
     {"checkpoints", "base/* shard/* model/parameters.h model/model_options.h"},
     {"coordinator", "base/* data_pipeline/plan.h data_pipeline/data_options.h"},
     {"worker", "base/* kernels/* data_pipeline/* model/* shard/* checkpoints/* coordinator/*"},

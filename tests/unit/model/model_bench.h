@@ -154,8 +154,16 @@ static inline enum status bench_take(void *context, int64_t group, const float *
 {
     struct bench *const bench = context;
     const struct parameter_group *const place = &bench->table->groups[group];
+    const struct gradient_blocks blocks = model_gradient_blocks(bench->model)[group];
     (void)error;
-    memcpy(bench->gradient + place->offset, gradient, (size_t)place->count * sizeof *gradient);
+    for (int64_t b = 0; b < blocks.count; b++) {
+        const struct gradient_block *const block = &blocks.blocks[b];
+        for (int64_t row = 0; row < block->rows; row++) {
+            memcpy(bench->gradient + place->offset + block->first + row * block->stride,
+                   gradient + block->local + row * block->local_stride,
+                   (size_t)block->width * sizeof *gradient);
+        }
+    }
     if (bench->group_count < ARRAY_LENGTH(bench->groups)) {
         bench->groups[bench->group_count++] = group;
     }

@@ -218,6 +218,67 @@ START_TEST(test_parts_are_close_to_the_whole)
 }
 END_TEST
 
+/* Elements of tensors that all members have. */
+static int64_t whole_elements(const struct parameter_table *table, int64_t group)
+{
+    const struct parameter_group *const owner = &table->groups[group];
+    const struct parts two = parts_make(2, 1, 2, NULL);
+    int64_t count = 0;
+    for (int64_t i = 0; i < owner->row_count; i++) {
+        const struct parameter *const row = &table->rows[owner->first_row + i];
+        count += gradient_tensor_of(table, &two, row).count == row->count ? row->count : 0;
+    }
+    return count;
+}
+
+START_TEST(test_each_element_is_formed_in_one_members_memory)
+{
+    struct error error = {0};
+    const struct model_options options = options_of(_i, 0.0);
+    struct parameter_table table;
+    CHECK_OK(parameter_table_init(&table, &options, &error), error);
+    for (int64_t group = 0; group < table.group_count; group++) {
+        const struct parameter_group *const owner = &table.groups[group];
+        char *const covered = memory_take((size_t)owner->count, 1, "test");
+        int64_t tensors = 0;
+        int64_t held = 0;
+        for (int64_t i = 0; i < owner->row_count; i++) {
+            tensors += table.rows[owner->first_row + i].count;
+        }
+        for (int64_t m = 0; m < MEMBERS_MAX; m++) {
+            struct gradient_block blocks[64];
+            const struct parts parts = parts_make(MEMBERS_MAX, m, MEMBERS_MAX, NULL);
+            const int64_t elements = gradient_blocks_elements(&table, &parts, group);
+            const int64_t count = gradient_blocks_list(&table, &parts, group, blocks);
+            ck_assert_int_le(count, ARRAY_LENGTH(blocks));
+            for (int64_t b = 0; b < count; b++) {
+                const struct gradient_block *const block = &blocks[b];
+                for (int64_t i = 0; i < block->rows * block->width; i++) {
+                    const int64_t row = i / block->width;
+                    const int64_t column = i % block->width;
+                    ck_assert_int_lt(block->local + row * block->local_stride + column, elements);
+                    covered[block->first + row * block->stride + column]++;
+                }
+            }
+            held += elements;
+        }
+        int64_t once = 0;
+        for (int64_t i = 0; i < owner->count; i++) {
+            ck_assert_int_le(covered[i], 1);
+            once += covered[i];
+        }
+        ck_assert_int_eq(once, tensors);
+        /* what is not cut is held by all, and no tensor's beginning takes more than its alignment
+         */
+        const int64_t most = tensors + (MEMBERS_MAX - 1) * whole_elements(&table, group) +
+                             MEMBERS_MAX * owner->row_count * PARAMETER_ALIGNMENT;
+        ck_assert_int_le(held, most);
+        memory_release(covered);
+    }
+    parameter_table_deinit(&table);
+}
+END_TEST
+
 static void check_refusal(const struct model_options *options, int64_t v, const char *why)
 {
     struct error error = {0};
@@ -246,6 +307,7 @@ int main(void)
                           (const TTest *[]){test_gradients_in_parts_are_slopes,
                                             test_parts_have_the_same_bits_on_any_number_of_members,
                                             test_parts_are_close_to_the_whole,
+                                            test_each_element_is_formed_in_one_members_memory,
                                             test_parts_that_do_not_fit_are_refused_by_name, NULL},
                           ARRAY_LENGTH(families));
 }

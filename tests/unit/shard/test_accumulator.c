@@ -47,13 +47,14 @@ struct bench_node {
     int64_t workers;
 };
 
-static void bench_open(struct bench_node *bench, int64_t workers)
+static void bench_open_model(struct bench_node *bench, int64_t workers,
+                             const struct model_options *options)
 {
     struct error error;
     memset(bench, 0, sizeof *bench);
     bench->workers = workers;
     CHECK_OK(kernels_open(&bench->kernels, KERNELS_LEVEL_REFERENCE, &error), error);
-    CHECK_OK(parameter_table_init(&bench->table, &small_model, &error), error);
+    CHECK_OK(parameter_table_init(&bench->table, options, &error), error);
     struct node_state *const node = &bench->node;
     node->window.size_bytes = (size_t)node_state_bytes(&bench->table, workers);
     node->window.data = memory_take(node->window.size_bytes, 1, "test");
@@ -74,6 +75,11 @@ static void bench_open(struct bench_node *bench, int64_t workers)
     for (int64_t i = 0; i < node->element_count; i++) {
         node->weights[i] = (float)(i % 97) * 0.01F - 0.3F;
     }
+}
+
+static void bench_open(struct bench_node *bench, int64_t workers)
+{
+    bench_open_model(bench, workers, &small_model);
 }
 
 static void bench_close(struct bench_node *bench)
@@ -108,6 +114,60 @@ static void slot_add(struct bench_node *bench, int64_t worker, int64_t slot)
         memory_release(gradient);
     }
 }
+
+/* Adds worker `w`'s pieces, of two, of slot 3's gradient of a group. */
+static void pieces_add(struct bench_node *bench, int64_t w, int64_t group)
+{
+    struct error error;
+    struct gradient_block list[64];
+    struct gradient_blocks groups[8];
+    const struct parts parts = parts_make(4, w, 2, NULL);
+    const int64_t offset = bench->table.groups[group].offset;
+    ck_assert_int_le(bench->table.group_count, ARRAY_LENGTH(groups));
+    groups[group] = (struct gradient_blocks){
+        .blocks = list,
+        .count = gradient_blocks_list(&bench->table, &parts, group, list),
+        .elements = gradient_blocks_elements(&bench->table, &parts, group)};
+    float *const gradient = memory_take((size_t)groups[group].elements, sizeof *gradient, "test");
+    for (int64_t b = 0; b < groups[group].count; b++) {
+        for (int64_t i = 0; i < list[b].rows * list[b].width; i++) {
+            const int64_t row = i / list[b].width;
+            const int64_t column = i % list[b].width;
+            gradient[list[b].local + row * list[b].local_stride + column] =
+                gradient_value(3, offset + list[b].first + row * list[b].stride + column);
+        }
+    }
+    bench->accumulators[w].blocks = groups;
+    CHECK_OK(accumulator_add(&bench->accumulators[w], 3, group, gradient, &error), error);
+    bench->accumulators[w].blocks = NULL;
+    memory_release(gradient);
+}
+
+/* Of a model whose matrices lie under several locks. */
+START_TEST(test_accumulator_pieces_of_a_gradient_add_up_to_the_whole)
+{
+    struct bench_node whole;
+    struct bench_node cut;
+    struct model_options options = small_model;
+    options.hidden = 160;
+    options.feed_forward = 512;
+    bench_open_model(&whole, 1, &options);
+    bench_open_model(&cut, 2, &options);
+    ck_assert_int_gt(cut.table.groups[1].count, 3 * NODE_STATE_LOCK_BLOCKS * PARAMETER_BLOCK);
+    slot_add(&whole, 0, 3);
+    for (int64_t group = 0; group < cut.table.group_count; group++) {
+        pieces_add(&cut, 1, group);
+        pieces_add(&cut, 0, group);
+    }
+    for (int64_t r = 0; r < cut.table.row_count; r++) {
+        const struct parameter *const row = &cut.table.rows[r];
+        ck_assert_mem_eq(cut.node.sums + row->offset, whole.node.sums + row->offset,
+                         (size_t)row->count * sizeof *cut.node.sums);
+    }
+    bench_close(&cut);
+    bench_close(&whole);
+}
+END_TEST
 
 /* A whole step: `order` says which slot comes when; slot i goes to worker i mod workers. */
 static struct digest step_fingerprint(const struct kernels *kernels, int64_t workers,
@@ -272,6 +332,7 @@ int main(void)
         "accumulator",
         (const TTest *[]){test_accumulator_gives_the_same_bits_for_any_workers_and_order,
                           test_accumulator_check_would_notice_a_float_sum,
+                          test_accumulator_pieces_of_a_gradient_add_up_to_the_whole,
                           test_accumulator_notes_the_lowest_slot_that_is_not_finite,
                           test_accumulator_wait_ends_and_says_for_whom,
                           test_accumulator_begins_a_groups_sum_while_lower_groups_are_in_backward,
