@@ -199,13 +199,23 @@ static enum status build_start_threads(struct build *build, int64_t *started, bo
     return STATUS_OK;
 }
 
+static enum status build_save_tokenizer(struct build *build, struct error *error)
+{
+    char path[PATH_BYTES];
+    TRY(path_join(path, build->partial, "tokenizer", error));
+    return tokenizer_save(build->tokenizer, path, error);
+}
+
 /* Runs reader, workers and merger until all text is in shards. */
 static enum status build_stream(struct build *build, struct error *error)
 {
-    corpus_queue_init(&build->queue, build->worker_count);
+    corpus_queue_init(&build->queue);
     int64_t started;
     bool reader_started;
     enum status status = build_start_threads(build, &started, &reader_started, error);
+    if (status == STATUS_OK) { /* while the first chunks are encoded */
+        status = build_save_tokenizer(build, error);
+    }
     struct corpus_chunk *chunk;
     while (status == STATUS_OK && (chunk = corpus_queue_begin_merge(&build->queue)) != NULL) {
         status = build_merge_chunk(build, chunk, error);
@@ -245,9 +255,6 @@ static enum status build_folder(struct build *build, int64_t shard_tokens, struc
 {
     TRY(folder_remove(build->partial, error)); /* what a killed build left behind */
     TRY(folder_make(build->partial, error));
-    char tokenizer[PATH_BYTES];
-    TRY(path_join(tokenizer, build->partial, "tokenizer", error));
-    TRY(tokenizer_save(build->tokenizer, tokenizer, error));
     TRY(build_stream(build, error));
     if (build->progress.documents == 0) {
         FAIL(error, STATUS_INPUT, "could not build corpus \"%s\": the sources hold no document",

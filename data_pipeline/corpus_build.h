@@ -1,7 +1,7 @@
 /* Builds a corpus folder from text files and a tokenizer. A reader, one worker a core and the
  * calling thread (which alone touches HDF5) stream the text through corpus_queue.h: same input,
  * same shards, bit for bit, on any number of threads. Memory stays under 512 MB for any corpus
- * size: the queue (at most 32 MiB of text and its tokens), one shard's tokens (at most 256 MiB),
+ * size: the queue (8 MiB of text and its tokens), one shard's tokens (at most 256 MiB),
  * offsets and hashes (at most 64 MiB). Documents keep their order; none spans two shards; repeats
  * are kept. The folder is written as OUT.partial and renamed when it is whole and durable; a
  * failure leaves neither. */

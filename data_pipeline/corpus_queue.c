@@ -3,14 +3,10 @@
 
 #include "base/memory.h"
 
-enum { QUEUE_CHUNKS_PER_WORKER = 3, QUEUE_CHUNKS_LEAST = 4 };
-
-void corpus_queue_init(struct corpus_queue *queue, int64_t worker_count)
+void corpus_queue_init(struct corpus_queue *queue)
 {
-    int64_t count = QUEUE_CHUNKS_PER_WORKER * worker_count + QUEUE_CHUNKS_LEAST;
-    count = count > CORPUS_QUEUE_CHUNKS_MAX ? CORPUS_QUEUE_CHUNKS_MAX : count;
-    *queue = (struct corpus_queue){.chunk_count = count};
-    queue->chunks = memory_take((size_t)count, sizeof *queue->chunks, "corpus queue");
+    *queue = (struct corpus_queue){0};
+    queue->chunks = memory_take(CORPUS_QUEUE_CHUNKS, sizeof *queue->chunks, "corpus queue");
     INVARIANT(pthread_mutex_init(&queue->mutex, NULL) == 0);
     INVARIANT(pthread_cond_init(&queue->changed, NULL) == 0);
 }
@@ -29,7 +25,7 @@ static void chunk_release(struct corpus_chunk *chunk)
 
 void corpus_queue_deinit(struct corpus_queue *queue)
 {
-    for (int64_t i = 0; i < queue->chunk_count; i++) {
+    for (int64_t i = 0; i < CORPUS_QUEUE_CHUNKS; i++) {
         chunk_release(&queue->chunks[i]);
     }
     memory_release(queue->chunks);
@@ -40,7 +36,7 @@ void corpus_queue_deinit(struct corpus_queue *queue)
 
 static struct corpus_chunk *queue_at(const struct corpus_queue *queue, int64_t number)
 {
-    return &queue->chunks[number % queue->chunk_count];
+    return &queue->chunks[number % CORPUS_QUEUE_CHUNKS];
 }
 
 static bool queue_has_room(const struct corpus_queue *queue, size_t text_bytes)
@@ -59,7 +55,7 @@ static size_t chunk_kept_bytes(const struct corpus_chunk *chunk)
 struct corpus_chunk *corpus_queue_begin_fill(struct corpus_queue *queue)
 {
     (void)pthread_mutex_lock(&queue->mutex);
-    while (!queue->stopped && queue->filled - queue->merged == queue->chunk_count) {
+    while (!queue->stopped && queue->filled - queue->merged == CORPUS_QUEUE_CHUNKS) {
         (void)pthread_cond_wait(&queue->changed, &queue->mutex);
     }
     struct corpus_chunk *const chunk = queue->stopped ? NULL : queue_at(queue, queue->filled);

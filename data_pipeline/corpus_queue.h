@@ -17,8 +17,8 @@ enum {
     CORPUS_CHUNK_BYTES = 64 << 10,  /* a chunk ends with the document that reaches this, */
     CORPUS_CHUNK_DOCUMENTS = 4096,  /* or is this many-th */
     CORPUS_CHUNK_KEPT_BYTES = 8 * CORPUS_CHUNK_BYTES,
-    CORPUS_QUEUE_TEXT_BYTES = 4 << 20, /* or one longer chunk alone */
-    CORPUS_QUEUE_CHUNKS_MAX = 128,
+    CORPUS_QUEUE_TEXT_BYTES = 8 << 20, /* or one longer chunk alone */
+    CORPUS_QUEUE_CHUNKS = CORPUS_QUEUE_TEXT_BYTES / CORPUS_CHUNK_BYTES,
 };
 
 enum corpus_chunk_state {
@@ -51,8 +51,7 @@ struct corpus_chunk {
 struct corpus_queue {
     pthread_mutex_t mutex;
     pthread_cond_t changed;
-    struct corpus_chunk *chunks; /* (chunk_count), a ring */
-    int64_t chunk_count;
+    struct corpus_chunk *chunks; /* (CORPUS_QUEUE_CHUNKS), a ring */
     int64_t filled; /* chunks so far */
     int64_t taken;
     int64_t merged;
@@ -61,7 +60,7 @@ struct corpus_queue {
     bool stopped;      /* somebody failed: everybody goes home */
 };
 
-void corpus_queue_init(struct corpus_queue *queue, int64_t worker_count);
+void corpus_queue_init(struct corpus_queue *queue);
 void corpus_queue_deinit(struct corpus_queue *queue); /* no thread may be inside */
 
 /* Each returns NULL when the queue was stopped, or there will be no more. */

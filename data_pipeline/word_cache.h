@@ -14,7 +14,7 @@
 enum {
     CACHED_BYTES = 15, /* longest word; its length fills the 16th byte of the key */
     CACHED_IDS = 11,   /* longest result */
-    CACHE_BITS = 14,   /* 16384 entries of 64 bytes: 1 MiB */
+    CACHE_BITS = 15,   /* 32768 entries of 64 bytes: 2 MiB */
     CACHE_ENTRIES = 1 << CACHE_BITS,
 };
 
