@@ -12,8 +12,8 @@ enum { CHUNK_ELEMENTS = NODE_STATE_LOCK_BLOCKS * PARAMETER_BLOCK };
 
 enum status accumulator_init(struct accumulator *accumulator, const struct kernels *kernels,
                              const struct topology *topology, const struct partition *partition,
-                             struct node_state *node, int64_t slots, double limit_seconds,
-                             struct error *error)
+                             struct node_state *node, const bool *adds, int64_t slots,
+                             double limit_seconds, struct error *error)
 {
     int slot_bits = 0;
     while ((INT64_C(1) << slot_bits) < slots) {
@@ -41,13 +41,16 @@ enum status accumulator_init(struct accumulator *accumulator, const struct kerne
     accumulator->chunk_done =
         memory_take((size_t)node->lock_count, sizeof *accumulator->chunk_done, "gradient sums");
     accumulator->added = memory_take(groups, sizeof *accumulator->added, "gradient sums");
-    accumulator->rounds = partition_divides_sums(partition)
-                              ? (slots + topology->team_count - 1) / topology->team_count
-                              : 1;
     if (topology->node_count > 1 && partition->stage == 1) {
         accumulator->received = memory_take((size_t)partition->owned_count,
                                             sizeof *accumulator->received, "owned gradient sums");
     }
+    if (partition_divides_sums(partition)) {
+        TRY(rounds_init(&accumulator->rounds, topology, partition->table, adds, slots, error));
+    } else {
+        rounds_init_single(&accumulator->rounds, partition->table->group_count);
+    }
+    accumulator_reset(accumulator);
     return STATUS_OK;
 }
 
@@ -58,6 +61,7 @@ void accumulator_deinit(struct accumulator *accumulator)
     memory_release(accumulator->firsts);
     memory_release(accumulator->chunk_done);
     memory_release(accumulator->added);
+    rounds_deinit(&accumulator->rounds);
     *accumulator = (struct accumulator){0};
 }
 
@@ -167,18 +171,21 @@ static enum status chunks_add(struct accumulator *accumulator, int64_t slot,
     return STATUS_OK;
 }
 
-/* Groups are handed over, and their sums begun, from the last (head) to the first (embeddings): on
- * every rank alike. */
-static int64_t group_in_order(const struct accumulator *accumulator, int64_t place)
+static bool group_drained(const struct accumulator *accumulator, int64_t group, int64_t rounds)
 {
-    const int64_t groups = accumulator->partition->table->group_count;
-    return groups - 1 - place % groups;
+    return atomic_load(&accumulator->node->groups[group].sums_drained) >=
+           rounds * accumulator->topology->driver_count;
 }
 
-static bool round_drained(const struct accumulator *accumulator, int64_t group, int64_t rounds)
+/* The group whose sums of the same round are to be gone before `group` is added to; -1: none. Who
+ * is ahead hands over out of turn. */
+static int64_t group_before(const struct accumulator *accumulator, int64_t group)
 {
-    return atomic_load(&accumulator->node->groups[group].sums_drained) ==
-           rounds * accumulator->topology->driver_count;
+    const int64_t before = group + ACCUMULATOR_RING;
+    return before < accumulator->partition->table->group_count &&
+                   accumulator->rounds.ahead[group] == 0
+               ? before
+               : -1;
 }
 
 /* Where nodes divide the sums: waits until there is room for `group` in the round in hand, and
@@ -186,20 +193,21 @@ static bool round_drained(const struct accumulator *accumulator, int64_t group, 
 static enum status room_wait(struct accumulator *accumulator, int64_t group, struct error *error)
 {
     struct node_group *const row = &accumulator->node->groups[group];
-    const int64_t round = accumulator->added[group];
-    const int64_t above = group + ACCUMULATOR_RING;
-    const bool bounded = above < accumulator->partition->table->group_count;
+    const int64_t round =
+        rounds_of_gradient(&accumulator->rounds, group, accumulator->added[group]);
+    const int64_t before = group_before(accumulator, group);
     const int64_t start_ns = clock_now_ns();
-    for (int64_t polls = 0; !round_drained(accumulator, group, round) ||
-                            (bounded && !round_drained(accumulator, above, round + 1));
+    for (int64_t polls = 0; !group_drained(accumulator, group, round) ||
+                            (before >= 0 && !group_drained(accumulator, before, round + 1));
          polls++) {
+        TRY(fabric_poll(accumulator->topology->workers, error));
         TRY(accumulator_poll(accumulator, error));
         clock_pause(polls);
         if (clock_seconds_since(start_ns) > accumulator->limit_seconds) {
             FAIL(error, STATUS_TIMEOUT,
                  "waited %.0f s in round %lld for the sums of group \"%s\" of other workers",
                  clock_seconds_since(start_ns), (long long)round + 1,
-                 accumulator->partition->table->groups[bounded ? above : group].name);
+                 accumulator->partition->table->groups[before >= 0 ? before : group].name);
         }
     }
     accumulator->waited_seconds += clock_seconds_since(start_ns);
@@ -217,6 +225,9 @@ enum status accumulator_add(struct accumulator *accumulator, int64_t slot, int64
                             const float *gradient, struct error *error)
 {
     if (partition_divides_sums(accumulator->partition)) {
+        if (gradient == NULL) {
+            return STATUS_OK; /* nobody waits for it */
+        }
         TRY(room_wait(accumulator, group, error));
     }
     if (gradient != NULL) {
@@ -231,29 +242,58 @@ enum status accumulator_add(struct accumulator *accumulator, int64_t slot, int64
 void accumulator_final(struct accumulator *accumulator, int64_t slot_count)
 {
     struct node_header *const header = accumulator->node->header;
+    accumulator->final = true;
     atomic_fetch_add(&header->slots_expected, slot_count);
     atomic_fetch_add(&header->workers_final, 1);
 }
 
-/* Whether all that this node adds to the group is in, in the round that `place` belongs to. */
-static bool group_complete(const struct accumulator *accumulator, int64_t place)
+/* Where nodes divide the sums: whether this node's gradients of `place` are in, and there is room
+ * for its sums to come and go. */
+static bool place_complete(const struct accumulator *accumulator, const struct rounds_place *place)
 {
-    const struct node_header *const header = accumulator->node->header;
-    const struct topology *const topology = accumulator->topology;
-    const int64_t group = group_in_order(accumulator, place);
-    const int64_t added = atomic_load(&accumulator->node->groups[group].slots_added);
-    if (partition_divides_sums(accumulator->partition)) {
-        const int64_t round = place / accumulator->partition->table->group_count;
-        return added >= (round + 1) * topology->local_count;
-    }
-    return atomic_load(&header->workers_final) == topology->local_count &&
-           added == atomic_load(&header->slots_expected);
+    const int64_t added = atomic_load(&accumulator->node->groups[place->group].slots_added);
+    return !accumulator->requests[place->group].active &&
+           place->number - accumulator->done.number <= ACCUMULATOR_RING &&
+           added >= rounds_wanted(&accumulator->rounds, place->group,
+                                  rounds_at(&accumulator->rounds, place));
 }
 
-static enum status group_begin(struct accumulator *accumulator, int64_t group, struct error *error)
+/* Whether all that this node adds to the group is in. */
+static bool group_complete(const struct accumulator *accumulator, int64_t group)
+{
+    const struct node_header *const header = accumulator->node->header;
+    return atomic_load(&header->workers_final) == accumulator->topology->local_count &&
+           atomic_load(&accumulator->node->groups[group].slots_added) ==
+               atomic_load(&header->slots_expected);
+}
+
+static bool next_complete(const struct accumulator *accumulator)
+{
+    const struct rounds_place *const next = &accumulator->begun;
+    return !rounds_over(&accumulator->rounds, next) &&
+           (partition_divides_sums(accumulator->partition)
+                ? place_complete(accumulator, next)
+                : group_complete(accumulator, next->group));
+}
+
+/* Nobody here has taken pages for what other nodes add. */
+static enum status slice_take(struct accumulator *accumulator, const struct rounds_place *place,
+                              struct error *error)
+{
+    const struct partition *const partition = accumulator->partition;
+    return atomic_load(&accumulator->node->groups[place->group].sums_reserved) >
+                   rounds_at(&accumulator->rounds, place)
+               ? STATUS_OK
+               : node_state_take(accumulator->node, partition, NODE_ARRAY_SUMS, place->group,
+                                 partition->driver, error);
+}
+
+static enum status sum_begin(struct accumulator *accumulator, const struct rounds_place *place,
+                             struct error *error)
 {
     const struct partition *const partition = accumulator->partition;
     const struct topology *const topology = accumulator->topology;
+    const int64_t group = place->group;
     if (topology->node_count == 1 || topology->slice == NULL) {
         return STATUS_OK;
     }
@@ -262,6 +302,9 @@ static enum status group_begin(struct accumulator *accumulator, int64_t group, s
     if (partition->stage == 0) {
         return fabric_sum_begin(topology->slice, sums + slice.first, slice.count,
                                 &accumulator->requests[group], error);
+    }
+    if (partition_divides_sums(partition)) {
+        TRY(slice_take(accumulator, place, error));
     }
     partition_pieces(partition, group, partition->driver, accumulator->firsts);
     int64_t *const own = accumulator->received == NULL
@@ -297,59 +340,64 @@ static enum status group_end(struct accumulator *accumulator, int64_t group, str
 
 enum status accumulator_poll(struct accumulator *accumulator, struct error *error)
 {
-    const int64_t places = accumulator->rounds * accumulator->partition->table->group_count;
-    while (accumulator->begun_count < places &&
-           group_complete(accumulator, accumulator->begun_count)) {
-        TRY(group_begin(accumulator, group_in_order(accumulator, accumulator->begun_count), error));
-        accumulator->begun_count++;
-    }
-    while (accumulator->done_count < accumulator->begun_count) {
-        const int64_t group = group_in_order(accumulator, accumulator->done_count);
-        bool done;
-        TRY(fabric_test(&accumulator->requests[group], &done, error));
-        if (!done) {
-            break;
+    bool moved = accumulator->final; /* else counters may still be those of the step before */
+    while (moved) {
+        moved = false;
+        if (next_complete(accumulator)) {
+            TRY(sum_begin(accumulator, &accumulator->begun, error));
+            rounds_next(&accumulator->rounds, &accumulator->begun);
+            moved = true;
         }
-        TRY(group_end(accumulator, group, error));
-        accumulator->done_count++;
+        if (accumulator->done.number < accumulator->begun.number) {
+            const int64_t group = accumulator->done.group;
+            bool done;
+            TRY(fabric_test(&accumulator->requests[group], &done, error));
+            if (done) {
+                TRY(group_end(accumulator, group, error));
+                rounds_next(&accumulator->rounds, &accumulator->done);
+                moved = true;
+            }
+        }
     }
     return STATUS_OK;
 }
 
+static enum status finish_late(const struct accumulator *accumulator, double seconds,
+                               struct error *error)
+{
+    if (!rounds_over(&accumulator->rounds, &accumulator->begun)) {
+        FAIL(error, STATUS_TIMEOUT,
+             "waited %.0f s for the slots of this node's other workers (%lld of %lld workers know "
+             "their last slot)",
+             seconds, (long long)atomic_load(&accumulator->node->header->workers_final),
+             (long long)accumulator->topology->local_count);
+    }
+    FAIL(error, STATUS_TIMEOUT, "waited %.0f s for other nodes in the sum of group \"%s\"", seconds,
+         accumulator->partition->table->groups[accumulator->done.group].name);
+}
+
 enum status accumulator_finish(struct accumulator *accumulator, struct error *error)
 {
-    const int64_t groups = accumulator->partition->table->group_count;
-    const int64_t places = accumulator->rounds * groups;
     const int64_t start_ns = clock_now_ns();
-    for (int64_t polls = 0; accumulator->begun_count < places; polls++) {
-        TRY(accumulator_poll(accumulator, error));
-        if (accumulator->begun_count == places) {
-            break;
-        }
+    TRY(accumulator_poll(accumulator, error));
+    for (int64_t polls = 0; !rounds_over(&accumulator->rounds, &accumulator->done); polls++) {
         clock_pause(polls);
-        if (clock_seconds_since(start_ns) > accumulator->limit_seconds) {
-            FAIL(error, STATUS_TIMEOUT,
-                 "waited %.0f s for the slots of this node's other workers (%lld of %lld workers "
-                 "know "
-                 "their last slot)",
-                 clock_seconds_since(start_ns),
-                 (long long)atomic_load(&accumulator->node->header->workers_final),
-                 (long long)accumulator->topology->local_count);
+        if (partition_divides_sums(accumulator->partition)) {
+            TRY(fabric_poll(accumulator->topology->workers, error));
         }
-    }
-    while (accumulator->done_count < places) {
-        const int64_t group = group_in_order(accumulator, accumulator->done_count);
-        TRY(fabric_wait(&accumulator->requests[group], "sum of gradients", error));
-        TRY(group_end(accumulator, group, error));
-        accumulator->done_count++;
+        TRY(accumulator_poll(accumulator, error));
+        if (clock_seconds_since(start_ns) > accumulator->limit_seconds) {
+            return finish_late(accumulator, clock_seconds_since(start_ns), error);
+        }
     }
     return STATUS_OK;
 }
 
 void accumulator_reset(struct accumulator *accumulator)
 {
-    accumulator->begun_count = 0;
-    accumulator->done_count = 0;
+    accumulator->final = false;
+    accumulator->begun = rounds_first(&accumulator->rounds);
+    accumulator->done = accumulator->begun;
     for (int64_t group = 0; group < accumulator->partition->table->group_count; group++) {
         accumulator->added[group] = 0;
     }

@@ -25,6 +25,13 @@ void fabric_close(struct fabric *fabric); /* accepts NULL */
 __attribute__((noreturn)) void fabric_abort(struct fabric *fabric, int exit_code);
 /* How long any wait may take, in seconds. */
 void fabric_limit_set(struct fabric *fabric, double limit_seconds);
+/* What this process does again and again while it waits for anything, because others may wait for
+ * that; it must not wait itself. NULL: nothing. */
+struct fabric_duty {
+    enum status (*call)(void *context, struct error *error);
+    void *context;
+};
+void fabric_duty_set(struct fabric *fabric, struct fabric_duty duty);
 const char *fabric_host(const struct fabric *fabric);
 const char *fabric_library(const struct fabric *fabric); /* "Open MPI 4.1.4" */
 
@@ -106,5 +113,7 @@ MUST_CHECK enum status fabric_receive_begin(struct fabric_group *group, int64_t 
 MUST_CHECK enum status fabric_test(struct fabric_request *request, bool *done, struct error *error);
 MUST_CHECK enum status fabric_wait(struct fabric_request *request, const char *what,
                                    struct error *error);
+/* For waits that are not the fabric's own: does the duty and lets the library move data. Local. */
+MUST_CHECK enum status fabric_poll(struct fabric_group *group, struct error *error);
 
 #endif

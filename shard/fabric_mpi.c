@@ -23,6 +23,7 @@ struct fabric_group {
 
 struct fabric {
     double limit_seconds;
+    struct fabric_duty duty;
     char host[FABRIC_HOST_BYTES];
     char library[FABRIC_HOST_BYTES];
     struct fabric_group groups[GROUP_COUNT_MAX]; /* the first is the world */
@@ -109,6 +110,11 @@ void fabric_limit_set(struct fabric *fabric, double limit_seconds)
     fabric->limit_seconds = limit_seconds;
 }
 
+void fabric_duty_set(struct fabric *fabric, struct fabric_duty duty)
+{
+    fabric->duty = duty;
+}
+
 const char *fabric_host(const struct fabric *fabric)
 {
     return fabric->host;
@@ -134,6 +140,20 @@ int64_t fabric_count(const struct fabric_group *group)
     return group->count;
 }
 
+static enum status duty_do(const struct fabric *fabric, struct error *error)
+{
+    return fabric->duty.call == NULL ? STATUS_OK : fabric->duty.call(fabric->duty.context, error);
+}
+
+enum status fabric_poll(struct fabric_group *group, struct error *error)
+{
+    int found; /* nothing is asked for: looking lets messages move */
+    TRY(mpi_check(
+        MPI_Iprobe(MPI_ANY_SOURCE, MPI_ANY_TAG, group->communicator, &found, MPI_STATUS_IGNORE),
+        group, "poll", error));
+    return duty_do(group->fabric, error);
+}
+
 /* Polls until the request is done, up to the limit. */
 static enum status request_wait(const struct fabric_group *group, MPI_Request *request,
                                 const char *what, struct error *error)
@@ -145,6 +165,7 @@ static enum status request_wait(const struct fabric_group *group, MPI_Request *r
         if (done) {
             return STATUS_OK;
         }
+        TRY(duty_do(group->fabric, error));
         clock_pause(polls);
         if (clock_seconds_since(start_ns) > group->fabric->limit_seconds) {
             FAIL(error, STATUS_TIMEOUT,

@@ -39,7 +39,8 @@ static enum status slots_compute_static(struct trainer *trainer, int64_t step, i
         }
         TRY(slot_compute(trainer, report, error));
     }
-    return partition_divides_sums(trainer->partition) && count < trainer->accumulator->rounds
+    return partition_divides_weights(trainer->partition) &&
+                   count < trainer->accumulator->rounds.count
                ? slot_attend(trainer, true, true, error)
                : STATUS_OK;
 }

@@ -138,17 +138,40 @@ static void gate_open(struct worker *worker)
     }
 }
 
-/* Nodes that divide the sums go in rounds, all workers through the whole network. */
+/* Nodes that divide the weights gather them in one order, all workers the whole network. */
 static enum status stages_agree(const struct worker *worker, struct error *error)
 {
     const struct shard_options *const shard = worker->setup->shard;
-    if (shard->pipeline > 1 && shard->stage > 1 && worker->topology.node_count > 1) {
+    if (shard->pipeline > 1 && shard->stage > 2 && worker->topology.node_count > 1) {
         FAIL(error, STATUS_INPUT,
              "shard.pipeline %" PRId64 " over %" PRId64
-             " nodes needs shard.stage 0 or 1, not %" PRId64,
+             " nodes needs shard.stage 0, 1 or 2, not %" PRId64,
              shard->pipeline, worker->topology.node_count, shard->stage);
     }
     return STATUS_OK;
+}
+
+/* Whatever this worker waits for, sums go on. */
+static enum status duty_do(void *context, struct error *error)
+{
+    return accumulator_poll(context, error);
+}
+
+static enum status sums_open(struct worker *worker, int64_t slots, struct error *error)
+{
+    const struct parameter_table *const table = worker->partition.table;
+    const struct section *const section = model_section(worker->model);
+    bool *const adds = memory_take((size_t)table->group_count, sizeof *adds, "gradient sums");
+    for (int64_t group = 0; group < table->group_count; group++) {
+        adds[group] = section_has_group(section, table, group);
+    }
+    const enum status status = accumulator_init(
+        &worker->accumulator, &worker->kernels, &worker->topology, &worker->partition,
+        &worker->node, adds, slots, worker->setup->lease->wait_seconds, error);
+    memory_release(adds);
+    worker->accumulator.blocks = model_gradient_blocks(worker->model);
+    fabric_duty_set(worker->fabric, (struct fabric_duty){duty_do, &worker->accumulator});
+    return status;
 }
 
 static void exchange_sum(void *context, float *values, int64_t count)
@@ -206,10 +229,7 @@ static enum status state_open(struct worker *worker, struct error *error)
         TRY(memory_open(worker, error));
     }
     worker->recalled = found;
-    TRY(accumulator_init(&worker->accumulator, &worker->kernels, &worker->topology,
-                         &worker->partition, &worker->node, slots, setup->lease->wait_seconds,
-                         error));
-    worker->accumulator.blocks = model_gradient_blocks(worker->model);
+    TRY(sums_open(worker, slots, error));
     gate_open(worker);
     optimizer_init(&worker->optimizer, &worker->kernels, setup->optimizer, &worker->partition);
     worker->trainer = (struct trainer){
@@ -470,6 +490,7 @@ void worker_close(struct worker *worker)
     }
     writer_close(worker->writer);
     heart_close(worker->heart);
+    fabric_duty_set(worker->fabric, (struct fabric_duty){0});
     channel_client_close(worker->channel);
     pipeline_close(worker->pipeline);
     prefetch_close(worker->prefetch);

@@ -46,8 +46,9 @@ pipeline p2 2 2 "2 workers, pipeline of 2"
 pipeline p3 3 3 "3 workers, pipeline of 3"
 pipeline p2w4 4 2 "4 workers, 2 pipelines of 2, stage 2" --set shard.stage=2
 pipeline p4 4 4 "4 workers, pipeline of 4, attention computed again" --set shard.activation_recompute=attention
-pipeline nodes 4 2 "2 nodes of 2 workers, a pipeline each, a slot computed twice" --set shard.simulate_nodes=2 --set numerics.audit_steps=2
+pipeline nodes 4 2 "2 nodes of 2 workers, a pipeline each, a slot computed twice, stage 2" --set shard.stage=2 --set shard.simulate_nodes=2 --set numerics.audit_steps=2
 grep -q '"audited_slot":2' nodes/journal.jsonl || fail "no slot was computed twice"
+pipeline three 6 3 "4 nodes of 1 and 2 workers, pipelines of 3 across them, stage 2" --set shard.simulate_nodes=4 --set shard.stage=2
 pipeline across 6 3 "4 nodes of 1 and 2 workers, pipelines of 3 across them, layers computed again, stage 0" \
     --set shard.simulate_nodes=4 --set shard.stage=0 --set shard.activation_recompute=layer
 pipeline dynamic 6 3 "2 pipelines of 3 on 2 nodes, slots leased one by one" --set lease.mode=dynamic --set shard.simulate_nodes=2
@@ -102,6 +103,6 @@ echo "the slow worker's pipeline computed $own of $((all / 2)) slots that were l
 
 refused "shard.pipeline is 2.*multiple of it, not 3" 3 --set shard.pipeline=2
 refused "shard.pipeline is 5, but the model has 4 layers" 5 --set shard.pipeline=5
-refused "needs shard.stage 0 or 1" 2 --set shard.pipeline=2 --set shard.simulate_nodes=2 --set shard.stage=3
+refused "needs shard.stage 0, 1 or 2" 2 --set shard.pipeline=2 --set shard.simulate_nodes=2 --set shard.stage=3
 sed -i 's/family: roberta/family: albert/' tiny.yaml
 refused "share tensors (model.share)" 2 --set shard.pipeline=2 --set model.share=all --set model.embedding_width=32 --set data.pairs=none

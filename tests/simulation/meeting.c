@@ -12,7 +12,7 @@
 #include "tests/simulation/cluster.h"
 #include "tests/simulation/mutant.h"
 
-enum { GROUPS_MAX = 64, MEETING_LATENCY_NS = 200000, TEXT_BYTES = 64 };
+enum { GROUPS_MAX = 64, MEETING_LATENCY_NS = 200000, DUTY_NS = 10000000, TEXT_BYTES = 64 };
 
 /* One call that all ranks of a group make. */
 struct meeting {
@@ -41,6 +41,7 @@ struct fabric_group {
 
 struct fabric {
     double limit_seconds;
+    struct fabric_duty duty;
     char host[TEXT_BYTES];
     struct cluster_job *job;
     struct fabric_group groups[GROUPS_MAX];
@@ -117,6 +118,18 @@ void fabric_limit_set(struct fabric *fabric, double limit_seconds)
     fabric->limit_seconds = limit_seconds;
 }
 
+void fabric_duty_set(struct fabric *fabric, struct fabric_duty duty)
+{
+    fabric->duty = duty;
+}
+
+enum status fabric_poll(struct fabric_group *group, struct error *error)
+{
+    const struct fabric_duty *const duty = &group->fabric->duty;
+    machine_point("fabric poll");
+    return duty->call == NULL ? STATUS_OK : duty->call(duty->context, error);
+}
+
 const char *fabric_host(const struct fabric *fabric)
 {
     return fabric->host;
@@ -183,14 +196,18 @@ static bool meeting_complete(const struct fabric_group *group, const struct meet
            links_end_ns(group) <= machine_now_ns();
 }
 
-static enum status meeting_wait(const struct fabric_group *group, const struct meeting *meeting,
+static enum status meeting_wait(struct fabric_group *group, const struct meeting *meeting,
                                 const char *what, struct error *error)
 {
     const int64_t start_ns = machine_now_ns();
     const int64_t end_ns = start_ns + (int64_t)(group->fabric->limit_seconds * 1e9);
     while (!meeting_complete(group, meeting)) {
         const int64_t link_ns = links_end_ns(group);
-        const int64_t until_ns = link_ns > machine_now_ns() && link_ns < end_ns ? link_ns : end_ns;
+        int64_t until_ns = link_ns > machine_now_ns() && link_ns < end_ns ? link_ns : end_ns;
+        if (group->fabric->duty.call != NULL && until_ns > machine_now_ns() + DUTY_NS) {
+            until_ns = machine_now_ns() + DUTY_NS;
+        }
+        TRY(fabric_poll(group, error));
         (void)machine_wait(meeting, until_ns);
         if (machine_now_ns() >= end_ns && !meeting_complete(group, meeting)) {
             FAIL(error, STATUS_TIMEOUT,

@@ -68,7 +68,7 @@ static void bench_open_model(struct bench_node *bench, int64_t workers,
                                                  .driver_count = workers};
         partition_init(&bench->partitions[i], &bench->table, &bench->topologies[i], 1);
         CHECK_OK(accumulator_init(&bench->accumulators[i], &bench->kernels, &bench->topologies[i],
-                                  &bench->partitions[i], node, SLOTS, 5.0, &error),
+                                  &bench->partitions[i], node, NULL, SLOTS, 5.0, &error),
                  error);
         optimizer_init(&bench->optimizers[i], &bench->kernels, &adamw, &bench->partitions[i]);
     }
@@ -303,16 +303,16 @@ START_TEST(test_accumulator_begins_a_groups_sum_while_lower_groups_are_in_backwa
     CHECK_OK(accumulator_add(&bench.accumulators[1], 1, head, gradient, &error), error);
     accumulator_final(&bench.accumulators[0], 1);
     CHECK_OK(accumulator_poll(&bench.accumulators[0], &error), error);
-    ck_assert_int_eq(bench.accumulators[0].begun_count, 0); /* worker 1 may get more slots */
+    ck_assert_int_eq(bench.accumulators[0].begun.number, 0); /* worker 1 may get more slots */
     accumulator_final(&bench.accumulators[1], 1);
     CHECK_OK(accumulator_poll(&bench.accumulators[0], &error), error);
-    ck_assert_int_eq(bench.accumulators[0].begun_count, 1);
+    ck_assert_int_eq(bench.accumulators[0].begun.number, 1);
     CHECK_OK(accumulator_add(&bench.accumulators[0], 0, head - 1, gradient, &error), error);
     CHECK_OK(accumulator_poll(&bench.accumulators[0], &error), error);
-    ck_assert_int_eq(bench.accumulators[0].begun_count, 1); /* slot 1 has not come so far */
+    ck_assert_int_eq(bench.accumulators[0].begun.number, 1); /* slot 1 has not come so far */
     CHECK_OK(accumulator_add(&bench.accumulators[1], 1, head - 1, gradient, &error), error);
     CHECK_OK(accumulator_poll(&bench.accumulators[0], &error), error);
-    ck_assert_int_eq(bench.accumulators[0].begun_count, 2);
+    ck_assert_int_eq(bench.accumulators[0].begun.number, 2);
     memory_release(gradient);
     bench_close(&bench);
 }
