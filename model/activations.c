@@ -3,6 +3,7 @@
 
 #include "base/error.h"
 #include "base/memory.h"
+#include "model/cut_groups.h"
 #include "model/family.h"
 
 enum { PAIR_LABELS = 2 };
@@ -217,7 +218,7 @@ static int64_t group_to_share_with(const struct parameter_table *table,
     int64_t other = 0;
     while (other < group && (groups[other].kind != groups[group].kind ||
                              groups[other].place != groups[group].place ||
-                             !section_has_group(section, table, other))) {
+                             !section_adds_to_group(section, table, other))) {
         other++;
     }
     return other;
@@ -253,7 +254,7 @@ static void layout_gradients(struct layout *layout, struct activations *activati
     activations->blocks = blocks;
     activations->gradients = gradients;
     for (int64_t group = 0; group < table->group_count; group++) {
-        if (!section_has_group(section, table, group)) {
+        if (!section_adds_to_group(section, table, group)) {
             continue;
         }
         const int64_t other = group_to_share_with(table, section, group);
@@ -266,22 +267,27 @@ static void layout_gradients(struct layout *layout, struct activations *activati
 }
 
 static struct handover layout_handover(struct layout *layout, const struct model_options *options,
-                                       const struct section *section, int64_t n)
+                                       const struct parameter_table *table,
+                                       const struct parts *parts, const struct section *section,
+                                       int64_t n)
 {
     const bool first = section_is_first(section);
     const bool last = section_is_last(section);
     struct handover handover = {.words_count = last ? section->count - 1 : 1,
                                 .words_size = n * model_embedding_width(options),
                                 .state_size = n * options->hidden};
+    handover.gradient_size =
+        handover.state_size + cut_groups_size(table, parts, section->end_layer);
     if (section->count == 1) {
         return handover;
     }
     if (!last) {
         handover.leaving = layout_floats(layout, handover.state_size);
-        handover.d_leaving = layout_floats(layout, handover.state_size);
+        handover.d_leaving = layout_floats(layout, handover.gradient_size);
     }
     if (!first) {
-        handover.d_entering = layout_floats(layout, handover.state_size);
+        handover.d_entering = layout_floats(
+            layout, handover.state_size + cut_groups_size(table, parts, section->first_layer));
     }
     if (first || last) {
         handover.words = layout_floats(layout, handover.words_count * handover.words_size);
@@ -402,7 +408,7 @@ static void layout_all(struct layout *layout, struct activations *sets,
     if (section_is_last(section)) {
         layout_heads(layout, activations, options, table, limits, role->trains);
     }
-    activations->handover = layout_handover(layout, options, section, n);
+    activations->handover = layout_handover(layout, options, table, parts, section, n);
     for (int i = 0; i < ACTIVATIONS_NARROW; i++) {
         activations->narrow[i] = layout_floats(layout, n * c);
     }

@@ -8,6 +8,7 @@
 #include "model/activations.h"
 #include "model/attention_cache.h"
 #include "model/batch_check.h"
+#include "model/cut_groups.h"
 #include "model/encoder.h"
 #include "model/family.h"
 #include "model/needed.h"
@@ -66,12 +67,11 @@ enum status model_role_check(const struct model_options *options, const struct m
 
 /* The table, if the role can be. */
 static enum status table_make(struct parameter_table *table, const struct model_options *options,
-                              const struct batch_limits *limits, const struct model_role *role,
-                              struct error *error)
+                              const struct model_role *role, struct error *error)
 {
     TRY(parameter_table_init(table, options, error));
-    enum status status = section_check(options, table, limits,
-                                       role->section_count > 1 ? role->section_count : 1, error);
+    enum status status =
+        section_check(options, role->section_count > 1 ? role->section_count : 1, error);
     if (status == STATUS_OK) {
         status = model_role_check(options, role, error);
     }
@@ -89,7 +89,7 @@ enum status model_open(struct model **model, const struct kernels *kernels,
     *model = NULL;
     const struct model_role used = role_used(role);
     struct parameter_table table;
-    TRY(table_make(&table, options, limits, &used, error));
+    TRY(table_make(&table, options, &used, error));
     struct model *const opened = memory_take(1, sizeof *opened, "model");
     opened->kernels = kernels;
     opened->options = *options;
@@ -131,7 +131,7 @@ enum status model_work_bytes(const struct kernels *kernels, const struct model_o
     INVARIANT(limits_hold(limits));
     const struct model_role used = role_used(role);
     struct parameter_table table;
-    TRY(table_make(&table, options, limits, &used, error));
+    TRY(table_make(&table, options, &used, error));
     *bytes = activations_bytes(kernels, options, &table, limits, &used);
     parameter_table_deinit(&table);
     return STATUS_OK;
@@ -448,20 +448,26 @@ enum status model_section_backward(struct model *model, int64_t set, const float
                                    int64_t *element_count, struct error *error)
 {
     const struct activations *const activations = &model->activations[set];
-    const bool last = section_is_last(&activations->section);
+    const struct section *const section = &activations->section;
+    const struct handover *const handover = &activations->handover;
     const float *hidden = NULL;
     TRY(batch_fits(model, batch, error));
     const struct pass pass = pass_make(model, weights, batch, true);
-    *element_count = pass.row_count * model->options.hidden;
-    const size_t bytes = (size_t)*element_count * sizeof(float);
-    if (last) {
+    const int64_t states = pass.row_count * model->options.hidden;
+    float *const stream = encoder_stream_gradient(activations);
+    if (section_is_last(section)) {
         hidden = encoder_forward(&pass, activations, model->options.layers);
     } else {
-        memcpy(encoder_stream_gradient(activations), activations->handover.d_leaving, bytes);
+        memcpy(stream, handover->d_leaving, (size_t)states * sizeof *stream);
+        cut_groups_take(&model->table, pass.parts, section->end_layer, activations->gradients,
+                        handover->d_leaving + states);
     }
     TRY(section_train(activations, &pass, hidden, loss_scale, words, sink, result, error));
-    if (!section_is_first(&activations->section)) {
-        memcpy(activations->handover.d_entering, encoder_stream_gradient(activations), bytes);
+    *element_count = states + cut_groups_size(&model->table, pass.parts, section->first_layer);
+    if (!section_is_first(section)) {
+        memcpy(handover->d_entering, stream, (size_t)states * sizeof *stream);
+        cut_groups_give(&model->table, pass.parts, section->first_layer, activations->gradients,
+                        handover->d_entering + states);
     }
     return STATUS_OK;
 }

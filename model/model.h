@@ -126,8 +126,8 @@ float *model_entering(struct model *model, int64_t set);
 MUST_CHECK enum status model_section_forward(struct model *model, int64_t set, bool trains,
                                              const float *weights, const struct batch *batch,
                                              int64_t *element_count, struct error *error);
-/* Reads handover.d_leaving, writes handover.d_entering, *element_count of each. `words` (N, E), one of handover.words:
- * written by the last, read by the first section. The result is the last's; zero elsewhere. */
+/* Reads handover.d_leaving, writes *element_count elements of handover.d_entering. `words` (N, E), one of
+ * handover.words: written by the last, read by the first section. The result is the last's; zero elsewhere. */
 MUST_CHECK enum status model_section_backward(struct model *model, int64_t set,
                                               const float *weights, const struct batch *batch,
                                               float loss_scale, float *words,

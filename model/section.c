@@ -1,6 +1,8 @@
 /* See section.h. */
 #include "model/section.h"
 
+#include "model/cut_groups.h"
+
 /* Work of the heads in units of one layer's: products alone. */
 static double heads_in_layers(const struct model_options *options,
                               const struct batch_limits *limits)
@@ -55,6 +57,13 @@ bool section_is_last(const struct section *section)
     return section->index == section->count - 1;
 }
 
+bool section_adds_to_group(const struct section *section, const struct parameter_table *table,
+                           int64_t group)
+{
+    return section_has_group(section, table, group) ||
+           cut_groups_has(&table->groups[group], section->first_layer);
+}
+
 bool section_has_group(const struct section *section, const struct parameter_table *table,
                        int64_t group)
 {
@@ -73,26 +82,11 @@ int64_t section_slots_in_flight(const struct section *section)
     return section->count - section->index;
 }
 
-enum status section_check(const struct model_options *options, const struct parameter_table *table,
-                          const struct batch_limits *limits, int64_t count, struct error *error)
+enum status section_check(const struct model_options *options, int64_t count, struct error *error)
 {
     if (count > options->layers) {
         FAIL(error, STATUS_INPUT, "shard.pipeline is %lld, but the model has %lld layers",
              (long long)count, (long long)options->layers);
-    }
-    for (int64_t index = 0; index < count; index++) {
-        const struct section section = section_make(options, limits, index, count);
-        for (int64_t group = 0; group < table->group_count; group++) {
-            const struct parameter_group *const row = &table->groups[group];
-            if (row->lowest_layer < section.end_layer && row->highest_layer >= section.end_layer &&
-                row->lowest_layer >= 0) {
-                FAIL(error, STATUS_INPUT,
-                     "shard.pipeline %lld would cut between layers %lld and %lld, which share "
-                     "tensors (model.share): it must be 1",
-                     (long long)count, (long long)section.end_layer - 1,
-                     (long long)section.end_layer);
-            }
-        }
     }
     return STATUS_OK;
 }

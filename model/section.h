@@ -25,17 +25,18 @@ struct section section_of(const struct model_options *options, const struct batc
                           const struct model_role *role);
 bool section_is_first(const struct section *section);
 bool section_is_last(const struct section *section);
-/* Whether it forms a gradient of `group`. Two do of the embeddings: the last as the decoder, the
- * first as the input. */
+/* Whether it forms a part of the gradient of `group`, and whether it has what is to be handed over
+ * of it. Of the embeddings two do and have: the last as the decoder, the first as the input. Layers
+ * that share tensors may be in several, and the one with the lowest has their gradient
+ * (cut_groups.h). */
+bool section_adds_to_group(const struct section *section, const struct parameter_table *table,
+                           int64_t group);
 bool section_has_group(const struct section *section, const struct parameter_table *table,
                        int64_t group);
 /* Slots that are between their forward and their backward here at once. */
 int64_t section_slots_in_flight(const struct section *section);
-/* STATUS_INPUT, naming shard.pipeline, where there are fewer layers than sections, or one would cut
- * through layers that share tensors: their gradient is a float sum in the order of backward. */
-MUST_CHECK enum status section_check(const struct model_options *options,
-                                     const struct parameter_table *table,
-                                     const struct batch_limits *limits, int64_t count,
+/* STATUS_INPUT, naming shard.pipeline, where there are fewer layers than sections. */
+MUST_CHECK enum status section_check(const struct model_options *options, int64_t count,
                                      struct error *error);
 
 #endif

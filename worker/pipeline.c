@@ -145,7 +145,7 @@ static enum status gradients_expect(struct passage *passage, struct error *error
     }
     passage->gradients_expected++;
     TRY(fabric_receive_begin(pipeline->team, pipeline->section->index + 1, TAG_GRADIENT,
-                             handover->d_leaving, handover->state_size, &pipeline->gradient_in,
+                             handover->d_leaving, handover->gradient_size, &pipeline->gradient_in,
                              error));
     return section_is_first(pipeline->section)
                ? fabric_receive_begin(pipeline->team, pipeline->section->count - 1, TAG_WORDS,

@@ -64,6 +64,15 @@ change nodes 4
 ends nodes
 same nodes $steps "$expected" "2 nodes, stage 3, 2 then 4 workers"
 
+# Workers come and go by pipelines.
+"$shardlm" train tiny.yaml --run teams --workers 4 --steps $steps --set shard.pipeline=2 --set lease.mode=dynamic >teams.log 2>&1 &
+job=$!
+wait_for_step teams 2
+"$shardlm" ctl teams pause >/dev/null
+change teams 2
+ends teams
+same teams $steps "$expected" "pipelines of 2, 4 then 2 workers"
+
 # By hand under mpirun nobody would start it again.
 root=
 [ "$(id -u)" -ne 0 ] || root=--allow-run-as-root

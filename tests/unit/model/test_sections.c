@@ -9,7 +9,7 @@
 #include "tests/support/suite.h"
 #include "tests/unit/model/stream_bench.h"
 
-enum { CASES = 8, SLOTS = 2, SECTIONS_MAX = 3 };
+enum { CASES = 11, SLOTS = 2, SECTIONS_MAX = 3 };
 
 static struct model_options sections_case(int i)
 {
@@ -18,8 +18,14 @@ static struct model_options sections_case(int i)
     struct model_options options =
         i < 2   ? options_tiny(i == 0 ? MODEL_NORM_POST : MODEL_NORM_PRE, 0.2)
         : i < 6 ? family_tiny(families[i - 2], 0.2)
-                : xlnet_tiny(0.2);
-    options.share = MODEL_SHARE_NONE;
+        : i < 8 ? xlnet_tiny(0.2)
+                : family_tiny(MODEL_FAMILY_ALBERT, 0.2);
+    options.share = i < 8    ? MODEL_SHARE_NONE
+                    : i == 8 ? MODEL_SHARE_ALL
+                    : i == 9 ? MODEL_SHARE_FEED_FORWARD
+                             : MODEL_SHARE_ATTENTION;
+    options.groups = i == 9 ? 2 : 1;
+    options.inner_layers = i == 10 ? 2 : 1; /* layers 0 and 2 share, and 1 and 3 */
     options.layers = 4;
     return options;
 }
@@ -28,7 +34,7 @@ static struct model_options sections_case(int i)
 static void slots_make(int i, struct batch *batches)
 {
     for (int64_t slot = 0; slot < SLOTS; slot++) {
-        batches[slot] = i < 6 ? batch_tiny() : batch_chained(i == 6, true);
+        batches[slot] = i == 6 || i == 7 ? batch_chained(i == 6, true) : batch_tiny();
         batches[slot].dropout_key = random_key_make(9, RANDOM_PURPOSE_DROPOUT, (uint64_t)slot);
     }
     batches[1].ids[2] = batches[1].ids[5]; /* a token that comes twice */
@@ -60,6 +66,7 @@ struct line {
     struct model *models[SECTIONS_MAX];
     int64_t count;
     float *states[SLOTS];
+    int64_t counts[SLOTS]; /* elements of them */
     float *words[SLOTS];
     struct collected collected[SLOTS];
     struct model_result results[SLOTS];
@@ -80,8 +87,9 @@ static void line_open(struct line *line, enum kernels_level level,
     }
     const struct parameter_table *const table = model_table(line->models[0]);
     const struct handover *const handover = model_handover(line->models[0]);
+    const int64_t most = handover->state_size + table->element_count;
     for (int64_t slot = 0; slot < SLOTS; slot++) {
-        line->states[slot] = memory_take((size_t)handover->state_size, sizeof(float), "test");
+        line->states[slot] = memory_take((size_t)most, sizeof(float), "test");
         line->words[slot] = memory_take((size_t)handover->words_size, sizeof(float), "test");
         line->collected[slot].table = table;
         line->collected[slot].gradient =
@@ -112,16 +120,15 @@ static void line_forward(struct line *line, int64_t s, const float *weights,
     struct error error = {0};
     struct model *const model = line->models[s];
     for (int64_t slot = 0; slot < SLOTS; slot++) {
-        int64_t count = 0;
+        int64_t *const count = &line->counts[slot];
         const int64_t set = set_of(line, s, slot);
         const struct handover *const handover = model_handover(model);
         if (s > 0) {
-            memcpy(model_entering(model, set), line->states[slot],
-                   (size_t)handover->state_size * sizeof(float));
+            memcpy(model_entering(model, set), line->states[slot], (size_t)*count * sizeof(float));
         }
-        CHECK_OK(model_section_forward(model, set, true, weights, &batches[slot], &count, &error),
+        CHECK_OK(model_section_forward(model, set, true, weights, &batches[slot], count, &error),
                  error);
-        memcpy(line->states[slot], handover->leaving, (size_t)count * sizeof(float));
+        memcpy(line->states[slot], handover->leaving, (size_t)*count * sizeof(float));
     }
 }
 
@@ -131,23 +138,24 @@ static void line_backward(struct line *line, int64_t s, const float *weights,
     struct error error = {0};
     struct model *const model = line->models[s];
     const struct handover *const handover = model_handover(model);
-    const size_t bytes = (size_t)handover->state_size * sizeof(float);
     for (int64_t slot = 0; slot < SLOTS; slot++) {
-        int64_t count = 0;
+        int64_t *const count = &line->counts[slot];
         struct model_result result;
         const bool last = s == line->count - 1;
         const int64_t set = set_of(line, s, slot);
         const struct gradient_sink sink = {.take = collected_take,
                                            .context = &line->collected[slot]};
-        memcpy(last ? model_entering(model, set) : handover->d_leaving, line->states[slot], bytes);
+        ck_assert_int_le(*count, last ? handover->state_size : handover->gradient_size);
+        memcpy(last ? model_entering(model, set) : handover->d_leaving, line->states[slot],
+               (size_t)*count * sizeof(float));
         CHECK_OK(model_section_backward(model, set, weights, &batches[slot], 0.25F,
-                                        line->words[slot], &sink, &result, &count, &error),
+                                        line->words[slot], &sink, &result, count, &error),
                  error);
         if (last) {
             line->results[slot] = result;
         }
         if (s > 0) {
-            memcpy(line->states[slot], handover->d_entering, (size_t)count * sizeof(float));
+            memcpy(line->states[slot], handover->d_entering, (size_t)*count * sizeof(float));
         }
     }
 }
@@ -225,26 +233,16 @@ END_TEST
 START_TEST(test_sections_refuse_what_cannot_be_cut)
 {
     struct error error = {0};
-    struct model_options options = family_tiny(MODEL_FAMILY_ALBERT, 0.0);
-    struct parameter_table table;
-    options.layers = 4;
-    CHECK_OK(parameter_table_init(&table, &options, &error), error);
-    CHECK_OK(section_check(&options, &table, &limits_tiny, 1, &error), error);
-    CHECK_FAILS(section_check(&options, &table, &limits_tiny, 2, &error), STATUS_INPUT);
-    ck_assert_ptr_nonnull(strstr(error.message, "shard.pipeline"));
-    ck_assert_ptr_nonnull(strstr(error.message, "model.share"));
-    parameter_table_deinit(&table);
-    const struct model_role role = {.trains = true, .section_count = 2};
+    const struct model_options options = sections_case(_i);
+    const struct model_role role = {.trains = true, .section_count = 5};
     struct kernels kernels;
     int64_t bytes;
     CHECK_OK(kernels_open(&kernels, KERNELS_LEVEL_REFERENCE, &error), error);
+    CHECK_OK(section_check(&options, 4, &error), error);
+    CHECK_FAILS(section_check(&options, 5, &error), STATUS_INPUT);
+    ck_assert_ptr_nonnull(strstr(error.message, "shard.pipeline"));
     CHECK_FAILS(model_work_bytes(&kernels, &options, &limits_tiny, &role, &bytes, &error),
                 STATUS_INPUT);
-    options = sections_case(_i);
-    CHECK_OK(parameter_table_init(&table, &options, &error), error);
-    CHECK_OK(section_check(&options, &table, &limits_tiny, 4, &error), error);
-    CHECK_FAILS(section_check(&options, &table, &limits_tiny, 5, &error), STATUS_INPUT);
-    parameter_table_deinit(&table);
 }
 END_TEST
 
