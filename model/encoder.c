@@ -208,22 +208,23 @@ const float *encoder_forward(const struct pass *pass, const struct activations *
                              int64_t end_layer)
 {
     const bool pre = encoder_is_pre(pass);
-    if (section_is_first(&activations->section)) {
-        parameter_gate_embeddings(pass->gate, pass->table, true);
+    const struct section *const section = &activations->section;
+    if (section_is_first(section)) {
+        parameter_gate_embeddings(pass->gate, pass->table, section, true);
         embedding_forward(pass, &activations->embedding);
         parameter_gate_embeddings_done(pass->gate, pass->table);
     }
     float *stream = activations->embedding.embedded;
-    for (int64_t layer = activations->section.first_layer; layer < end_layer; layer++) {
-        parameter_gate_up(pass->gate, pass->table, layer, pass->options->layers);
+    for (int64_t layer = section->first_layer; layer < end_layer; layer++) {
+        parameter_gate_up(pass->gate, pass->table, section, layer);
         stream = pre ? layer_forward_pre(pass, activations, layer, stream)
                      : layer_forward_post(pass, activations, layer, stream);
-        parameter_gate_up_done(pass->gate, pass->table, layer);
+        parameter_gate_up_done(pass->gate, pass->table, section, layer);
     }
-    parameter_gate_head(pass->gate, pass->table); /* the final norm is in it */
     if (end_layer < pass->options->layers) {
         return stream;
     }
+    parameter_gate_head(pass->gate, pass->table); /* the final norm is in it */
     if (pre) {
         const struct norm_place place = final_norm_place(pass);
         norm_forward(pass, activations->narrow[HIDDEN], &activations->final_norm, stream, &place,
@@ -398,20 +399,20 @@ void encoder_backward_layer(const struct pass *pass, const struct activations *a
     for (int half = 0; half < PARAMETER_HALVES; half++) {
         pass_gradient_begin(pass, &gradient->halves[half]);
     }
-    parameter_gate_down(pass->gate, pass->table, layer);
+    parameter_gate_down(pass->gate, pass->table, &activations->section, layer);
     layer_again(pass, activations, layer);
     if (encoder_is_pre(pass)) {
         layer_backward_pre(pass, activations, layer, gradient);
     } else {
         layer_backward_post(pass, activations, layer, gradient);
     }
-    parameter_gate_down_done(pass->gate, pass->table, layer);
+    parameter_gate_down_done(pass->gate, pass->table, &activations->section, layer);
 }
 
 void encoder_backward_embedding(const struct pass *pass, const struct activations *activations,
                                 const struct group_gradient *gradient)
 {
-    parameter_gate_embeddings(pass->gate, pass->table, false);
+    parameter_gate_embeddings(pass->gate, pass->table, &activations->section, false);
     embedding_backward(pass, &activations->embedding, activations->narrow[D_STREAM],
                        activations->narrow[D_SECOND], gradient);
     parameter_gate_embeddings_done(pass->gate, pass->table);

@@ -23,7 +23,7 @@ struct model {
     bool relative; /* attention by distance */
     struct parameter_table table;
     struct activations *activations;   /* one for each slot in flight */
-    const struct parameter_gate *gate; /* or NULL; only with the whole network */
+    const struct parameter_gate *gate; /* or NULL */
 };
 
 static bool limits_hold(const struct batch_limits *limits)
@@ -273,8 +273,8 @@ static enum status section_train(const struct activations *activations, const st
     *result = (struct model_result){0};
     if (section_is_last(section)) {
         TRY(heads_train(activations, pass, hidden, &objective, words, sink, result, error));
-        parameter_gate_turn(pass->gate, pass->table, pass->options->layers);
     }
+    parameter_gate_turn(pass->gate, pass->table, section);
     for (int64_t layer = section->end_layer - 1; layer >= section->first_layer; layer--) {
         TRY(layer_train(activations, pass, layer, sink, error));
     }
@@ -317,46 +317,6 @@ enum status model_evaluate(struct model *model, const float *weights, const stru
 void model_gate(struct model *model, const struct parameter_gate *gate)
 {
     model->gate = gate;
-}
-
-/* Backward of model_attend, in model_train's order. */
-static enum status backward_attend(const struct model *model, const struct gradient_sink *sink,
-                                   struct error *error)
-{
-    const struct parameter_table *const table = &model->table;
-    TRY(sink->take(sink->context, parameter_head_group(table), NULL, error));
-    parameter_gate_turn(model->gate, table, model->options.layers);
-    for (int64_t layer = model->options.layers - 1; layer >= 0; layer--) {
-        parameter_gate_down(model->gate, table, layer);
-        parameter_gate_down_done(model->gate, table, layer);
-        for (int half = PARAMETER_HALVES - 1; half >= 0; half--) {
-            const int64_t group = parameter_layer_group(table, layer, (enum parameter_half)half);
-            const bool taken = half == 0 && group == parameter_layer_group(
-                                                         table, layer, PARAMETER_HALF_FEED_FORWARD);
-            if (layer == table->groups[group].lowest_layer && !taken) {
-                TRY(sink->take(sink->context, group, NULL, error));
-            }
-        }
-    }
-    parameter_gate_embeddings(model->gate, table, false);
-    parameter_gate_embeddings_done(model->gate, table);
-    return sink->take(sink->context, parameter_embedding_group(table), NULL, error);
-}
-
-enum status model_attend(const struct model *model, const struct gradient_sink *sink,
-                         struct error *error)
-{
-    const struct parameter_table *const table = &model->table;
-    const int64_t layers = model->options.layers;
-    parameter_gate_embeddings(model->gate, table, true);
-    parameter_gate_embeddings_done(model->gate, table);
-    for (int64_t layer = 0; layer < layers; layer++) {
-        parameter_gate_up(model->gate, table, layer, layers);
-        parameter_gate_up_done(model->gate, table, layer);
-    }
-    parameter_gate_head(model->gate, table);
-    parameter_gate_head_done(model->gate, table);
-    return sink == NULL ? STATUS_OK : backward_attend(model, sink, error);
 }
 
 enum status model_logits(struct model *model, const float *weights, const struct batch *batch,

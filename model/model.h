@@ -86,10 +86,6 @@ MUST_CHECK enum status model_train(struct model *model, const float *weights,
                                    const struct batch *batch, float loss_scale,
                                    const struct gradient_sink *sink,
                                    struct model_result *result, struct error *error);
-/* Tells the gate and the sink what model_train would, or with sink NULL model_evaluate, and computes nothing: gradients
- * are NULL. */
-MUST_CHECK enum status model_attend(const struct model *model, const struct gradient_sink *sink,
-                                    struct error *error);
 /* Forward only, no dropout. */
 MUST_CHECK enum status model_evaluate(struct model *model, const float *weights,
                                       const struct batch *batch, struct model_result *result,

@@ -23,15 +23,20 @@ static void group_tell(const struct parameter_gate *gate, enum gate_call call, i
     }
 }
 
-/* The groups of a layer that no lower (or, not `lowest`, no higher) one uses. */
+/* The groups of a layer that no lower (or, not `lowest`, no higher) one of the section uses. */
 static void layer_tell(const struct parameter_gate *gate, enum gate_call call,
-                       const struct parameter_table *table, int64_t layer, bool lowest)
+                       const struct parameter_table *table, const struct section *section,
+                       int64_t layer, bool lowest)
 {
     int64_t told = -1;
     for (int half = 0; gate != NULL && half < PARAMETER_HALVES; half++) {
         const int64_t group = parameter_layer_group(table, layer, (enum parameter_half)half);
         const struct parameter_group *const row = &table->groups[group];
-        if (group != told && layer == (lowest ? row->lowest_layer : row->highest_layer)) {
+        const int64_t first =
+            row->lowest_layer > section->first_layer ? row->lowest_layer : section->first_layer;
+        const int64_t last = row->highest_layer < section->end_layer - 1 ? row->highest_layer
+                                                                         : section->end_layer - 1;
+        if (group != told && layer == (lowest ? first : last)) {
             group_tell(gate, call, group);
             told = group;
         }
@@ -39,11 +44,12 @@ static void layer_tell(const struct parameter_gate *gate, enum gate_call call,
 }
 
 void parameter_gate_embeddings(const struct parameter_gate *gate,
-                               const struct parameter_table *table, bool forward)
+                               const struct parameter_table *table, const struct section *section,
+                               bool forward)
 {
     group_tell(gate, GATE_CALL_HOLD, parameter_embedding_group(table));
     if (forward) {
-        layer_tell(gate, GATE_CALL_AHEAD, table, 0, true);
+        layer_tell(gate, GATE_CALL_AHEAD, table, section, 0, true);
     }
 }
 
@@ -54,21 +60,21 @@ void parameter_gate_embeddings_done(const struct parameter_gate *gate,
 }
 
 void parameter_gate_up(const struct parameter_gate *gate, const struct parameter_table *table,
-                       int64_t layer, int64_t layers)
+                       const struct section *section, int64_t layer)
 {
-    layer_tell(gate, GATE_CALL_HOLD, table, layer, true);
-    if (layer + 1 < layers) {
-        layer_tell(gate, GATE_CALL_AHEAD, table, layer + 1, true);
-    } else {
+    layer_tell(gate, GATE_CALL_HOLD, table, section, layer, true);
+    if (layer + 1 < section->end_layer) {
+        layer_tell(gate, GATE_CALL_AHEAD, table, section, layer + 1, true);
+    } else if (section_is_last(section)) {
         group_tell(gate, GATE_CALL_AHEAD, parameter_head_group(table));
         group_tell(gate, GATE_CALL_AHEAD, parameter_embedding_group(table));
     }
 }
 
 void parameter_gate_up_done(const struct parameter_gate *gate, const struct parameter_table *table,
-                            int64_t layer)
+                            const struct section *section, int64_t layer)
 {
-    layer_tell(gate, GATE_CALL_DROP, table, layer, false);
+    layer_tell(gate, GATE_CALL_DROP, table, section, layer, false);
 }
 
 void parameter_gate_head(const struct parameter_gate *gate, const struct parameter_table *table)
@@ -85,26 +91,27 @@ void parameter_gate_head_done(const struct parameter_gate *gate,
 }
 
 void parameter_gate_turn(const struct parameter_gate *gate, const struct parameter_table *table,
-                         int64_t layers)
+                         const struct section *section)
 {
-    layer_tell(gate, GATE_CALL_HOLD, table, layers - 1, false);
+    layer_tell(gate, GATE_CALL_HOLD, table, section, section->end_layer - 1, false);
 }
 
 void parameter_gate_down(const struct parameter_gate *gate, const struct parameter_table *table,
-                         int64_t layer)
+                         const struct section *section, int64_t layer)
 {
-    if (layer > 0) {
-        layer_tell(gate, GATE_CALL_HOLD, table, layer - 1, false);
+    if (layer > section->first_layer) {
+        layer_tell(gate, GATE_CALL_HOLD, table, section, layer - 1, false);
     }
-    if (layer > 1) {
-        layer_tell(gate, GATE_CALL_AHEAD, table, layer - 2, false);
-    } else {
+    if (layer > section->first_layer + 1) {
+        layer_tell(gate, GATE_CALL_AHEAD, table, section, layer - 2, false);
+    } else if (section_is_first(section)) {
         group_tell(gate, GATE_CALL_AHEAD, parameter_embedding_group(table));
     }
 }
 
 void parameter_gate_down_done(const struct parameter_gate *gate,
-                              const struct parameter_table *table, int64_t layer)
+                              const struct parameter_table *table, const struct section *section,
+                              int64_t layer)
 {
-    layer_tell(gate, GATE_CALL_DROP, table, layer, true);
+    layer_tell(gate, GATE_CALL_DROP, table, section, layer, true);
 }

@@ -78,7 +78,7 @@ MUST_CHECK enum status fabric_swap(struct fabric_group *group, int64_t other, co
                                    void *received, size_t size_bytes, const char *what,
                                    struct error *error);
 
-/* Sums, gathers or messages under way while the caller computes. */
+/* Sums or messages under way while the caller computes. */
 struct fabric_request {
     _Alignas(8) unsigned char opaque[FABRIC_REQUEST_BYTES]; /* the library's handle */
     struct fabric_group *group;
@@ -96,11 +96,6 @@ MUST_CHECK enum status fabric_sum_scatter_begin(struct fabric_group *group, int6
                                                 int64_t *own, const int64_t *firsts,
                                                 struct fabric_request *request,
                                                 struct error *error);
-/* fabric_gather_ranges, under way. Collective likewise. */
-MUST_CHECK enum status fabric_gather_ranges_begin(struct fabric_group *group, float *values,
-                                                  const int64_t *firsts,
-                                                  struct fabric_request *request,
-                                                  struct error *error);
 /* One message between two ranks of a group, of up to INT32_MAX floats; `tag` tells those apart that are under way
  * between the same two. The receiver may expect more than comes. Local. */
 MUST_CHECK enum status fabric_send_begin(struct fabric_group *group, int64_t to, int tag,
@@ -109,6 +104,9 @@ MUST_CHECK enum status fabric_send_begin(struct fabric_group *group, int64_t to,
 MUST_CHECK enum status fabric_receive_begin(struct fabric_group *group, int64_t from, int tag,
                                             float *values, int64_t count,
                                             struct fabric_request *request, struct error *error);
+/* Takes a message of no floats that has come in, if one has: *found. Local. */
+MUST_CHECK enum status fabric_signal_take(struct fabric_group *group, int64_t *from, int *tag,
+                                          bool *found, struct error *error);
 /* Lets the library move data; *done when the request is complete (an inactive one is). Local. */
 MUST_CHECK enum status fabric_test(struct fabric_request *request, bool *done, struct error *error);
 MUST_CHECK enum status fabric_wait(struct fabric_request *request, const char *what,

@@ -356,25 +356,20 @@ enum status fabric_sum_scatter_begin(struct fabric_group *group, int64_t *values
                                 mpi_check(code, group, "sum of gradients", error));
 }
 
-enum status fabric_gather_ranges_begin(struct fabric_group *group, float *values,
-                                       const int64_t *firsts, struct fabric_request *request,
-                                       struct error *error)
-{
-    int *const counts = ranges_as_int(group, firsts);
-    MPI_Request handle;
-    const int code =
-        MPI_Iallgatherv(MPI_IN_PLACE, 0, MPI_DATATYPE_NULL, values + firsts[0], counts,
-                        counts + group->count, MPI_FLOAT, group->communicator, &handle);
-    return request_store_ranges(request, group, handle, counts,
-                                mpi_check(code, group, "gather of weights", error));
-}
-
 enum status fabric_gather_ranges(struct fabric_group *group, float *values, const int64_t *firsts,
                                  struct error *error)
 {
-    struct fabric_request request = {0};
-    TRY(fabric_gather_ranges_begin(group, values, firsts, &request, error));
-    return fabric_wait(&request, "gather of weights", error);
+    int *const counts = ranges_as_int(group, firsts);
+    MPI_Request request;
+    enum status status =
+        mpi_check(MPI_Iallgatherv(MPI_IN_PLACE, 0, MPI_DATATYPE_NULL, values + firsts[0], counts,
+                                  counts + group->count, MPI_FLOAT, group->communicator, &request),
+                  group, "gather of weights", error);
+    if (status == STATUS_OK) {
+        status = request_wait(group, &request, "gather of weights", error);
+    }
+    memory_release(counts);
+    return status;
 }
 
 enum status fabric_send_begin(struct fabric_group *group, int64_t to, int tag, const float *values,
@@ -399,6 +394,24 @@ enum status fabric_receive_begin(struct fabric_group *group, int64_t from, int t
                   group, "receive", error));
     request_store(request, group, handle);
     return STATUS_OK;
+}
+
+enum status fabric_signal_take(struct fabric_group *group, int64_t *from, int *tag, bool *found,
+                               struct error *error)
+{
+    MPI_Status sender;
+    int came = 0;
+    TRY(mpi_check(MPI_Iprobe(MPI_ANY_SOURCE, MPI_ANY_TAG, group->communicator, &came, &sender),
+                  group, "look for a signal", error));
+    *found = came != 0;
+    if (!*found) {
+        return STATUS_OK;
+    }
+    *from = sender.MPI_SOURCE;
+    *tag = sender.MPI_TAG;
+    return mpi_check(MPI_Recv(NULL, 0, MPI_FLOAT, sender.MPI_SOURCE, sender.MPI_TAG,
+                              group->communicator, MPI_STATUS_IGNORE),
+                     group, "take a signal", error);
 }
 
 static void request_finish(struct fabric_request *request)

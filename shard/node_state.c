@@ -210,9 +210,7 @@ void node_state_reset(struct node_state *state, const struct partition *partitio
         atomic_store(&row->slots_added, 0);
         atomic_store(&row->sums_reserved, 0);
         atomic_store(&row->sums_drained, 0);
-        atomic_store(&row->weights_gathered, 0);
-        atomic_store(&row->weights_dropped, 0);
-        atomic_store(&row->weights_vacated, 0);
+        atomic_store(&row->weights, 0);
     }
     if (partition->node_count > 1 && partition->stage > 0) { /* united by adding */
         memset(state->block_norms, 0, (size_t)state->block_count * sizeof *state->block_norms);

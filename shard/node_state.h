@@ -112,9 +112,7 @@ struct node_group {
                                       divide sums, workers that are through with it, rounds added up */
     _Atomic int64_t sums_reserved; /* rounds whose pages were taken */
     _Atomic int64_t sums_drained;  /* rounds whose sums went to their owners, drivers added up */
-    _Atomic int64_t weights_gathered; /* times that they came in, drivers added up */
-    _Atomic int64_t weights_dropped;  /* times that they were let go, workers added up */
-    _Atomic int64_t weights_vacated;  /* times that their pages were given back */
+    _Atomic int64_t weights;       /* whether they are here, and for how many: weight_gate.c */
 };
 
 struct node_state {

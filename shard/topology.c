@@ -51,7 +51,8 @@ enum status topology_init(struct topology *topology, struct fabric_group *worker
     const bool driver = topology_is_driver(topology);
     const int64_t slice = driver ? topology->local_index : -1;
     TRY(fabric_split(workers, slice, topology->node_index, "slice", &topology->slice, error));
-    return fabric_split(workers, slice, topology->node_index, "weights", &topology->weights, error);
+    TRY(fabric_split(workers, 0, topology->worker_index, "questions", &topology->questions, error));
+    return fabric_split(workers, 0, topology->worker_index, "weights", &topology->weights, error);
 }
 
 enum status topology_team_check(int64_t worker_count, int64_t section_count, int64_t tensor_count,

@@ -12,8 +12,8 @@ struct topology {
     struct fabric_group *node;    /* workers of this node */
     struct fabric_group
         *slice; /* drivers with this one's local index, ordered by node; NULL if no driver */
-    struct fabric_group
-        *weights; /* the same once more, for gathers that are under way beside sums */
+    struct fabric_group *questions; /* all workers once more, for what weight_gate.h asks */
+    struct fabric_group *weights;   /* and for the answers */
     int64_t worker_index, worker_count;
     int64_t node_index, node_count;
     int64_t local_index, local_count;

@@ -4,130 +4,258 @@
 #include "base/clock.h"
 #include "base/memory.h"
 
-void weight_gate_init(struct weight_gate *gate, struct accumulator *accumulator,
-                      const struct topology *topology, const struct partition *partition,
-                      struct node_state *node, double limit_seconds)
+/* node_group.weights: a state, and above it how many workers of the node have a claim. */
+enum weight_state { STATE_ABSENT, STATE_COMING, STATE_HERE, STATE_GOING, STATE_COUNT };
+
+static int64_t owner_count(const struct weight_gate *gate)
 {
-    const size_t groups = (size_t)partition->table->group_count;
+    return gate->partition->node_count * gate->partition->driver_count;
+}
+
+/* Which worker is which driver of which node. */
+static enum status owners_find(struct weight_gate *gate, struct error *error)
+{
+    const struct topology *const topology = gate->topology;
+    const int64_t own[2] = {topology->node_index, topology->local_index};
+    int64_t *const all =
+        memory_take((size_t)topology->worker_count, sizeof own, "owners of weights");
+    const enum status status = fabric_gather_all(topology->workers, own, all, sizeof own, error);
+    for (int64_t worker = 0; status == STATUS_OK && worker < topology->worker_count; worker++) {
+        const int64_t node = all[2 * worker];
+        const int64_t driver = all[2 * worker + 1];
+        if (driver < topology->driver_count) {
+            gate->owners[node * topology->driver_count + driver] = worker;
+        }
+    }
+    memory_release(all);
+    return status;
+}
+
+enum status weight_gate_init(struct weight_gate *gate, const struct topology *topology,
+                             const struct partition *partition, struct node_state *node,
+                             double limit_seconds, struct error *error)
+{
+    static const char what[] = "gathers of weights";
     *gate = (struct weight_gate){
-        .accumulator = accumulator,
         .topology = topology,
         .partition = partition,
         .node = node,
         .limit_seconds = limit_seconds,
-        .announced = memory_take(groups, sizeof *gate->announced, "gathers of weights"),
-        .held = memory_take(groups, sizeof *gate->held, "gathers of weights"),
-        .firsts = memory_take((size_t)topology->node_count + 1, sizeof *gate->firsts,
-                              "gathers of weights"),
     };
+    const size_t owners = (size_t)owner_count(gate);
+    gate->owners = memory_take(owners, sizeof *gate->owners, what);
+    gate->firsts = memory_take((size_t)topology->node_count + 1, sizeof *gate->firsts, what);
+    gate->claims = memory_take((size_t)partition->table->group_count, sizeof *gate->claims, what);
+    for (int64_t i = 0; i < WEIGHT_GATE_FETCHES; i++) {
+        struct weight_fetch *const fetch = &gate->fetches[i];
+        fetch->questions = memory_take(owners, sizeof *fetch->questions, what);
+        fetch->pieces = memory_take(owners, sizeof *fetch->pieces, what);
+    }
+    return owners_find(gate, error);
 }
 
 void weight_gate_deinit(struct weight_gate *gate)
 {
-    memory_release(gate->announced);
-    memory_release(gate->held);
+    for (int64_t i = 0; i < WEIGHT_GATE_FETCHES; i++) {
+        memory_release(gate->fetches[i].questions);
+        memory_release(gate->fetches[i].pieces);
+    }
+    memory_release(gate->owners);
     memory_release(gate->firsts);
+    memory_release(gate->claims);
     *gate = (struct weight_gate){0};
 }
 
-static struct weight_gather *gather_at(struct weight_gate *gate, int64_t number)
+static _Atomic int64_t *word_of(const struct weight_gate *gate, int64_t group)
 {
-    return &gate->gathers[number % WEIGHT_GATE_AHEAD_MAX];
+    return &gate->node->groups[group].weights;
 }
 
-static void gather_announce(struct weight_gate *gate, int64_t group)
+/* One claim more; *first if the group is to be fetched for it. */
+static enum status claim_add(const struct weight_gate *gate, int64_t group, bool *first,
+                             struct error *error)
 {
-    INVARIANT(gate->announced_count - gate->done_count < WEIGHT_GATE_AHEAD_MAX);
-    gate->announced[group]++;
-    *gather_at(gate, gate->announced_count++) =
-        (struct weight_gather){.group = group, .round = gate->announced[group]};
+    const int64_t start_ns = clock_now_ns();
+    int64_t seen = atomic_load(word_of(gate, group));
+    for (int64_t polls = 0;;) {
+        *first = seen == STATE_ABSENT;
+        if (seen % STATE_COUNT != STATE_GOING) {
+            const int64_t more = seen + STATE_COUNT + (*first ? STATE_COMING : 0);
+            if (atomic_compare_exchange_weak(word_of(gate, group), &seen, more)) {
+                return STATUS_OK;
+            }
+            continue;
+        }
+        clock_pause(polls++);
+        seen = atomic_load(word_of(gate, group));
+        if (clock_seconds_since(start_ns) > gate->limit_seconds) {
+            FAIL(error, STATUS_TIMEOUT,
+                 "waited %.0f s for a worker of this node that gives back the weights of group "
+                 "\"%s\"",
+                 clock_seconds_since(start_ns), gate->partition->table->groups[group].name);
+        }
+    }
 }
 
-/* This driver's slice. */
-static enum status gather_begin(struct weight_gate *gate, struct weight_gather *gather,
-                                struct error *error)
+/* Asks the owners on other nodes for their pieces. */
+static enum status fetch_begin(struct weight_gate *gate, int64_t group, struct error *error)
 {
     const struct partition *const partition = gate->partition;
-    if (partition->driver < 0) {
-        return STATUS_OK;
+    const struct topology *const topology = gate->topology;
+    struct weight_fetch *fetch = gate->fetches;
+    while (fetch->active) {
+        fetch++;
+        INVARIANT(fetch < gate->fetches + WEIGHT_GATE_FETCHES);
     }
-    TRY(node_state_take(gate->node, partition, NODE_ARRAY_WEIGHTS, gather->group, partition->driver,
-                        error));
-    partition_pieces(partition, gather->group, partition->driver, gate->firsts);
-    return fabric_gather_ranges_begin(gate->topology->weights, gate->node->weights, gate->firsts,
-                                      &gather->request, error);
-}
-
-/* Begins what can be begun and notes what is complete. */
-static enum status gathers_poll(struct weight_gate *gate, struct error *error)
-{
-    while (gate->begun_count < gate->announced_count) {
-        struct weight_gather *const next = gather_at(gate, gate->begun_count);
-        if (atomic_load(&gate->node->groups[next->group].weights_vacated) < next->round - 1) {
-            break;
+    fetch->active = true;
+    fetch->group = group;
+    fetch->complete = 0;
+    for (int64_t driver = 0; driver < partition->driver_count; driver++) {
+        TRY(node_state_take(gate->node, partition, NODE_ARRAY_WEIGHTS, group, driver, error));
+        partition_pieces(partition, group, driver, gate->firsts);
+        for (int64_t node = 0; node < partition->node_count; node++) {
+            const int64_t count = gate->firsts[node + 1] - gate->firsts[node];
+            const int64_t place = node * partition->driver_count + driver;
+            if (node != partition->node && count > 0) {
+                TRY(fabric_receive_begin(topology->weights, gate->owners[place], (int)group,
+                                         gate->node->weights + gate->firsts[node], count,
+                                         &fetch->pieces[place], error));
+                TRY(fabric_send_begin(topology->questions, gate->owners[place], (int)group, NULL, 0,
+                                      &fetch->questions[place], error));
+            }
         }
-        TRY(gather_begin(gate, next, error));
-        gate->begun_count++;
-    }
-    while (gate->done_count < gate->begun_count) {
-        struct weight_gather *const first = gather_at(gate, gate->done_count);
-        bool done;
-        TRY(fabric_test(&first->request, &done, error));
-        if (!done) {
-            break;
-        }
-        if (gate->partition->driver >= 0) {
-            atomic_fetch_add(&gate->node->groups[first->group].weights_gathered, 1);
-        }
-        gate->done_count++;
     }
     return STATUS_OK;
 }
 
-static enum status group_wait(struct weight_gate *gate, int64_t group, struct error *error)
+static enum status fetch_poll(struct weight_gate *gate, struct weight_fetch *fetch,
+                              struct error *error)
 {
-    const struct node_group *const row = &gate->node->groups[group];
-    const int64_t wanted = gate->held[group] * gate->topology->driver_count;
-    const int64_t start_ns = clock_now_ns();
-    for (int64_t polls = 0;; polls++) {
-        TRY(gathers_poll(gate, error));
-        if (atomic_load(&row->weights_gathered) >= wanted) {
-            return STATUS_OK;
+    while (fetch->active) {
+        if (fetch->complete == owner_count(gate)) {
+            fetch->active = false;
+            atomic_fetch_add(word_of(gate, fetch->group), STATE_HERE - STATE_COMING);
+            break;
         }
-        TRY(accumulator_poll(gate->accumulator, error));
-        clock_pause(polls);
-        if (clock_seconds_since(start_ns) > gate->limit_seconds) {
-            FAIL(error, STATUS_TIMEOUT,
-                 "waited %.0f s for the weights of group \"%s\" from other nodes: %lld of %lld "
-                 "slices are here",
-                 clock_seconds_since(start_ns), gate->partition->table->groups[group].name,
-                 (long long)(atomic_load(&row->weights_gathered) - wanted +
-                             gate->topology->driver_count),
-                 (long long)gate->topology->driver_count);
+        bool asked;
+        bool here;
+        TRY(fabric_test(&fetch->questions[fetch->complete], &asked, error));
+        TRY(fabric_test(&fetch->pieces[fetch->complete], &here, error));
+        if (!asked || !here) {
+            break;
+        }
+        fetch->complete++;
+    }
+    return STATUS_OK;
+}
+
+/* Sends what this worker owns to those who have asked. */
+static enum status questions_answer(struct weight_gate *gate, struct error *error)
+{
+    for (int64_t i = 0; i < WEIGHT_GATE_ANSWERS; i++) {
+        bool done;
+        TRY(fabric_test(&gate->answers[i], &done, error));
+        if (!done) {
+            continue;
+        }
+        int64_t from;
+        int group;
+        bool found;
+        TRY(fabric_signal_take(gate->topology->questions, &from, &group, &found, error));
+        if (!found) {
+            break;
+        }
+        const struct partition_range owned = gate->partition->owned[group];
+        TRY(fabric_send_begin(gate->topology->weights, from, group,
+                              gate->node->weights + owned.first, owned.count, &gate->answers[i],
+                              error));
+    }
+    return STATUS_OK;
+}
+
+enum status weight_gate_poll(struct weight_gate *gate, struct error *error)
+{
+    if (gate->partition == NULL) {
+        return STATUS_OK;
+    }
+    TRY(questions_answer(gate, error));
+    for (int64_t i = 0; i < WEIGHT_GATE_FETCHES; i++) {
+        TRY(fetch_poll(gate, &gate->fetches[i], error));
+    }
+    return STATUS_OK;
+}
+
+/* The worker whose piece this one waits for; -1: another of the node fetches the group. */
+static int64_t awaited_find(const struct weight_gate *gate, int64_t group)
+{
+    for (int64_t i = 0; i < WEIGHT_GATE_FETCHES; i++) {
+        const struct weight_fetch *const fetch = &gate->fetches[i];
+        if (fetch->active && fetch->group == group) {
+            return gate->owners[fetch->complete];
         }
     }
+    return -1;
+}
+
+static enum status group_wait(struct weight_gate *gate, int64_t group, struct error *error)
+{
+    const char *const name = gate->partition->table->groups[group].name;
+    const int64_t start_ns = clock_now_ns();
+    for (int64_t polls = 0; atomic_load(word_of(gate, group)) % STATE_COUNT != STATE_HERE;
+         polls++) {
+        TRY(fabric_poll(gate->topology->workers, error));
+        TRY(weight_gate_poll(gate, error));
+        clock_pause(polls);
+        const double seconds = clock_seconds_since(start_ns);
+        const int64_t awaited = seconds > gate->limit_seconds ? awaited_find(gate, group) : -1;
+        if (awaited >= 0) {
+            FAIL(error, STATUS_TIMEOUT, "waited %.0f s for worker %lld's weights of group \"%s\"",
+                 seconds, (long long)awaited, name);
+        }
+        if (seconds > gate->limit_seconds) {
+            FAIL(error, STATUS_TIMEOUT,
+                 "waited %.0f s for the weights of group \"%s\", which another worker of this "
+                 "node gathers",
+                 seconds, name);
+        }
+    }
+    return STATUS_OK;
+}
+
+static enum status group_claim(struct weight_gate *gate, int64_t group, struct error *error)
+{
+    bool first;
+    TRY(claim_add(gate, group, &first, error));
+    gate->claims[group] = WEIGHT_CLAIM_AHEAD;
+    if (first) {
+        TRY(fetch_begin(gate, group, error));
+    }
+    return weight_gate_poll(gate, error);
 }
 
 static enum status group_drop(struct weight_gate *gate, int64_t group, struct error *error)
 {
-    struct node_group *const row = &gate->node->groups[group];
-    const int64_t dropped = atomic_fetch_add(&row->weights_dropped, 1) + 1;
-    if (dropped < gate->held[group] * gate->topology->local_count) {
-        return STATUS_OK;
-    }
-    for (int64_t driver = 0; driver < gate->partition->driver_count; driver++) {
+    int64_t seen = atomic_load(word_of(gate, group));
+    int64_t less;
+    do {
+        less = seen - STATE_COUNT;
+        less = less == STATE_HERE ? STATE_GOING : less;
+    } while (!atomic_compare_exchange_weak(word_of(gate, group), &seen, less));
+    for (int64_t driver = 0; less == STATE_GOING && driver < gate->partition->driver_count;
+         driver++) {
         TRY(node_state_vacate(gate->node, gate->partition, NODE_ARRAY_WEIGHTS, group, driver,
                               error));
     }
-    atomic_store(&row->weights_vacated, gate->held[group]);
+    if (less == STATE_GOING) {
+        atomic_store(word_of(gate, group), STATE_ABSENT);
+    }
     return STATUS_OK;
 }
 
 void weight_gate_ahead(struct weight_gate *gate, int64_t group)
 {
-    if (gate->status == STATUS_OK && gate->announced[group] == gate->held[group]) {
-        gather_announce(gate, group);
-        gate->status = gathers_poll(gate, &gate->error);
+    if (gate->status == STATUS_OK && gate->claims[group] == WEIGHT_CLAIM_NONE) {
+        gate->status = group_claim(gate, group, &gate->error);
     }
 }
 
@@ -135,7 +263,7 @@ void weight_gate_hold(struct weight_gate *gate, int64_t group)
 {
     weight_gate_ahead(gate, group);
     if (gate->status == STATUS_OK) {
-        gate->held[group]++;
+        gate->claims[group] = WEIGHT_CLAIM_HELD;
         gate->status = group_wait(gate, group, &gate->error);
     }
 }
@@ -143,6 +271,7 @@ void weight_gate_hold(struct weight_gate *gate, int64_t group)
 void weight_gate_drop(struct weight_gate *gate, int64_t group)
 {
     if (gate->status == STATUS_OK) {
+        gate->claims[group] = WEIGHT_CLAIM_NONE;
         gate->status = group_drop(gate, group, &gate->error);
     }
 }
@@ -155,11 +284,7 @@ enum status weight_gate_check(const struct weight_gate *gate, struct error *erro
     return gate->status;
 }
 
-void weight_gate_reset(struct weight_gate *gate)
+enum status weight_gate_rest(struct weight_gate *gate, struct error *error)
 {
-    for (int64_t group = 0; gate->held != NULL && group < gate->partition->table->group_count;
-         group++) {
-        gate->announced[group] = 0;
-        gate->held[group] = 0;
-    }
+    return gate->partition == NULL ? STATUS_OK : fabric_barrier(gate->topology->workers, error);
 }

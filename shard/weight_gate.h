@@ -1,55 +1,67 @@
 /* Stage 3: the weights of a group, put together from their owners on all nodes for the time in
- * which a pass reads them. Every worker of the job says the same in the same order (who has nothing
- * to compute too): that it will hold a group, holds it, drops it.
+ * which a pass reads them. Workers of a node share what is there:
  *
- *     ahead ──▶ gather begins once the last of the node has dropped the group's former gather
- *     hold  ──▶ waits until all drivers of the node have their slices
- *     drop  ──▶ the last worker of the node gives the pages back that the node does not own
+ *     ahead ──▶ lays a claim to a group. Whose claim is the first takes its pages and asks its
+ * owners on other nodes for their pieces, with one message each hold  ──▶ waits until all pieces
+ * are there drop  ──▶ who lets go last gives the pages back that the node does not own
  *
- * Gathers begin in the order in which they were announced, on every node alike, in a group of ranks
- * of their own, so that they do not wait for sums. While it waits a worker keeps the sums going
- * too: others may need them to come as far. A failure ends all waiting; weight_gate_check tells it.
- */
+ * Which worker asks for what, and when, is its own affair: owners answer in any order, weights
+ * being the same all through a step. So passes of any kind, sections of a pipeline and workers
+ * without a slot need not know of each other. Owners have to answer, though, whatever they wait for
+ * meanwhile (weight_gate_poll is part of the fabric's duty), and up to where all workers have read
+ * what they wanted (weight_gate_rest). A wait for weights therefore ends: it needs nothing but that
+ * other workers compute to the end of a layer or wait themselves. A failure ends all waiting;
+ * weight_gate_check tells it. */
 #ifndef SHARDLM_SHARD_WEIGHT_GATE_H
 #define SHARDLM_SHARD_WEIGHT_GATE_H
 
-#include "shard/accumulator.h"
+#include "shard/node_state.h"
 
-enum { WEIGHT_GATE_AHEAD_MAX = 8 }; /* gathers announced and not complete */
-
-struct weight_gather {
-    int64_t group;
-    int64_t round; /* of this group's gathers in the step, from 1 */
-    struct fabric_request request;
+enum {
+    WEIGHT_GATE_FETCHES = 8, /* groups that a worker gathers at once, at most */
+    WEIGHT_GATE_ANSWERS = 16 /* pieces on their way to others: further questions wait */
 };
 
+/* A group on its way in. */
+struct weight_fetch {
+    bool active;
+    int64_t group;
+    int64_t complete;                 /* owners whose piece is here, in their order */
+    struct fabric_request *questions; /* (owners) */
+    struct fabric_request *pieces;    /* (owners) */
+};
+
+enum weight_claim { WEIGHT_CLAIM_NONE, WEIGHT_CLAIM_AHEAD, WEIGHT_CLAIM_HELD };
+
 struct weight_gate {
-    struct accumulator *accumulator;
     const struct topology *topology;
-    const struct partition *partition;
+    const struct partition *partition; /* NULL: all weights are at hand */
     struct node_state *node;
     double limit_seconds;
-    int64_t *announced; /* (groups) gathers of this step */
-    int64_t *held;      /* (groups) of them, those that were held */
-    int64_t *firsts;    /* scratch: (nodes + 1) */
-    struct weight_gather gathers[WEIGHT_GATE_AHEAD_MAX]; /* by number, modulo */
-    int64_t announced_count, begun_count, done_count;
+    int64_t *owners;           /* (nodes, drivers) which worker drives which slice where */
+    int64_t *firsts;           /* scratch: (nodes + 1) */
+    enum weight_claim *claims; /* (groups) this worker's */
+    struct weight_fetch fetches[WEIGHT_GATE_FETCHES];
+    struct fabric_request answers[WEIGHT_GATE_ANSWERS];
     enum status status;
     struct error error;
 };
 
-/* Keeps all pointers. */
-void weight_gate_init(struct weight_gate *gate, struct accumulator *accumulator,
-                      const struct topology *topology, const struct partition *partition,
-                      struct node_state *node, double limit_seconds);
+/* Keeps all pointers. Collective over workers. */
+MUST_CHECK enum status weight_gate_init(struct weight_gate *gate, const struct topology *topology,
+                                        const struct partition *partition, struct node_state *node,
+                                        double limit_seconds, struct error *error);
 void weight_gate_deinit(struct weight_gate *gate); /* accepts a zeroed one */
-/* Announces a gather of the group, unless one is announced that nobody here has held yet. */
+/* Claims the group, if this worker has not. */
 void weight_gate_ahead(struct weight_gate *gate, int64_t group);
 void weight_gate_hold(struct weight_gate *gate, int64_t group);
 void weight_gate_drop(struct weight_gate *gate, int64_t group);
-/* The first failure since the gate was opened. */
+/* The first failure since the gate was opened; none of a zeroed one. */
 MUST_CHECK enum status weight_gate_check(const struct weight_gate *gate, struct error *error);
-/* A new step: when node_state_reset is due, by every worker. Local. */
-void weight_gate_reset(struct weight_gate *gate);
+/* Answers other workers' questions, and takes in what has come. Local; accepts a zeroed one. */
+MUST_CHECK enum status weight_gate_poll(struct weight_gate *gate, struct error *error);
+/* Until no worker will ask any more. Before whatever waits without polling. Collective over
+ * workers; accepts a zeroed one. */
+MUST_CHECK enum status weight_gate_rest(struct weight_gate *gate, struct error *error);
 
 #endif

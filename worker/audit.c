@@ -66,6 +66,7 @@ static enum status node_wait(const struct trainer *trainer, struct error *error)
 static enum status audit_unite(struct trainer *trainer, struct error *error)
 {
     struct node_header *const header = trainer->node->header;
+    TRY(weight_gate_rest(trainer->gate, error));
     TRY(node_wait(trainer, error));
     if (trainer->topology->local_index == 0) {
         for (int64_t i = 0; i < NODE_AUDIT_COUNT; i++) {
@@ -159,8 +160,6 @@ enum status audit_run(struct trainer *trainer, int64_t step, int64_t *slot, stru
     if (topology->team_index == second_team) {
         TRY(slot_repeat(trainer, step, *slot, error));
         TRY(team_note(trainer, NODE_AUDIT_SECOND_LOW, error));
-    } else {
-        TRY(slot_attend(trainer, true, false, error));
     }
     TRY(audit_unite(trainer, error));
     if (digest_equal(digest_at(trainer, NODE_AUDIT_FIRST_LOW),

@@ -243,6 +243,7 @@ static enum status forward(struct passage *passage, struct error *error)
     int64_t elements;
     TRY(model_section_forward(pipeline->model, set, passage->report != NULL, trainer->node->weights,
                               flight->batch, &elements, error));
+    TRY(weight_gate_check(trainer->gate, error));
     if (passage->report != NULL) {
         passage->report->compute_seconds += clock_seconds_since(start_ns);
     }
@@ -355,6 +356,7 @@ static enum status passage_evaluate(struct passage *passage, struct error *error
             struct model_result result;
             TRY(model_evaluate(trainer->model, trainer->node->weights, flight->batch, &result,
                                error));
+            TRY(weight_gate_check(trainer->gate, error));
             slot_count(trainer, flight->slot, &result, flight->batch);
         }
         passage->backwards = passage->forwards; /* the set is free again */

@@ -143,14 +143,6 @@ static enum status slot_backward(struct trainer *trainer, int64_t step, int64_t 
     return status;
 }
 
-enum status slot_attend(struct trainer *trainer, bool trains, bool adds, struct error *error)
-{
-    struct slot_sink sink = {.trainer = trainer, .slot = -1, .adds = adds};
-    const struct gradient_sink gradients = {.take = slot_take, .context = &sink};
-    TRY(model_attend(trainer->model, trains ? &gradients : NULL, error));
-    return weight_gate_check(trainer->gate, error);
-}
-
 enum status slot_repeat(struct trainer *trainer, int64_t step, int64_t slot, struct error *error)
 {
     const struct batch *batch;

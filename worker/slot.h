@@ -12,10 +12,6 @@ MUST_CHECK enum status slot_compute(struct trainer *trainer, struct trainer_repo
  * the team. */
 MUST_CHECK enum status slot_repeat(struct trainer *trainer, int64_t step, int64_t slot,
                                    struct error *error);
-/* What a worker does that has no slot in a round (shard/accumulator.h, shard/weight_gate.h): goes
- * through training, or evaluation, as those who have; `adds`: takes part in the sums. */
-MUST_CHECK enum status slot_attend(struct trainer *trainer, bool trains, bool adds,
-                                   struct error *error);
 /* A slot in one section of a pipeline, as model_section_backward wants it. */
 struct slot_section {
     int64_t set;

@@ -39,10 +39,7 @@ static enum status slots_compute_static(struct trainer *trainer, int64_t step, i
         }
         TRY(slot_compute(trainer, report, error));
     }
-    return partition_divides_weights(trainer->partition) &&
-                   count < trainer->accumulator->rounds.count
-               ? slot_attend(trainer, true, true, error)
-               : STATUS_OK;
+    return STATUS_OK;
 }
 
 /* One lease is always asked for ahead, so its data is prepared while the slot before it is
@@ -129,6 +126,7 @@ static enum status totals_unite(struct trainer *trainer, int64_t step, struct er
 {
     struct node_header *const header = trainer->node->header;
     const struct topology *const topology = trainer->topology;
+    TRY(weight_gate_rest(trainer->gate, error));
     TRY(node_barrier(trainer, "end of slots", error));
     if (topology->local_index == 0) {
         for (int64_t i = 0; i < NODE_TOTAL_COUNT; i++) {
@@ -184,7 +182,6 @@ void trainer_report_totals(struct trainer_report *report, const int64_t totals[N
 static void counters_reset(struct trainer *trainer)
 {
     accumulator_reset(trainer->accumulator);
-    weight_gate_reset(trainer->gate);
     if (trainer->topology->local_index == 0) {
         node_state_reset(trainer->node, trainer->partition);
     }
@@ -405,7 +402,6 @@ static enum status slots_evaluate(struct trainer *trainer, int64_t slots, struct
 {
     const int64_t workers = trainer->topology->team_count;
     int64_t ahead = lease_first(trainer->topology->team_index, slots);
-    int64_t rounds = (slots + workers - 1) / workers;
     for (int64_t slot = ahead; slot >= 0; slot = lease_following(slot, workers, slots)) {
         while (ahead >= 0 && !prefetch_full(trainer->prefetch)) {
             prefetch_ask(trainer->prefetch, 0, ahead, true);
@@ -421,10 +417,6 @@ static enum status slots_evaluate(struct trainer *trainer, int64_t slots, struct
         TRY(model_evaluate(trainer->model, trainer->node->weights, batch, &result, error));
         TRY(weight_gate_check(trainer->gate, error));
         slot_count(trainer, taken, &result, batch);
-        rounds--;
-    }
-    if (rounds > 0) {
-        TRY(slot_attend(trainer, false, false, error));
     }
     return STATUS_OK;
 }

@@ -7,6 +7,7 @@
 #include "coordinator/lease_book.h"
 #include "data_pipeline/prefetch.h"
 #include "model/model.h"
+#include "shard/accumulator.h"
 #include "shard/commit.h"
 #include "shard/tensor_group.h"
 #include "shard/weight_gate.h"

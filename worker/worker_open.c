@@ -8,6 +8,7 @@
 
 #include "base/log.h"
 #include "base/memory.h"
+#include "worker/duty.h"
 #include "worker/recall.h"
 
 /* The best vector level that every worker has, or the one that the configuration names. Collective.
@@ -111,69 +112,6 @@ static enum status memory_open(struct worker *worker, struct error *error)
     return fabric_agree(worker->workers, status, error);
 }
 
-static void gate_ahead(void *context, int64_t group)
-{
-    weight_gate_ahead(context, group);
-}
-
-static void gate_hold(void *context, int64_t group)
-{
-    weight_gate_hold(context, group);
-}
-
-static void gate_drop(void *context, int64_t group)
-{
-    weight_gate_drop(context, group);
-}
-
-/* Where nodes divide the weights, the model asks for them. */
-static void gate_open(struct worker *worker)
-{
-    worker->parameter_gate =
-        (struct parameter_gate){gate_ahead, gate_hold, gate_drop, &worker->gate};
-    if (partition_divides_weights(&worker->partition)) {
-        weight_gate_init(&worker->gate, &worker->accumulator, &worker->topology, &worker->partition,
-                         &worker->node, worker->setup->lease->wait_seconds);
-        model_gate(worker->model, &worker->parameter_gate);
-    }
-}
-
-/* Nodes that divide the weights gather them in one order, all workers the whole network. */
-static enum status stages_agree(const struct worker *worker, struct error *error)
-{
-    const struct shard_options *const shard = worker->setup->shard;
-    if (shard->pipeline > 1 && shard->stage > 2 && worker->topology.node_count > 1) {
-        FAIL(error, STATUS_INPUT,
-             "shard.pipeline %" PRId64 " over %" PRId64
-             " nodes needs shard.stage 0, 1 or 2, not %" PRId64,
-             shard->pipeline, worker->topology.node_count, shard->stage);
-    }
-    return STATUS_OK;
-}
-
-/* Whatever this worker waits for, sums go on. */
-static enum status duty_do(void *context, struct error *error)
-{
-    return accumulator_poll(context, error);
-}
-
-static enum status sums_open(struct worker *worker, int64_t slots, struct error *error)
-{
-    const struct parameter_table *const table = worker->partition.table;
-    const struct section *const section = model_section(worker->model);
-    bool *const adds = memory_take((size_t)table->group_count, sizeof *adds, "gradient sums");
-    for (int64_t group = 0; group < table->group_count; group++) {
-        adds[group] = section_has_group(section, table, group);
-    }
-    const enum status status = accumulator_init(
-        &worker->accumulator, &worker->kernels, &worker->topology, &worker->partition,
-        &worker->node, adds, slots, worker->setup->lease->wait_seconds, error);
-    memory_release(adds);
-    worker->accumulator.blocks = model_gradient_blocks(worker->model);
-    fabric_duty_set(worker->fabric, (struct fabric_duty){duty_do, &worker->accumulator});
-    return status;
-}
-
 static void exchange_sum(void *context, float *values, int64_t count)
 {
     tensor_group_sum(context, values, count);
@@ -218,7 +156,6 @@ static enum status state_open(struct worker *worker, struct error *error)
     const struct batch_limits limits = data_source_limits(worker->source);
     const int64_t slots = data_source_slots(worker->source);
     TRY(topology_team(&worker->topology, setup->shard->pipeline, setup->shard->tensor, error));
-    TRY(stages_agree(worker, error));
     TRY(network_open(worker, &limits, error));
     const struct parameter_table *const table = model_table(worker->model);
     partition_init(&worker->partition, table, &worker->topology, setup->shard->stage);
@@ -229,8 +166,7 @@ static enum status state_open(struct worker *worker, struct error *error)
         TRY(memory_open(worker, error));
     }
     worker->recalled = found;
-    TRY(sums_open(worker, slots, error));
-    gate_open(worker);
+    TRY(duty_open(worker, slots, error));
     optimizer_init(&worker->optimizer, &worker->kernels, setup->optimizer, &worker->partition);
     worker->trainer = (struct trainer){
         .topology = &worker->topology,
@@ -490,14 +426,12 @@ void worker_close(struct worker *worker)
     }
     writer_close(worker->writer);
     heart_close(worker->heart);
-    fabric_duty_set(worker->fabric, (struct fabric_duty){0});
     channel_client_close(worker->channel);
     pipeline_close(worker->pipeline);
     prefetch_close(worker->prefetch);
     snapshot_close(&worker->snapshot);
     optimizer_deinit(&worker->optimizer);
-    weight_gate_deinit(&worker->gate);
-    accumulator_deinit(&worker->accumulator);
+    duty_close(worker);
     node_state_close(&worker->node);
     partition_deinit(&worker->partition);
     model_close(worker->model);

@@ -167,6 +167,52 @@ START_TEST(test_fabric_sends_between_two_ranks_by_tag)
 }
 END_TEST
 
+struct signals {
+    struct fabric_group *group;
+    int64_t count;
+    int64_t from;
+    int tag;
+};
+
+static enum status signals_take(void *context, struct error *error)
+{
+    struct signals *const signals = context;
+    bool found;
+    TRY(fabric_signal_take(signals->group, &signals->from, &signals->tag, &found, error));
+    signals->count += found ? 1 : 0;
+    return STATUS_OK;
+}
+
+/* The first rank comes to the barrier only when it has its own; the others take theirs in it. */
+START_TEST(test_fabric_does_its_duty_while_it_waits)
+{
+    struct fabric_group *const world = fabric_world(fabric);
+    const int64_t rank = fabric_rank(world);
+    const int64_t count = fabric_count(world);
+    struct error error;
+    struct signals signals = {.count = 0};
+    CHECK_OK(fabric_split(world, 0, rank, "signals", &signals.group, &error), error);
+    fabric_duty_set(fabric, (struct fabric_duty){signals_take, &signals});
+    struct fabric_request request = {.active = false};
+    CHECK_OK(fabric_send_begin(signals.group, (rank + 1) % count, (int)(7 + rank), NULL, 0,
+                               &request, &error),
+             error);
+    while (rank == 0 && signals.count == 0) {
+        CHECK_OK(fabric_poll(world, &error), error);
+    }
+    CHECK_OK(fabric_wait(&request, "signal", &error), error);
+    CHECK_OK(fabric_barrier(world, &error), error);
+    while (signals.count == 0) {
+        CHECK_OK(fabric_poll(world, &error), error);
+    }
+    fabric_duty_set(fabric, (struct fabric_duty){0});
+    const int64_t before = (rank + count - 1) % count;
+    ck_assert_int_eq(signals.count, 1);
+    ck_assert_int_eq(signals.from, before);
+    ck_assert_int_eq(signals.tag, 7 + before);
+}
+END_TEST
+
 START_TEST(test_topology_makes_teams_of_neighbours)
 {
     struct fabric_group *const world = fabric_world(fabric);
@@ -259,15 +305,15 @@ int main(void)
     fabric_limit_set(fabric, 60);
     const int failed = suite_run(
         "fabric",
-        (const TTest *[]){test_fabric_agree_makes_the_lowest_failure_everybodys,
-                          test_fabric_sums_integers_and_finds_the_least,
-                          test_fabric_scatters_sums_over_uneven_ranges,
-                          test_fabric_gathers_uneven_ranges_everywhere_and_at_the_root,
-                          test_topology_numbers_simulated_nodes_and_makes_slices,
-                          test_fabric_sends_between_two_ranks_by_tag,
-                          test_topology_makes_teams_of_neighbours,
-                          test_tensor_group_adds_in_a_tree_and_gathers,
-                          test_window_is_shared_and_its_barrier_holds_and_gives_up, NULL});
+        (const TTest *[]){
+            test_fabric_agree_makes_the_lowest_failure_everybodys,
+            test_fabric_sums_integers_and_finds_the_least,
+            test_fabric_scatters_sums_over_uneven_ranges,
+            test_fabric_gathers_uneven_ranges_everywhere_and_at_the_root,
+            test_topology_numbers_simulated_nodes_and_makes_slices,
+            test_fabric_sends_between_two_ranks_by_tag, test_fabric_does_its_duty_while_it_waits,
+            test_topology_makes_teams_of_neighbours, test_tensor_group_adds_in_a_tree_and_gathers,
+            test_window_is_shared_and_its_barrier_holds_and_gives_up, NULL});
     if (failed != 0) {
         fabric_abort(fabric, EXIT_FAILURE);
     }

@@ -48,7 +48,7 @@ pipeline p2w4 4 2 "4 workers, 2 pipelines of 2, stage 2" --set shard.stage=2
 pipeline p4 4 4 "4 workers, pipeline of 4, attention computed again" --set shard.activation_recompute=attention
 pipeline nodes 4 2 "2 nodes of 2 workers, a pipeline each, a slot computed twice, stage 2" --set shard.stage=2 --set shard.simulate_nodes=2 --set numerics.audit_steps=2
 grep -q '"audited_slot":2' nodes/journal.jsonl || fail "no slot was computed twice"
-pipeline three 6 3 "4 nodes of 1 and 2 workers, pipelines of 3 across them, stage 2" --set shard.simulate_nodes=4 --set shard.stage=2
+pipeline three 6 3 "4 nodes of 1 and 2 workers, pipelines of 3 across them, stage 3" --set shard.simulate_nodes=4 --set shard.stage=3
 pipeline across 6 3 "4 nodes of 1 and 2 workers, pipelines of 3 across them, layers computed again, stage 0" \
     --set shard.simulate_nodes=4 --set shard.stage=0 --set shard.activation_recompute=layer
 pipeline dynamic 6 3 "2 pipelines of 3 on 2 nodes, slots leased one by one" --set lease.mode=dynamic --set shard.simulate_nodes=2
@@ -56,15 +56,19 @@ pipeline dynamic 6 3 "2 pipelines of 3 on 2 nodes, slots leased one by one" --se
 # Stopped, resumed with another pipeline or none; killed in the middle of a step and of an update.
 train walk 2 1 --set shard.pipeline=2
 resume walk 1 2 --set shard.pipeline=1
-resume walk 3 3 --set shard.pipeline=3
-resume walk 4 4 --set shard.pipeline=2 --set shard.simulate_nodes=2 --set lease.mode=dynamic
+resume walk 3 3 --set shard.pipeline=3 --set shard.simulate_nodes=3 --set shard.stage=3
+resume walk 4 4 --set shard.pipeline=2 --set shard.simulate_nodes=2 --set shard.stage=1 --set lease.mode=dynamic
 same walk $steps "$expected" "resumed with pipelines of 2, 1, 3 and 2"
-for point in slot-computed update-torn; do
-    SHARDLM_FAULT=$point:1:3 "$shardlm" train tiny.yaml --run $point --workers 4 --steps $steps --set shard.pipeline=2 \
-        --set lease.mode=dynamic >$point.log 2>&1 || fail "train $point: $(tail -n 5 $point.log)"
-    same $point $steps "$expected" "a worker of a pipeline killed at $point"
+killed() {
+    local point=$1
+    shift
+    SHARDLM_FAULT=$point:1:3 "$shardlm" train tiny.yaml --run $point --workers 4 --steps $steps --set shard.pipeline=2 "$@" \
+        >$point.log 2>&1 || fail "train $point: $(tail -n 5 $point.log)"
+    same $point $steps "$expected" "a worker of a pipeline killed at $point, $*"
     grep -q '"from":"memory"' $point/journal.jsonl || fail "the killed job did not go on from memory"
-done
+}
+killed slot-computed --set lease.mode=dynamic
+killed update-torn --set shard.simulate_nodes=2 --set shard.stage=3
 
 # Layers that share tensors are in several sections: float sums over layers go on from worker to worker, in parts or whole.
 albert=(--set model.family=albert --set model.embedding_width=32 --set data.pairs=none --set data.objective=dynamic_mask
@@ -115,4 +119,3 @@ echo "the slow worker's pipeline computed $own of $((all / 2)) slots that were l
 
 refused "shard.pipeline is 2.*multiple of it, not 3" 3 --set shard.pipeline=2
 refused "shard.pipeline is 5, but the model has 4 layers" 5 --set shard.pipeline=5
-refused "needs shard.stage 0, 1 or 2" 2 --set shard.pipeline=2 --set shard.simulate_nodes=2 --set shard.stage=3

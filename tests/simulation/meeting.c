@@ -24,9 +24,19 @@ struct meeting {
     struct meeting *next;
 };
 
+/* A message that nobody has received yet. */
+struct letter {
+    int64_t from, to;
+    int tag;
+    int64_t count;
+    struct letter *next;
+    float values[];
+};
+
 /* A group as all its ranks together have it. */
 struct communicator {
     int64_t count;
+    struct letter *letters; /* in the order in which they were sent */
     struct process *ranks[CLUSTER_RANKS_MAX];
     struct meeting *meetings[CLUSTER_RANKS_MAX]; /* that each comes to next */
     struct meeting *first;
@@ -54,8 +64,8 @@ struct pending {
     int64_t *own;  /* where a sum goes */
     int64_t first; /* of the result in what was brought, elements */
     int64_t count;
-    float *gathered;       /* or where all ranks' ranges go, */
-    const int64_t *firsts; /* (ranks + 1) a copy */
+    struct letter *awaited; /* or the address of a message, whose values go to */
+    float *values;          /* (count) */
 };
 
 static struct communicator *communicator_make(int64_t count)
@@ -201,13 +211,16 @@ static enum status meeting_wait(struct fabric_group *group, const struct meeting
 {
     const int64_t start_ns = machine_now_ns();
     const int64_t end_ns = start_ns + (int64_t)(group->fabric->limit_seconds * 1e9);
-    while (!meeting_complete(group, meeting)) {
+    for (;;) {
+        TRY(fabric_poll(group, error));
+        if (meeting_complete(group, meeting)) { /* from here to the wait nobody else gets on */
+            break;
+        }
         const int64_t link_ns = links_end_ns(group);
         int64_t until_ns = link_ns > machine_now_ns() && link_ns < end_ns ? link_ns : end_ns;
         if (group->fabric->duty.call != NULL && until_ns > machine_now_ns() + DUTY_NS) {
             until_ns = machine_now_ns() + DUTY_NS;
         }
-        TRY(fabric_poll(group, error));
         (void)machine_wait(meeting, until_ns);
         if (machine_now_ns() >= end_ns && !meeting_complete(group, meeting)) {
             FAIL(error, STATUS_TIMEOUT,
@@ -463,20 +476,6 @@ enum status fabric_sum_scatter_begin(struct fabric_group *group, int64_t *values
     return STATUS_OK;
 }
 
-enum status fabric_gather_ranges_begin(struct fabric_group *group, float *values,
-                                       const int64_t *firsts, struct fabric_request *request,
-                                       struct error *error)
-{
-    (void)error;
-    const size_t firsts_bytes = (size_t)(group->communicator->count + 1) * sizeof *firsts;
-    int64_t *const copy = memory_take(firsts_bytes, 1, "simulated request");
-    memcpy(copy, firsts, firsts_bytes);
-    const int64_t own = firsts[group->rank];
-    request_begin(group, values + own, (size_t)(firsts[group->rank + 1] - own) * sizeof *values,
-                  &(struct pending){.gathered = values, .firsts = copy}, request);
-    return STATUS_OK;
-}
-
 static struct pending *request_kept(const struct fabric_request *request)
 {
     struct pending *kept;
@@ -487,14 +486,47 @@ static struct pending *request_kept(const struct fabric_request *request)
 static void request_finish(struct fabric_request *request)
 {
     struct pending *const kept = request_kept(request);
-    if (kept->gathered == NULL) {
-        values_sum(request->group, kept->meeting, kept->first, kept->own, kept->count);
-    } else {
-        ranges_put(request->group, kept->meeting, kept->gathered, kept->firsts);
-    }
+    values_sum(request->group, kept->meeting, kept->first, kept->own, kept->count);
     meeting_leave(request->group, kept->meeting);
     memory_release(kept);
     request->active = false;
+}
+
+/* The oldest message to this rank, `from` -1: of anybody, `tag` -1: of any tag; cut out, or NULL.
+ */
+static struct letter *letter_take(const struct fabric_group *group, int64_t from, int tag)
+{
+    const struct communicator *const communicator = group->communicator;
+    const int64_t own = communicator->ranks[group->rank]->node;
+    struct letter **place = &group->communicator->letters;
+    for (; *place != NULL; place = &(*place)->next) {
+        struct letter *const letter = *place;
+        const int64_t there = communicator->ranks[letter->from]->node;
+        if (letter->to == group->rank && (from < 0 || letter->from == from) &&
+            (tag < 0 || letter->tag == tag) &&
+            cluster_link_end_ns(own, there) <= machine_now_ns()) {
+            *place = letter->next;
+            return letter;
+        }
+    }
+    return NULL;
+}
+
+static bool letter_receive(struct fabric_request *request)
+{
+    struct pending *const kept = request_kept(request);
+    struct letter *const letter =
+        letter_take(request->group, kept->awaited->from, kept->awaited->tag);
+    if (letter == NULL) {
+        return false;
+    }
+    INVARIANT(letter->count <= kept->count);
+    memcpy(kept->values, letter->values, (size_t)letter->count * sizeof *letter->values);
+    memory_release(letter);
+    memory_release(kept->awaited);
+    memory_release(kept);
+    request->active = false;
+    return true;
 }
 
 enum status fabric_test(struct fabric_request *request, bool *done, struct error *error)
@@ -502,8 +534,12 @@ enum status fabric_test(struct fabric_request *request, bool *done, struct error
     (void)error;
     machine_point("fabric test");
     *done = !request->active;
-    if (request->active && meeting_complete(request->group, request_kept(request)->meeting) &&
-        machine_chance(MACHINE_CHANCE_TURN, 2) == 0) {
+    if (!request->active || machine_chance(MACHINE_CHANCE_TURN, 2) != 0) {
+        return STATUS_OK;
+    }
+    if (request_kept(request)->awaited != NULL) {
+        *done = letter_receive(request);
+    } else if (meeting_complete(request->group, request_kept(request)->meeting)) {
         request_finish(request);
         *done = true;
     }
@@ -515,33 +551,63 @@ enum status fabric_wait(struct fabric_request *request, const char *what, struct
     if (!request->active) {
         return STATUS_OK;
     }
+    INVARIANT(request_kept(request)->awaited == NULL);
     TRY(meeting_wait(request->group, request_kept(request)->meeting, what, error));
     request_finish(request);
     return STATUS_OK;
 }
 
-/* Only networks that are divided among workers, by layers or by tensors, have these; none is
- * simulated. */
+/* The library has copied it when the call returns. */
 enum status fabric_send_begin(struct fabric_group *group, int64_t to, int tag, const float *values,
                               int64_t count, struct fabric_request *request, struct error *error)
 {
-    (void)values;
     (void)request;
-    FAIL(error, STATUS_INTERNAL,
-         "group \"%s\": no message %d of %" PRId64 " floats to rank %" PRId64 " is simulated",
-         group->name, tag, count, to);
+    (void)error;
+    machine_point("fabric send");
+    const size_t size_bytes = (size_t)count * sizeof *values;
+    struct letter *const letter = memory_take(sizeof *letter + size_bytes, 1, "simulated message");
+    *letter = (struct letter){.from = group->rank, .to = to, .tag = tag, .count = count};
+    memcpy(letter->values, count == 0 ? letter->values : values, size_bytes);
+    struct letter **last = &group->communicator->letters;
+    while (*last != NULL) {
+        last = &(*last)->next;
+    }
+    *last = letter;
+    return STATUS_OK;
 }
 
 enum status fabric_receive_begin(struct fabric_group *group, int64_t from, int tag, float *values,
                                  int64_t count, struct fabric_request *request, struct error *error)
 {
-    (void)values;
-    (void)request;
-    FAIL(error, STATUS_INTERNAL,
-         "group \"%s\": no message %d of %" PRId64 " floats from rank %" PRId64 " is simulated",
-         group->name, tag, count, from);
+    (void)error;
+    struct pending *const kept = memory_take(1, sizeof *kept, "simulated request");
+    *kept = (struct pending){.values = values, .count = count};
+    kept->awaited = memory_take(1, sizeof *kept->awaited, "simulated request");
+    kept->awaited->from = from;
+    kept->awaited->tag = tag;
+    memcpy(request->opaque, &kept, sizeof kept);
+    request->group = group;
+    request->active = true;
+    return STATUS_OK;
 }
 
+enum status fabric_signal_take(struct fabric_group *group, int64_t *from, int *tag, bool *found,
+                               struct error *error)
+{
+    (void)error;
+    machine_point("fabric signal");
+    struct letter *const letter = letter_take(group, -1, -1);
+    *found = letter != NULL;
+    if (*found) {
+        INVARIANT(letter->count == 0);
+        *from = letter->from;
+        *tag = letter->tag;
+        memory_release(letter);
+    }
+    return STATUS_OK;
+}
+
+/* Only networks that are divided among workers by tensors swap; none is simulated. */
 enum status fabric_swap(struct fabric_group *group, int64_t other, const void *sent, void *received,
                         size_t size_bytes, const char *what, struct error *error)
 {

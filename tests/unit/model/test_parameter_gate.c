@@ -1,5 +1,4 @@
-/* model/parameter_gate: a pass reads only weights that it holds (all others are NaN meanwhile), and
- * who attends tells the gate the same. */
+/* model/parameter_gate: a pass reads only weights that it holds (all others are NaN meanwhile). */
 #include "model/parameter_gate.h"
 
 #include "tests/unit/model/model_bench.h"
@@ -52,16 +51,6 @@ static void keeper_drop(void *context, int64_t group)
     for (int64_t i = 0; i < row->count; i++) {
         keeper->bench->weights[row->offset + i] = NAN;
     }
-}
-
-static enum status nothing_take(void *context, int64_t group, const float *gradient,
-                                struct error *error)
-{
-    struct bench *const bench = context;
-    (void)error;
-    ck_assert_ptr_null(gradient);
-    bench->groups[bench->group_count++] = group;
-    return STATUS_OK;
 }
 
 static struct model_options shape_of(int i)
@@ -131,43 +120,9 @@ START_TEST(test_parameter_gate_a_pass_reads_only_what_it_holds)
 }
 END_TEST
 
-START_TEST(test_parameter_gate_hears_the_same_from_who_attends)
-{
-    const struct model_options options = shape_of(_i);
-    struct error error = {0};
-    struct bench bench;
-    bench_open(&bench, KERNELS_LEVEL_REFERENCE, &options, &limits_tiny);
-    struct batch batch = batch_tiny();
-    struct keeper keeper;
-    struct parameter_gate gate;
-    keeper_open(&keeper, &bench, &gate);
-    (void)bench_train(&bench, &batch);
-    (void)evaluate(&bench, &batch);
-    const struct keeper told = keeper;
-    int64_t groups[ARRAY_LENGTH(bench.groups)];
-    memcpy(groups, bench.groups, sizeof groups);
-    const int64_t group_count = bench.group_count;
-
-    keeper.call_count = 0;
-    bench.group_count = 0;
-    const struct gradient_sink sink = {nothing_take, &bench};
-    CHECK_OK(model_attend(bench.model, &sink, &error), error);
-    CHECK_OK(model_attend(bench.model, NULL, &error), error);
-    ck_assert_int_eq(keeper.call_count, told.call_count);
-    ck_assert(memcmp(keeper.calls, told.calls, sizeof told.calls) == 0);
-    ck_assert_int_eq(bench.group_count, group_count);
-    ck_assert(memcmp(bench.groups, groups, (size_t)group_count * sizeof *groups) == 0);
-    memory_release(keeper.whole);
-    batch_deinit(&batch);
-    bench_close(&bench);
-}
-END_TEST
-
 int main(void)
 {
-    return suite_run_loop("parameter_gate",
-                          (const TTest *[]){test_parameter_gate_a_pass_reads_only_what_it_holds,
-                                            test_parameter_gate_hears_the_same_from_who_attends,
-                                            NULL},
-                          SHAPES);
+    return suite_run_loop(
+        "parameter_gate",
+        (const TTest *[]){test_parameter_gate_a_pass_reads_only_what_it_holds, NULL}, SHAPES);
 }
