@@ -48,3 +48,22 @@ bool base64_decode(const char *text, size_t text_bytes, char **bytes, size_t *si
     }
     return true;
 }
+
+char *base64_encode(const char *bytes, size_t size_bytes)
+{
+    static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    const size_t groups = (size_bytes + BYTES_A_GROUP - 1) / BYTES_A_GROUP;
+    char *const text = memory_take(groups * DIGITS_A_GROUP + 1, 1, "base64");
+    for (size_t group = 0; group < groups; group++) {
+        const size_t at = group * BYTES_A_GROUP;
+        uint32_t bits = 0;
+        for (size_t i = 0; i < BYTES_A_GROUP; i++) {
+            bits = bits << 8 | (at + i < size_bytes ? (unsigned char)bytes[at + i] : 0U);
+        }
+        for (size_t i = 0; i < DIGITS_A_GROUP; i++) { /* i digits carry i - 1 whole bytes */
+            const uint32_t digit = bits >> (DIGIT_BITS * (DIGITS_A_GROUP - 1 - i)) & (NO_DIGIT - 1);
+            text[group * DIGITS_A_GROUP + i] = at + i <= size_bytes ? digits[digit] : '=';
+        }
+    }
+    return text;
+}

@@ -10,5 +10,7 @@
 /* False if `text` is no base64. Caller frees *bytes with memory_release. */
 MUST_CHECK bool base64_decode(const char *text, size_t text_bytes, char **bytes,
                               size_t *size_bytes);
+/* Caller frees it with memory_release. */
+char *base64_encode(const char *bytes, size_t size_bytes);
 
 #endif

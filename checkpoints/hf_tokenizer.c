@@ -7,6 +7,7 @@
 #include "base/json.h"
 #include "base/memory.h"
 #include "checkpoints/folder_copy.h"
+#include "data_pipeline/tokenizer.h"
 
 enum { TOKENIZER_BYTES_MAX = 1 << 30 };
 
@@ -22,22 +23,8 @@ static const struct {
     {"mask_token", {"<mask>", "[MASK]", NULL}},
 };
 
-/* A tokenizer by the file that it is read from, the best first. Where tokenizer.json does not list
- * the added tokens, they are those that such a tokenizer usually has. */
-static const struct kind {
-    const char *file;
-    const char *class;  /* of transformers */
-    const char *tokens; /* usual ones; NULL: the file tells */
-} kinds[] = {
-    {"tokenizer.json", "PreTrainedTokenizerFast", NULL},
-    {"vocab.json", "RobertaTokenizerFast", "<s></s><unk><pad><mask>"},
-    {"vocab.txt", "BertTokenizer", "[UNK][SEP][PAD][CLS][MASK]"},
-    {"spiece.model", "AlbertTokenizer", "[CLS][SEP]<unk><pad>[MASK]"},
-};
-
 struct facts {
-    const struct kind *kind;
-    const json_t *added; /* array of added tokens, or NULL */
+    const json_t *added; /* array of added tokens */
     bool bytes;          /* byte-level BPE */
     bool add_prefix_space;
 };
@@ -56,18 +43,12 @@ static const json_t *added_find(const struct facts *facts, const char *token)
     return NULL;
 }
 
-static bool token_exists(const struct facts *facts, const char *token)
-{
-    return facts->kind->tokens != NULL ? strstr(facts->kind->tokens, token) != NULL
-                                       : added_find(facts, token) != NULL;
-}
-
 /* The token of roles[role], or NULL. */
 static const char *role_token(const struct facts *facts, int64_t role)
 {
     for (int64_t i = 0; i < ARRAY_LENGTH(roles[role].tokens); i++) {
         const char *const token = roles[role].tokens[i];
-        if (token != NULL && token_exists(facts, token)) {
+        if (token != NULL && added_find(facts, token) != NULL) {
             return token;
         }
     }
@@ -95,9 +76,7 @@ static json_t *roles_pack(const struct facts *facts)
         if (token == NULL) {
             continue;
         }
-        const bool lstrip = facts->added == NULL
-                                ? strcmp(token, "<mask>") == 0
-                                : json_is_true(json_object_get(added_find(facts, token), "lstrip"));
+        const bool lstrip = json_is_true(json_object_get(added_find(facts, token), "lstrip"));
         json_t *const value = lstrip ? json_pack("{ss sb sb sb sb}", "content", token, "lstrip", 1,
                                                  "normalized", 0, "rstrip", 0, "single_word", 0)
                                      : json_string(token);
@@ -123,7 +102,7 @@ static enum status settings_write(const char *folder, const struct facts *facts,
     TRY(status);
     json_t *const settings = roles_pack(facts);
     json_t *const rest = json_pack("{sI ss}", "model_max_length", (json_int_t)positions,
-                                   "tokenizer_class", facts->kind->class);
+                                   "tokenizer_class", "PreTrainedTokenizerFast");
     /* GPT-2 would add the embedding of a segment 0, were it given segments. */
     json_t *const inputs =
         facts->bytes ? json_pack("[ss]", "input_ids", "attention_mask")
@@ -142,24 +121,14 @@ static enum status settings_write(const char *folder, const struct facts *facts,
     return status;
 }
 
-/* What the folder's files say. *root, which `facts` borrows from, is the caller's; NULL: no
- * tokenizer.json. */
+/* What the folder's tokenizer.json says. *root, which `facts` borrows from, is the caller's. */
 static enum status facts_read(struct facts *facts, const char *folder, json_t **root,
                               struct error *error)
 {
     char path[PATH_BYTES];
-    *facts = (struct facts){.kind = &kinds[1], .bytes = true};
+    *facts = (struct facts){0};
     *root = NULL;
-    for (int64_t i = ARRAY_LENGTH(kinds) - 1; i >= 0; i--) {
-        TRY(path_join(path, folder, kinds[i].file, error));
-        if (file_exists(path)) {
-            facts->kind = &kinds[i];
-        }
-    }
-    facts->bytes = facts->kind == &kinds[1];
-    if (facts->kind != &kinds[0]) {
-        return STATUS_OK;
-    }
+    TRY(path_join(path, folder, "tokenizer.json", error));
     TRY(json_read_file(path, TOKENIZER_BYTES_MAX, root, error));
     json_t *added;
     TRY(json_member_array(*root, "added_tokens", path, &added, error));
@@ -181,7 +150,8 @@ static enum status files_copy(const char *from, const char *to, struct error *er
         "merges.txt",
         "vocab.txt",
         "spiece.model",
-        "sentencepiece.model",
+        "tokenizer.model",
+        "sentencepiece.bpe.model",
         "added_tokens.json",
         "tokenizer_config.json",
         "special_tokens_map.json",
@@ -207,14 +177,31 @@ static enum status files_copy(const char *from, const char *to, struct error *er
     return folder_flush(to, error);
 }
 
+/* transformers has a class for each kind of file, which adds habits of its own (ALBERT's writes all
+ * in lower case); a tokenizer.json says all there is to know. */
+static enum status json_complete(const char *from, const char *to, struct error *error)
+{
+    char path[PATH_BYTES];
+    TRY(path_join(path, to, "tokenizer.json", error));
+    if (file_exists(path)) {
+        return STATUS_OK;
+    }
+    struct tokenizer *tokenizer;
+    TRY(tokenizer_open(&tokenizer, from, error));
+    const enum status status = tokenizer_save_json(tokenizer, to, error);
+    tokenizer_close(tokenizer);
+    return status;
+}
+
 enum status hf_tokenizer_write(const char *from, const char *to, int64_t positions,
                                struct hf_token_ids *ids, struct error *error)
 {
     struct facts facts;
     json_t *root;
     TRY(files_copy(from, to, error));
-    enum status status = facts_read(&facts, from, &root, error);
-    if (status == STATUS_OK && root != NULL) {
+    TRY(json_complete(from, to, error));
+    enum status status = facts_read(&facts, to, &root, error);
+    if (status == STATUS_OK) {
         id_take(&facts, "bos_token", &ids->bos);
         id_take(&facts, "eos_token", &ids->eos);
     }

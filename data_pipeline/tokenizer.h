@@ -55,6 +55,9 @@ void tokenizer_close(struct tokenizer *tokenizer); /* accepts NULL */
  * absent), as Hugging Face reads them; or spiece.model. */
 MUST_CHECK enum status tokenizer_save(const struct tokenizer *tokenizer, const char *folder,
                                       struct error *error);
+/* Writes tokenizer.json alone, which says the same of any tokenizer. */
+MUST_CHECK enum status tokenizer_save_json(const struct tokenizer *tokenizer, const char *folder,
+                                           struct error *error);
 
 int64_t tokenizer_vocabulary(
     const struct tokenizer *tokenizer); /* number of ids, special tokens included */

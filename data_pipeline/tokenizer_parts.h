@@ -75,6 +75,8 @@ bool tokenizer_normalizes(const struct tokenizer *tokenizer);
 /* Appends the normal form of a text that stands at `base` of the original. */
 void tokenizer_normalize(const struct tokenizer *tokenizer, struct text_normalizer_work *work,
                          const char *text, size_t size_bytes, size_t base, struct normal_text *out);
+/* What tokenizer.json says; the caller's. */
+json_t *tokenizer_json(const struct tokenizer *tokenizer);
 /* {"type": "RobertaProcessing", …} with <s> and </s>; NULL where the vocabulary lacks them. */
 json_t *tokenizer_roberta_processor(const struct token_table *vocabulary);
 /* {"type": "TemplateProcessing", …}: [CLS] A [SEP] and [CLS] A [SEP] B [SEP]; or NULL. */

@@ -269,6 +269,41 @@ static enum status open_file(struct tokenizer **tokenizer, enum tokenizer_kind k
 static const char *const model_names[] = {"spiece.model", "tokenizer.model",
                                           "sentencepiece.bpe.model"};
 
+/* The path of the SentencePiece model in a folder; *found is false if there is none. */
+static enum status find_model(const char *folder, char path[PATH_BYTES], bool *found,
+                              struct error *error)
+{
+    *found = false;
+    for (int i = 0; i < ARRAY_LENGTH(model_names) && !*found; i++) {
+        TRY(path_join(path, folder, model_names[i], error));
+        *found = file_exists(path);
+    }
+    return STATUS_OK;
+}
+
+/* A tokenizer.json that was made of the SentencePiece model beside it, as an export does, gives way
+ * to that: it is the same tokenizer as before the export. */
+static enum status open_either(struct tokenizer **tokenizer, const char *json_path,
+                               const char *model_path, struct error *error)
+{
+    struct tokenizer *made = NULL;
+    if (open_file(&made, TOKENIZER_KIND_UNIGRAM, model_path, NULL) != STATUS_OK) {
+        return open_json(tokenizer, json_path, error);
+    }
+    json_t *root = NULL;
+    json_t *const ours = tokenizer_json(made);
+    enum status status = json_read_file(json_path, TOKENIZER_FILE_BYTES_MAX, &root, error);
+    if (status == STATUS_OK && json_equal(root, ours)) {
+        *tokenizer = made;
+    } else {
+        tokenizer_close(made);
+        status = status == STATUS_OK ? open_root(tokenizer, root, json_path, error) : status;
+    }
+    json_decref(ours);
+    json_decref(root);
+    return status;
+}
+
 enum status tokenizer_open(struct tokenizer **tokenizer, const char *path, struct error *error)
 {
     char json_path[PATH_BYTES];
@@ -286,8 +321,12 @@ enum status tokenizer_open(struct tokenizer **tokenizer, const char *path, struc
         return ends_with(path, ".txt") ? open_file(tokenizer, TOKENIZER_KIND_WORDPIECE, path, error)
                                        : open_json(tokenizer, path, error);
     }
+    char model_path[PATH_BYTES];
+    bool has_model = false;
+    TRY(find_model(path, model_path, &has_model, error));
     if (file_exists(json_path)) {
-        return open_json(tokenizer, json_path, error);
+        return has_model ? open_either(tokenizer, json_path, model_path, error)
+                         : open_json(tokenizer, json_path, error);
     }
     if (file_exists(vocabulary_path) && file_exists(merges_path)) {
         return open_pair(tokenizer, vocabulary_path, merges_path, error);
@@ -295,12 +334,8 @@ enum status tokenizer_open(struct tokenizer **tokenizer, const char *path, struc
     if (file_exists(lines_path)) {
         return open_file(tokenizer, TOKENIZER_KIND_WORDPIECE, lines_path, error);
     }
-    for (int i = 0; i < ARRAY_LENGTH(model_names); i++) {
-        char model_path[PATH_BYTES];
-        TRY(path_join(model_path, path, model_names[i], error));
-        if (file_exists(model_path)) {
-            return open_file(tokenizer, TOKENIZER_KIND_UNIGRAM, model_path, error);
-        }
+    if (has_model) {
+        return open_file(tokenizer, TOKENIZER_KIND_UNIGRAM, model_path, error);
     }
     FAIL(error, STATUS_INPUT,
          "\"%s\": no tokenizer there, expected tokenizer.json, vocab.json and merges.txt, "

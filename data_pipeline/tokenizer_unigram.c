@@ -250,12 +250,17 @@ static inline double sum_of(const struct unigram *model, double a, double b)
     return model->by_words ? a + b : (double)(float)(a + b);
 }
 
-static double score_of(const struct unigram *model, int32_t id, size_t size_bytes)
+static inline double score_of(const struct unigram *model, int32_t id, size_t size_bytes)
 {
     return !model->by_words && model->types[id] == PIECE_TYPE_USER
                ? (double)(float)((double)((float)size_bytes * (float)model->highest_score) +
                                  user_bonus)
                : model->scores[id];
+}
+
+double unigram_score(const struct unigram *model, int32_t id, struct token_text text)
+{
+    return score_of(model, id, text.size_bytes);
 }
 
 /* Best rows that end at each byte of the normalised text, from left to right. */

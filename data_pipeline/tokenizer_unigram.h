@@ -85,6 +85,9 @@ MUST_CHECK enum status unigram_seal(struct unigram *model, const struct token_te
                                     size_t count, const char *where, struct error *error);
 void unigram_deinit(struct unigram *model); /* accepts a zeroed struct */
 
+/* What piece `id`, which is `text`, adds to a sum. */
+double unigram_score(const struct unigram *model, int32_t id, struct token_text text);
+
 struct unigram_work; /* one thread's scratch and word cache */
 struct unigram_work *unigram_work_open(void);
 void unigram_work_reset(struct unigram_work *work); /* before use with another model */

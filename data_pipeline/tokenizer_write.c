@@ -4,6 +4,7 @@
 #include "base/file.h"
 #include "base/json.h"
 #include "base/memory.h"
+#include "data_pipeline/piece_json.h"
 #include "data_pipeline/tokenizer_files.h"
 #include "data_pipeline/tokenizer_parts.h"
 
@@ -159,11 +160,16 @@ static json_t *byte_level(bool add_prefix_space, bool use_pattern)
 static json_t *added_value(const struct tokenizer *tokenizer)
 {
     json_t *const list = json_array();
+    const struct unigram *const unigram = &tokenizer->unigram;
     for (int32_t id = 0; id < tokenizer->vocabulary.count; id++) {
-        if ((tokenizer->flags[id] & TOKEN_FLAG_ADDED) == 0) {
+        /* A model file does not list its unknown piece among the special ones. */
+        const struct added_token unknown = {.special = true};
+        const bool is_unknown = unigram->file != NULL && id == unigram->unknown;
+        if ((tokenizer->flags[id] & TOKEN_FLAG_ADDED) == 0 && !is_unknown) {
             continue;
         }
-        const struct added_token *const token = added_tokens_find(&tokenizer->added, id);
+        const struct added_token *const token =
+            is_unknown ? &unknown : added_tokens_find(&tokenizer->added, id);
         INVARIANT(token != NULL);
         json_t *const entry = json_object();
         put(entry, "id", json_integer(id));
@@ -296,7 +302,7 @@ static json_t *part_value(const json_t *part)
     return part == NULL ? json_null() : json_deep_copy(part);
 }
 
-static json_t *root_value(const struct tokenizer *tokenizer)
+json_t *tokenizer_json(const struct tokenizer *tokenizer)
 {
     json_t *const root = json_object();
     put(root, "version", json_string("1.0"));
@@ -312,8 +318,17 @@ static json_t *root_value(const struct tokenizer *tokenizer)
         put(root, "decoder", byte_level(true, true));
         put(root, "model", bpe_model(tokenizer));
         break;
-    case TOKENIZER_KIND_CHARBPE:
     case TOKENIZER_KIND_UNIGRAM:
+        if (!tokenizer->unigram.by_words) {
+            put(root, "normalizer", piece_json_normalizer(&tokenizer->unigram));
+            put(root, "pre_tokenizer", piece_json_splitter(tokenizer));
+            put(root, "post_processor", part_value(tokenizer->post_processor));
+            put(root, "decoder", piece_json_decoder(&tokenizer->unigram));
+            put(root, "model", piece_json_model(tokenizer));
+            break;
+        }
+        /* fall through */
+    case TOKENIZER_KIND_CHARBPE:
         put(root, "normalizer", part_value(tokenizer->normalizer));
         put(root, "pre_tokenizer", part_value(tokenizer->pre_tokenizer));
         put(root, "post_processor", part_value(tokenizer->post_processor));
@@ -396,6 +411,14 @@ static enum status write_json(const char *path, json_t *root, struct error *erro
     return status;
 }
 
+enum status tokenizer_save_json(const struct tokenizer *tokenizer, const char *folder,
+                                struct error *error)
+{
+    char path[PATH_BYTES];
+    TRY(path_join(path, folder, "tokenizer.json", error));
+    return write_json(path, tokenizer_json(tokenizer), error);
+}
+
 enum status tokenizer_save(const struct tokenizer *tokenizer, const char *folder,
                            struct error *error)
 {
@@ -422,6 +445,5 @@ enum status tokenizer_save(const struct tokenizer *tokenizer, const char *folder
         TRY(write_lines(tokenizer, path, error));
         break;
     }
-    TRY(path_join(path, folder, "tokenizer.json", error));
-    return write_json(path, root_value(tokenizer), error);
+    return tokenizer_save_json(tokenizer, folder, error);
 }

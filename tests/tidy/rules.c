@@ -25,7 +25,8 @@ static const struct {
     {"model", "base/* kernels/* data_pipeline/batch.h"},
     {"shard", "base/* kernels/* model/parameters.h model/model_options.h model/model_role.h "
               "model/gradient_blocks.h"},
-    {"checkpoints", "base/* shard/* model/parameters.h model/model_options.h"},
+    {"checkpoints", "base/* data_pipeline/tokenizer.h shard/* model/parameters.h "
+                    "model/model_options.h"},
     {"coordinator", "base/* data_pipeline/plan.h data_pipeline/data_options.h"},
     {"worker", "base/* kernels/* data_pipeline/* model/* shard/* checkpoints/* coordinator/*"},
     {"tasks", "base/* data_pipeline/* model/* shard/* checkpoints/* worker/*"},

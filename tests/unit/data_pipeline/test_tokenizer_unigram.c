@@ -2,6 +2,7 @@
  * hostile ones too, and what a hand-made model does. Equality with the reference is the matter of
  * golden_tokenizers. */
 #include <math.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "base/file.h"
@@ -334,6 +335,60 @@ START_TEST(test_unigram_saved_is_the_same_tokenizer)
 }
 END_TEST
 
+static struct token_list encoded(const struct tokenizer *tokenizer, const char *text)
+{
+    struct tokenizer_work *const work = tokenizer_work_open();
+    struct token_list list = {0};
+    tokenizer_encode(tokenizer, work, text, strlen(text), false, &list);
+    tokenizer_work_close(work);
+    return list;
+}
+
+/* An export's tokenizer.json says the same, and beside its model it gives way to that. */
+START_TEST(test_pieces_are_said_by_a_tokenizer_json)
+{
+    static const char *const models[] = {"sp_albert", "sp_bpe", "sp_nfkc_cf"};
+    static const char *const texts[] = {"",
+                                        "The old  river crossed 1234 bridges. ",
+                                        " \tCaf\xc3\xa9, cafe\xcc\x81 \xef\xac\x81ne",
+                                        "\xe6\x97\xa5\xe6\x9c\xac \xf0\x9f\x98\x80",
+                                        "a<mask>b  <mask>",
+                                        "xxxxxxxxxxxxxxxxxxxxxxxxxxx"};
+    char folder[PATH_BYTES];
+    char path[PATH_BYTES];
+    struct error error = {0};
+    CHECK_OK(path_join(folder, suite_scratch(), "said", &error), error);
+    for (int m = 0; m < ARRAY_LENGTH(models); m++) {
+        struct tokenizer *model = NULL;
+        struct tokenizer *said = NULL;
+        struct tokenizer *both = NULL;
+        (void)snprintf(path, sizeof path, "%s/tokenizers/%s/spiece.model", SHARDLM_GOLDEN_SMALL,
+                       models[m]);
+        CHECK_OK(tokenizer_open(&model, path, &error), error);
+        CHECK_OK(tokenizer_save(model, folder, &error), error);
+        CHECK_OK(tokenizer_save_json(model, folder, &error), error);
+        CHECK_OK(path_join(path, folder, "tokenizer.json", &error), error);
+        CHECK_OK(tokenizer_open(&said, path, &error), error);
+        CHECK_OK(tokenizer_open(&both, folder, &error), error);
+        ck_assert(digest_equal(tokenizer_fingerprint(both), tokenizer_fingerprint(model)));
+        ck_assert(!digest_equal(tokenizer_fingerprint(said), tokenizer_fingerprint(model)));
+        for (int i = 0; i < ARRAY_LENGTH(texts); i++) {
+            struct token_list wanted = encoded(model, texts[i]);
+            struct token_list found = encoded(said, texts[i]);
+            ck_assert_uint_eq(found.count, wanted.count);
+            for (size_t k = 0; k < wanted.count; k++) {
+                ck_assert_int_eq(found.ids[k], wanted.ids[k]);
+            }
+            token_list_deinit(&found);
+            token_list_deinit(&wanted);
+        }
+        tokenizer_close(both);
+        tokenizer_close(said);
+        tokenizer_close(model);
+    }
+}
+END_TEST
+
 /* Encodes and decodes a random byte string: nothing may go wrong. */
 static void exercise(const struct tokenizer *tokenizer, struct random_stream *stream)
 {
@@ -422,6 +477,6 @@ int main(void)
             test_unigram_refuses_a_damaged_character_map, test_unigram_keeps_user_pieces_whole,
             test_pieces_merge_by_score, test_unused_pieces_are_a_way_to_others,
             test_user_pieces_take_part_in_no_merge, test_pieces_merge_in_a_very_long_text,
-            test_unigram_saved_is_the_same_tokenizer, test_unigram_takes_any_bytes,
-            test_unigram_survives_any_damage_of_its_file, NULL});
+            test_unigram_saved_is_the_same_tokenizer, test_pieces_are_said_by_a_tokenizer_json,
+            test_unigram_takes_any_bytes, test_unigram_survives_any_damage_of_its_file, NULL});
 }
