@@ -3,25 +3,36 @@
  * differs in bit r; both add what they have, so that after log2(count) rounds all have the same
  * sum, added as (0 + 1) + (2 + 3), …: the tree in which a single worker adds.
  *
+ * Members of one node meet in memory that they share: each copies what it has there, says so, and
+ * reads the other's. Those of several nodes send messages. Either way a piece at a time, so that
+ * neither takes memory in proportion to what is summed.
+ *
  * Calls do not return a status, since they stand deep inside a network: the first failure is kept,
- * later calls do nothing, and tensor_group_check tells. Every wait has the fabric's limit. */
+ * later calls do nothing, and tensor_group_check tells. Every wait has a limit. */
 #ifndef SHARDLM_SHARD_TENSOR_GROUP_H
 #define SHARDLM_SHARD_TENSOR_GROUP_H
 
 #include "shard/topology.h"
+#include "shard/window.h"
+
+struct tensor_place; /* of a member in the shared memory */
 
 struct tensor_group {
     struct fabric_group *group;
-    int64_t member, count; /* a power of two */
-    int64_t first_worker;  /* member 0 */
-    unsigned char *received;
-    size_t received_bytes;
-    struct error failure; /* status STATUS_OK: none */
+    int64_t member, count;   /* a power of two */
+    int64_t first_worker;    /* member 0 */
+    double limit_seconds;    /* of any wait */
+    struct window window;    /* (count places); empty between nodes */
+    int64_t meetings;        /* so far */
+    int64_t last_met;        /* member of the last one */
+    unsigned char *received; /* between nodes: what the other sent */
+    struct error failure;    /* status STATUS_OK: none */
 };
 
-/* `most_bytes`: of the largest sum. */
-void tensor_group_init(struct tensor_group *tensor, const struct topology *topology,
-                       size_t most_bytes);
+/* Collective over the group. */
+MUST_CHECK enum status tensor_group_init(struct tensor_group *tensor,
+                                         const struct topology *topology, double limit_seconds,
+                                         struct error *error);
 void tensor_group_deinit(struct tensor_group *tensor); /* accepts a zeroed one */
 
 /* In place: the sum over all members. Collective over the group. */

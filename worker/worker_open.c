@@ -133,8 +133,7 @@ static enum status network_open(struct worker *worker, const struct batch_limits
 {
     const struct worker_setup *const setup = worker->setup;
     const struct topology *const topology = &worker->topology;
-    tensor_group_init(&worker->tensor, topology,
-                      (size_t)(limits->token_count * worker->model_options.hidden) * sizeof(float));
+    TRY(tensor_group_init(&worker->tensor, topology, setup->lease->wait_seconds, error));
     worker->exchange =
         (struct parts_exchange){exchange_sum, exchange_gather, exchange_check, &worker->tensor};
     const struct model_role role = {.trains = true,
