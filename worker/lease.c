@@ -37,7 +37,10 @@ enum status lease_ask(const struct trainer *trainer, int64_t step, int64_t *slot
         TRY(channel_client_send(trainer->channel, &ask, error));
         TRY(lease_receive(trainer, step, slot, error));
     }
-    return topology->tensor_count == 1
-               ? STATUS_OK
-               : fabric_broadcast(topology->tensor, 0, slot, sizeof *slot, error);
+    if (topology->tensor_count == 1) {
+        return STATUS_OK;
+    }
+    const enum status status = fabric_broadcast(topology->tensor, 0, slot, sizeof *slot, error);
+    return error_context(error, status, "no lease came from worker %" PRId64,
+                         topology->worker_index - topology->tensor_member);
 }
