@@ -1,10 +1,14 @@
-/* What defines a network: options only, filled by launch/config.c or from a Hugging Face
- * config.json. */
+/* What defines a network: options, filled by launch/config.c or from a Hugging Face config.json, and
+ * which of them there can be. */
 #ifndef SHARDLM_MODEL_MODEL_OPTIONS_H
 #define SHARDLM_MODEL_MODEL_OPTIONS_H
 
 #include <stdbool.h>
 #include <stdint.h>
+
+#include "base/error.h"
+
+enum { MODEL_LAYERS_MAX = 1000 };
 
 enum model_family {
     MODEL_FAMILY_ROBERTA,
@@ -75,5 +79,20 @@ static inline int64_t model_embedding_width(const struct model_options *options)
 {
     return options->embedding_width == 0 ? options->hidden : options->embedding_width;
 }
+
+/* The same of groups and inner_layers. */
+static inline int64_t model_layer_groups(const struct model_options *options)
+{
+    return options->groups == 0 ? 1 : options->groups;
+}
+
+static inline int64_t model_inner_layers(const struct model_options *options)
+{
+    return options->inner_layers == 0 ? 1 : options->inner_layers;
+}
+
+/* STATUS_INPUT names what is out of range, does not go together, or is not of the family. */
+MUST_CHECK enum status model_options_check(const struct model_options *options,
+                                           struct error *error);
 
 #endif

@@ -9,121 +9,7 @@
 #include "base/random.h"
 #include "model/family.h"
 
-/* Largest accepted sizes: far beyond any use, small enough that no product of two overflows. */
-enum { LAYERS_MAX = 1000, WIDTH_MAX = 1 << 20, ROWS_MAX = 1 << 28, GROUP_NAME_BYTES = 16 };
-
-static enum status size_check(const char *what, int64_t value, int64_t least, int64_t most,
-                              struct error *error)
-{
-    if (value < least || value > most) {
-        FAIL(error, STATUS_INPUT, "model %s %lld is outside %lld to %lld", what, (long long)value,
-             (long long)least, (long long)most);
-    }
-    return STATUS_OK;
-}
-
-static enum status rate_check(const char *what, double value, struct error *error)
-{
-    if (!(value >= 0.0 && value < 1.0)) {
-        FAIL(error, STATUS_INPUT, "model %s %g is outside [0, 1)", what, value);
-    }
-    return STATUS_OK;
-}
-
-static int64_t inner_layers_of(const struct model_options *options)
-{
-    return options->inner_layers == 0 ? 1 : options->inner_layers;
-}
-
-static int64_t groups_of(const struct model_options *options)
-{
-    return options->groups == 0 ? 1 : options->groups;
-}
-
-static enum status share_check(const struct model_options *options, const struct family *family,
-                               struct error *error)
-{
-    TRY(size_check("embedding_width", options->embedding_width, 0, options->hidden, error));
-    TRY(size_check("groups", options->groups, 0, options->layers, error));
-    TRY(size_check("inner_layers", options->inner_layers, 0, options->layers, error));
-    if (!family->shares &&
-        (model_embedding_width(options) != options->hidden || options->share != MODEL_SHARE_NONE ||
-         groups_of(options) != 1 || inner_layers_of(options) != 1)) {
-        FAIL(error, STATUS_INPUT,
-             "model family %s has no embedding_width, share, groups or inner_layers",
-             family->prefix);
-    }
-    if (options->layers % (groups_of(options) * inner_layers_of(options)) != 0) {
-        FAIL(error, STATUS_INPUT,
-             "model layers %lld are not a multiple of groups %lld times inner_layers %lld",
-             (long long)options->layers, (long long)groups_of(options),
-             (long long)inner_layers_of(options));
-    }
-    return STATUS_OK;
-}
-
-static enum status span_check(const struct model_options *options, struct error *error)
-{
-    if (options->family != MODEL_FAMILY_SPANBERT) {
-        return STATUS_OK;
-    }
-    TRY(size_check("span_positions", options->span_positions, 1, WIDTH_MAX, error));
-    return size_check("span_position_width", options->span_position_width, 1, WIDTH_MAX, error);
-}
-
-static enum status relative_check(const struct model_options *options, const struct family *family,
-                                  struct error *error)
-{
-    TRY(size_check("memory_tokens", options->memory_tokens, 0, WIDTH_MAX, error));
-    TRY(size_check("memory_reuse", options->memory_reuse, 0, WIDTH_MAX, error));
-    TRY(size_check("distance_max", options->distance_max, 0, WIDTH_MAX, error));
-    if (!family->relative && (options->memory_tokens != 0 || options->memory_reuse != 0 ||
-                              options->distance_max != 0 || options->one_way)) {
-        FAIL(error, STATUS_INPUT,
-             "model family %s has no memory_tokens, memory_reuse, distance_max or one_way",
-             family->prefix);
-    }
-    if (family->relative && (options->hidden % 2 != 0 || options->positions > WIDTH_MAX)) {
-        FAIL(error, STATUS_INPUT,
-             "model hidden %lld, positions %lld: relative positions need an even hidden and at "
-             "most %d positions",
-             (long long)options->hidden, (long long)options->positions, WIDTH_MAX);
-    }
-    return STATUS_OK;
-}
-
-static enum status options_check(const struct model_options *options, struct error *error)
-{
-    const struct family *const family = family_find(options);
-    if (family == NULL) {
-        FAIL(error, STATUS_INPUT, "model family %d with %s-norm is unknown", (int)options->family,
-             options->norm == MODEL_NORM_PRE ? "pre" : "post");
-    }
-    TRY(size_check("layers", options->layers, 1, LAYERS_MAX, error));
-    TRY(size_check("hidden", options->hidden, 1, WIDTH_MAX, error));
-    TRY(size_check("heads", options->heads, 1, options->hidden, error));
-    TRY(size_check("feed_forward", options->feed_forward, 1, WIDTH_MAX, error));
-    TRY(size_check("positions", options->positions, 1, ROWS_MAX, error));
-    TRY(size_check("position_offset", options->position_offset, 0, ROWS_MAX, error));
-    TRY(size_check("vocabulary", options->vocabulary, 1, ROWS_MAX, error));
-    TRY(size_check("type_vocabulary", options->type_vocabulary, 1, ROWS_MAX, error));
-    TRY(size_check("pad_id", options->pad_id, -1, options->vocabulary - 1, error));
-    TRY(rate_check("dropout", options->dropout, error));
-    TRY(rate_check("attention_dropout", options->attention_dropout, error));
-    if (options->hidden % options->heads != 0) {
-        FAIL(error, STATUS_INPUT, "model hidden %lld is not a multiple of heads %lld",
-             (long long)options->hidden, (long long)options->heads);
-    }
-    if (!(options->norm_epsilon > 0.0 && options->norm_epsilon < 1.0)) {
-        FAIL(error, STATUS_INPUT, "model norm_epsilon %g is outside (0, 1)", options->norm_epsilon);
-    }
-    if (!(options->init_range >= 0.0 && options->init_range < 100.0)) {
-        FAIL(error, STATUS_INPUT, "model init_range %g is outside [0, 100)", options->init_range);
-    }
-    TRY(span_check(options, error));
-    TRY(relative_check(options, family, error));
-    return share_check(options, family, error);
-}
+enum { GROUP_NAME_BYTES = 16 };
 
 static int64_t axis_size(enum family_axis axis, const struct model_options *options)
 {
@@ -312,9 +198,9 @@ static bool half_is_shared(const struct model_options *options, enum parameter_h
 static int64_t layer_owner(const struct model_options *options, int64_t layer,
                            enum parameter_half half)
 {
-    const int64_t group_layers = options->layers / groups_of(options);
+    const int64_t group_layers = options->layers / model_layer_groups(options);
     return half_is_shared(options, half)
-               ? layer / group_layers * group_layers + layer % inner_layers_of(options)
+               ? layer / group_layers * group_layers + layer % model_inner_layers(options)
                : layer;
 }
 
@@ -323,9 +209,9 @@ static struct name_parts layer_name(const struct model_options *options,
                                     const struct family *family, int64_t layer,
                                     enum parameter_half half)
 {
-    const int64_t inner = inner_layers_of(options);
+    const int64_t inner = model_inner_layers(options);
     const int64_t unit =
-        half_is_shared(options, half) ? options->layers / groups_of(options) : inner;
+        half_is_shared(options, half) ? options->layers / model_layer_groups(options) : inner;
     return (struct name_parts){family->prefix, layer / unit, layer % inner};
 }
 
@@ -340,14 +226,14 @@ static void table_add_layer_group(struct parameter_table *table,
                    whole       ? "layer"
                    : attention ? "attention"
                                : "ffn",
-                   (int)(layer % LAYERS_MAX));
+                   (int)(layer % MODEL_LAYERS_MAX));
     const struct parameter_group group = {
         .name = name,
         .kind = whole       ? PARAMETER_KIND_LAYER
                 : attention ? PARAMETER_KIND_ATTENTION
                             : PARAMETER_KIND_FEED_FORWARD,
         .lowest_layer = layer,
-        .place = half_is_shared(options, half) ? layer % inner_layers_of(options) : 0};
+        .place = half_is_shared(options, half) ? layer % model_inner_layers(options) : 0};
     const struct name_parts parts = layer_name(options, family, layer, half);
     const struct family_rows *const lists[2] = {attention ? &family->attention
                                                           : &family->feed_forward,
@@ -380,7 +266,7 @@ enum status parameter_table_init(struct parameter_table *table, const struct mod
                                  struct error *error)
 {
     *table = (struct parameter_table){0};
-    TRY(options_check(options, error));
+    TRY(model_options_check(options, error));
     const struct family *const family = family_find(options);
     const size_t layers = (size_t)options->layers;
     const size_t groups = PARAMETER_HALVES * layers + 2;
