@@ -1,158 +1,14 @@
-/* See hf_config.h. One table of keys for each way of spelling them, one row for each model_type. */
+/* See hf_config.h. */
 #include "checkpoints/hf_config.h"
 
-#include <stddef.h>
 #include <string.h>
 
 #include "base/json.h"
+#include "checkpoints/hf_kind.h"
 
 enum { CONFIG_BYTES_MAX = 16 << 20 };
 
 static const int64_t size_max = INT32_MAX;
-
-static const struct {
-    const char *name;
-    enum model_activation activation;
-} activations[] = {
-    {"gelu", MODEL_ACTIVATION_GELU},
-    {"gelu_new", MODEL_ACTIVATION_GELU_TANH}, /* the first of several names is the one written */
-    {"gelu_pytorch_tanh", MODEL_ACTIVATION_GELU_TANH},
-    {"relu", MODEL_ACTIVATION_RELU},
-};
-
-/* A number. Where `optional`, a key that is missing or null means `standard`. */
-struct number {
-    const char *name;
-    size_t offset; /* in struct model_options */
-    bool real;     /* 0 to 1; otherwise an integer from 1 */
-    bool optional;
-    double standard;
-};
-
-#define INTEGER(name, field)                                                                       \
-    {                                                                                              \
-        name, offsetof(struct model_options, field), false, false, 0                               \
-    }
-#define INTEGER_OR(name, field, standard)                                                          \
-    {                                                                                              \
-        name, offsetof(struct model_options, field), false, true, standard                         \
-    }
-#define REAL_OR(name, field, standard)                                                             \
-    {                                                                                              \
-        name, offsetof(struct model_options, field), true, true, standard                          \
-    }
-#define NUMBERS(array) .numbers = array, .number_count = ARRAY_LENGTH(array)
-
-static const struct number bert_numbers[] = {
-    INTEGER("num_hidden_layers", layers),
-    INTEGER("hidden_size", hidden),
-    INTEGER("num_attention_heads", heads),
-    INTEGER("intermediate_size", feed_forward),
-    INTEGER("vocab_size", vocabulary),
-    INTEGER("max_position_embeddings", positions),
-    INTEGER_OR("type_vocab_size", type_vocabulary, 2),
-    REAL_OR("hidden_dropout_prob", dropout, 0.1),
-    REAL_OR("attention_probs_dropout_prob", attention_dropout, 0.1),
-    REAL_OR("layer_norm_eps", norm_epsilon, 1e-12),
-    REAL_OR("initializer_range", init_range, 0.02),
-};
-
-static const struct number albert_numbers[] = {
-    INTEGER("num_hidden_layers", layers),
-    INTEGER_OR("num_hidden_groups", groups, 1),
-    INTEGER_OR("inner_group_num", inner_layers, 1),
-    INTEGER("hidden_size", hidden),
-    INTEGER_OR("embedding_size", embedding_width, 128),
-    INTEGER("num_attention_heads", heads),
-    INTEGER("intermediate_size", feed_forward),
-    INTEGER("vocab_size", vocabulary),
-    INTEGER("max_position_embeddings", positions),
-    INTEGER_OR("type_vocab_size", type_vocabulary, 2),
-    REAL_OR("hidden_dropout_prob", dropout, 0),
-    REAL_OR("attention_probs_dropout_prob", attention_dropout, 0),
-    REAL_OR("layer_norm_eps", norm_epsilon, 1e-12),
-    REAL_OR("initializer_range", init_range, 0.02),
-};
-
-static const struct number gpt_numbers[] = {
-    INTEGER("n_layer", layers),
-    INTEGER("n_embd", hidden),
-    INTEGER("n_head", heads),
-    INTEGER_OR("n_inner", feed_forward, 0),
-    INTEGER("vocab_size", vocabulary),
-    INTEGER("n_positions", positions),
-    REAL_OR("resid_pdrop", dropout, 0.1),
-    REAL_OR("attn_pdrop", attention_dropout, 0.1),
-    REAL_OR("layer_norm_epsilon", norm_epsilon, 1e-5),
-    REAL_OR("initializer_range", init_range, 0.02),
-};
-
-/* What XLNet counts by other keys is in relative_read(). */
-static const struct number xlnet_numbers[] = {
-    INTEGER("n_layer", layers),
-    INTEGER("d_model", hidden),
-    INTEGER("n_head", heads),
-    INTEGER("d_inner", feed_forward),
-    INTEGER("vocab_size", vocabulary),
-    REAL_OR("dropout", dropout, 0.1),
-    REAL_OR("layer_norm_eps", norm_epsilon, 1e-12),
-    REAL_OR("initializer_range", init_range, 0.02),
-};
-
-/* SpanBERT is a BERT with these two; transformers keeps them without reading them. */
-static const char span_key[] = "sbo_max_span";
-static const struct number span_numbers[] = {
-    INTEGER("sbo_max_span", span_positions),
-    INTEGER("sbo_position_size", span_position_width),
-};
-
-static const struct kind {
-    const char *type;
-    enum model_family family;
-    enum model_norm norm;
-    const char *architecture;
-    const char *architecture_with_pairs; /* or NULL */
-    const struct number *numbers;
-    int64_t number_count;
-    const char *activation_key;
-    const char *activation; /* what a missing key means */
-    int64_t pad_id;         /* the same; -1: padding is nothing special to this network */
-} kinds[] = {
-    {"roberta", MODEL_FAMILY_ROBERTA, MODEL_NORM_POST, "RobertaForMaskedLM", NULL,
-     NUMBERS(bert_numbers), "hidden_act", "gelu", 1},
-    {"roberta-prelayernorm", MODEL_FAMILY_ROBERTA, MODEL_NORM_PRE, "RobertaPreLayerNormForMaskedLM",
-     NULL, NUMBERS(bert_numbers), "hidden_act", "gelu", 1},
-    {"bert", MODEL_FAMILY_BERT, MODEL_NORM_POST, "BertForMaskedLM", "BertForPreTraining",
-     NUMBERS(bert_numbers), "hidden_act", "gelu", 0},
-    {"bert", MODEL_FAMILY_SPANBERT, MODEL_NORM_POST, "BertForMaskedLM", NULL, NUMBERS(bert_numbers),
-     "hidden_act", "gelu", 0},
-    {"albert", MODEL_FAMILY_ALBERT, MODEL_NORM_POST, "AlbertForMaskedLM", "AlbertForPreTraining",
-     NUMBERS(albert_numbers), "hidden_act", "gelu_new", 0},
-    {"gpt2", MODEL_FAMILY_GPT, MODEL_NORM_PRE, "GPT2LMHeadModel", NULL, NUMBERS(gpt_numbers),
-     "activation_function", "gelu_new", -1},
-    {"xlnet", MODEL_FAMILY_XLNET, MODEL_NORM_POST, "XLNetLMHeadModel", NULL, NUMBERS(xlnet_numbers),
-     "ff_activation", "gelu", -1},
-};
-
-static const struct kind *kind_of(const struct model_options *options)
-{
-    for (int64_t i = 0; i < ARRAY_LENGTH(kinds); i++) {
-        if (kinds[i].family == options->family && kinds[i].norm == options->norm) {
-            return &kinds[i];
-        }
-    }
-    return NULL;
-}
-
-static const char *activation_name(enum model_activation activation)
-{
-    for (int64_t i = 0; i < ARRAY_LENGTH(activations); i++) {
-        if (activations[i].activation == activation) {
-            return activations[i].name;
-        }
-    }
-    return NULL;
-}
 
 /* Options as config.json counts them, and back. ALBERT's num_hidden_layers are blocks applied, and
  * layers that share nothing are blocks of groups of their own. */
@@ -161,11 +17,10 @@ static void options_to_file(struct model_options *options)
     options->positions += options->position_offset;
     if (options->family == MODEL_FAMILY_ALBERT) {
         options->embedding_width = model_embedding_width(options);
-        options->inner_layers = options->inner_layers == 0 ? 1 : options->inner_layers;
+        options->inner_layers = model_inner_layers(options);
         options->layers /= options->inner_layers;
-        options->groups = options->share == MODEL_SHARE_NONE ? options->layers
-                          : options->groups == 0             ? 1
-                                                             : options->groups;
+        options->groups =
+            options->share == MODEL_SHARE_NONE ? options->layers : model_layer_groups(options);
     }
 }
 
@@ -184,7 +39,7 @@ static void options_from_file(struct model_options *options)
 enum status hf_config_check(const struct model_options *options, struct error *error)
 {
     const bool roberta = options->family == MODEL_FAMILY_ROBERTA;
-    if (kind_of(options) == NULL) {
+    if (hf_kind_of(options) == NULL) {
         FAIL(error, STATUS_INPUT,
              "Hugging Face has no network like this model family with this "
              "place of the LayerNorm");
@@ -205,7 +60,7 @@ static json_t *id_pack(int64_t id)
     return id < 0 ? json_null() : json_integer((json_int_t)id);
 }
 
-static void numbers_pack(json_t *root, const struct number *numbers, int64_t count,
+static void numbers_pack(json_t *root, const struct hf_number *numbers, int64_t count,
                          const struct model_options *options)
 {
     for (int64_t i = 0; i < count; i++) {
@@ -243,21 +98,20 @@ static void relative_pack(json_t *root, const struct model_options *options)
 /* "torch_dtype" is what transformers 4 reads, "dtype" what 5 does. */
 static json_t *config_pack(const struct model_options *options, const struct hf_token_ids *ids)
 {
-    const struct kind *const kind = kind_of(options);
+    const struct hf_kind *const kind = hf_kind_of(options);
     INVARIANT(kind != NULL);
     const bool pairs = kind->architecture_with_pairs != NULL && !options->without_pairs;
     json_t *const root = json_pack(
         "{s[s] ss ss sb ss ss so so so}", "architectures",
         pairs ? kind->architecture_with_pairs : kind->architecture, "model_type", kind->type,
-        kind->activation_key, activation_name(options->activation), "tie_word_embeddings", 1,
+        kind->activation_key, hf_activation_name(options->activation), "tie_word_embeddings", 1,
         "dtype", "float32", "torch_dtype", "float32", "bos_token_id", id_pack(ids->bos),
         "eos_token_id", id_pack(ids->eos), "pad_token_id", id_pack(options->pad_id));
     struct model_options stored = *options;
     options_to_file(&stored);
     numbers_pack(root, kind->numbers, kind->number_count, &stored);
-    if (options->family == MODEL_FAMILY_SPANBERT) {
-        numbers_pack(root, span_numbers, ARRAY_LENGTH(span_numbers), &stored);
-    } else if (options->family == MODEL_FAMILY_GPT) {
+    numbers_pack(root, kind->own_numbers, kind->own_count, &stored);
+    if (options->family == MODEL_FAMILY_GPT) {
         (void)json_object_set_new(root, "embd_pdrop", json_real(options->dropout));
     } else if (options->family == MODEL_FAMILY_XLNET) {
         relative_pack(root, options);
@@ -281,7 +135,7 @@ static const json_t *member(const json_t *root, const char *key)
     return json_is_null(value) ? NULL : value;
 }
 
-static enum status number_read(const json_t *root, const struct number *number, const char *path,
+static enum status number_read(const json_t *root, const struct hf_number *number, const char *path,
                                struct model_options *options, struct error *error)
 {
     char *const field = (char *)options + number->offset;
@@ -310,7 +164,7 @@ static enum status number_read(const json_t *root, const struct number *number, 
     return STATUS_OK;
 }
 
-static enum status numbers_read(const json_t *root, const struct number *numbers, int64_t count,
+static enum status numbers_read(const json_t *root, const struct hf_number *numbers, int64_t count,
                                 const char *path, struct model_options *options,
                                 struct error *error)
 {
@@ -320,29 +174,15 @@ static enum status numbers_read(const json_t *root, const struct number *numbers
     return STATUS_OK;
 }
 
-static const struct kind *kind_find(const char *type, bool spans)
-{
-    for (int64_t i = 0; i < ARRAY_LENGTH(kinds); i++) {
-        if (strcmp(type, kinds[i].type) == 0 &&
-            kinds[i].family != (spans ? MODEL_FAMILY_BERT : MODEL_FAMILY_SPANBERT)) {
-            return &kinds[i];
-        }
-    }
-    return NULL;
-}
-
-static enum status activation_read(const json_t *root, const struct kind *kind, const char *path,
+static enum status activation_read(const json_t *root, const struct hf_kind *kind, const char *path,
                                    enum model_activation *activation, struct error *error)
 {
     const char *name = kind->activation;
     if (member(root, kind->activation_key) != NULL) {
         TRY(json_member_text(root, kind->activation_key, path, &name, error));
     }
-    for (int64_t i = 0; i < ARRAY_LENGTH(activations); i++) {
-        if (strcmp(name, activations[i].name) == 0) {
-            *activation = activations[i].activation;
-            return STATUS_OK;
-        }
+    if (hf_activation_find(name, activation)) {
+        return STATUS_OK;
     }
     FAIL(error, STATUS_FORMAT, "\"%s\": %s \"%.64s\", expected gelu, gelu_new or relu", path,
          kind->activation_key, name);
@@ -382,7 +222,7 @@ static enum status switches_check(const json_t *root, const char *path, struct e
 }
 
 /* The padding token, and with it where RoBERTa's positions begin. GPT-2 treats it as any other. */
-static enum status pad_read(const json_t *root, const struct kind *kind, const char *path,
+static enum status pad_read(const json_t *root, const struct hf_kind *kind, const char *path,
                             struct model_options *options, struct error *error)
 {
     const bool roberta = options->family == MODEL_FAMILY_ROBERTA;
@@ -472,7 +312,7 @@ static enum status options_read(const json_t *root, const char *path, struct mod
 {
     const char *type;
     TRY(json_member_text(root, "model_type", path, &type, error));
-    const struct kind *const kind = kind_find(type, member(root, span_key) != NULL);
+    const struct hf_kind *const kind = hf_kind_find(type, member(root, HF_SPAN_KEY) != NULL);
     if (kind == NULL) {
         FAIL(error, STATUS_FORMAT,
              "\"%s\": model_type \"%.64s\", expected roberta, roberta-prelayernorm, bert, albert, "
@@ -485,9 +325,8 @@ static enum status options_read(const json_t *root, const char *path, struct mod
     TRY(switches_check(root, path, error));
     TRY(activation_read(root, kind, path, &options->activation, error));
     TRY(numbers_read(root, kind->numbers, kind->number_count, path, options, error));
-    if (options->family == MODEL_FAMILY_SPANBERT) {
-        TRY(numbers_read(root, span_numbers, ARRAY_LENGTH(span_numbers), path, options, error));
-    } else if (options->family == MODEL_FAMILY_GPT) {
+    TRY(numbers_read(root, kind->own_numbers, kind->own_count, path, options, error));
+    if (options->family == MODEL_FAMILY_GPT) {
         TRY(embedding_dropout_check(root, path, options, error));
     } else if (options->family == MODEL_FAMILY_XLNET) {
         TRY(relative_read(root, path, options, error));
