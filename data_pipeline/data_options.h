@@ -1,11 +1,14 @@
-/* Options of the data side, filled by launch/config.c from its one table. */
+/* Options of the data side, filled by launch/config.c from its one table, and which of them there can be. */
 #ifndef SHARDLM_DATA_PIPELINE_DATA_OPTIONS_H
 #define SHARDLM_DATA_PIPELINE_DATA_OPTIONS_H
 
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "base/error.h"
 #include "base/file.h"
+
+enum { DATA_SLOTS_MAX = 1 << 20 /* in a step: the dropout key has room for 2^20 */ };
 
 enum data_objective {
     DATA_OBJECTIVE_DYNAMIC_MASK,    /* new masks every epoch */
@@ -53,5 +56,15 @@ struct step_options {
     int64_t tokens;      /* token budget of a step; a multiple of slot_tokens */
     int64_t slot_tokens; /* token budget of a slot; a multiple of sequence_tokens */
 };
+
+/* chain_rows, whether it is given or not. */
+static inline int64_t data_chain_rows(const struct data_options *options)
+{
+    return options->chain_rows == 0 ? 1 : options->chain_rows;
+}
+
+/* STATUS_INPUT names the key that is out of range or does not go with others. */
+MUST_CHECK enum status data_options_check(const struct data_options *options,
+                                          const struct step_options *step, struct error *error);
 
 #endif

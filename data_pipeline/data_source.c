@@ -4,10 +4,10 @@
 #include "data_pipeline/data_source.h"
 
 #include <assert.h>
-#include <math.h>
 #include <string.h>
 
 #include "base/memory.h"
+#include "data_pipeline/batch_writer.h"
 #include "data_pipeline/chain.h"
 #include "data_pipeline/corpus_folder.h"
 #include "data_pipeline/corpus_index.h"
@@ -15,8 +15,6 @@
 #include "data_pipeline/sampling.h"
 
 enum {
-    SOURCE_SLOTS_MAX = 1 << 20, /* in a step: the dropout key has room for 2^20 */
-    SOURCE_SLOT_TOKENS_MAX = 1 << 24,
     SYNTHETIC_VOCABULARY_MIN = 16,
     SYNTHETIC_VOCABULARY_MAX = 1 << 24,
     SYNTHETIC_ROWS = 1 << 30, /* in an "epoch" of synthetic data */
@@ -45,114 +43,12 @@ struct data_source {
     struct data_skips skips;
 };
 
-/* Scratch of one fill. */
-struct fill_work {
-    struct corpus_row row;
-    struct sampling_work sampling;
-    struct chain_work chain;
-};
-
 /* A row of a slot and its place in its chain. */
 struct source_row {
     struct plan_row row;
     bool begins;
     bool reversed;
 };
-
-static enum status check_share(double value, const char *key, double most, struct error *error)
-{
-    if (!isfinite(value) || value < 0 || value > most) {
-        FAIL(error, STATUS_INPUT, "data.%s is %g, expected 0 to %g", key, value, most);
-    }
-    return STATUS_OK;
-}
-
-static enum status check_pairs(const struct data_options *options, struct error *error)
-{
-    if (options->pair_copies < 1 || options->pair_copies > CORPUS_PAIR_COPIES_MAX) {
-        FAIL(error, STATUS_INPUT, "data.pair_copies is %lld, expected 1 to %d",
-             (long long)options->pair_copies, CORPUS_PAIR_COPIES_MAX);
-    }
-    if (options->objective == DATA_OBJECTIVE_CAUSAL ||
-        options->objective == DATA_OBJECTIVE_PERMUTATION) {
-        FAIL(error, STATUS_INPUT,
-             "data.pairs goes with masks, not with data.objective causal or permutation");
-    }
-    if (strcmp(options->corpus, "synthetic") == 0) {
-        FAIL(error, STATUS_INPUT, "data.pairs needs a corpus of text, not synthetic data");
-    }
-    return STATUS_OK;
-}
-
-static int64_t chain_rows(const struct data_options *options)
-{
-    return options->chain_rows == 0 ? 1 : options->chain_rows;
-}
-
-static enum status check_chains(const struct data_options *options, const struct step_options *step,
-                                struct error *error)
-{
-    const int64_t rows = chain_rows(options);
-    if (rows < 1 || step->slot_tokens / options->sequence_tokens % rows != 0) {
-        FAIL(error, STATUS_INPUT,
-             "step.slot_tokens %lld is not a multiple of data.chain_rows %lld sequences",
-             (long long)step->slot_tokens, (long long)rows);
-    }
-    if ((rows > 1 || options->bi_data) && options->objective != DATA_OBJECTIVE_PERMUTATION) {
-        FAIL(error, STATUS_INPUT,
-             "data.chain_rows and bi_data go with data.objective permutation only");
-    }
-    return STATUS_OK;
-}
-
-static enum status check_options(const struct data_options *options, struct error *error)
-{
-    TRY(check_share(options->mask_fraction, "mask_fraction", 1, error));
-    TRY(check_share(options->mask_share, "mask_share", 1, error));
-    TRY(check_share(options->random_share, "random_share", 1 - options->mask_share, error));
-    TRY(check_share(options->held_out, "held_out", 1, error));
-    if (options->mask_fraction <= 0) {
-        FAIL(error, STATUS_INPUT, "data.mask_fraction is 0: nothing would be predicted");
-    }
-    if (options->objective == DATA_OBJECTIVE_STATIC_MASK && options->mask_copies < 1) {
-        FAIL(error, STATUS_INPUT, "data.mask_copies is %lld, expected at least 1",
-             (long long)options->mask_copies);
-    }
-    if (options->pairs != DATA_PAIRS_NONE) {
-        TRY(check_pairs(options, error));
-    }
-    if (options->sequence_tokens < CORPUS_SEQUENCE_TOKENS_MIN ||
-        options->sequence_tokens > CORPUS_SEQUENCE_TOKENS_MAX) {
-        FAIL(error, STATUS_INPUT, "data.sequence_tokens is %lld, expected %d to %d",
-             (long long)options->sequence_tokens, CORPUS_SEQUENCE_TOKENS_MIN,
-             CORPUS_SEQUENCE_TOKENS_MAX);
-    }
-    return STATUS_OK;
-}
-
-static enum status check_step(const struct data_options *options, const struct step_options *step,
-                              struct error *error)
-{
-    if (step->slot_tokens < 1 || step->slot_tokens > SOURCE_SLOT_TOKENS_MAX ||
-        step->slot_tokens % options->sequence_tokens != 0) {
-        FAIL(
-            error, STATUS_INPUT,
-            "step.slot_tokens is %lld, expected a multiple of data.sequence_tokens (%lld) up to %d",
-            (long long)step->slot_tokens, (long long)options->sequence_tokens,
-            SOURCE_SLOT_TOKENS_MAX);
-    }
-    if (step->tokens < 1 || step->tokens % step->slot_tokens != 0) {
-        FAIL(error, STATUS_INPUT,
-             "step.tokens is %lld, expected a multiple of step.slot_tokens (%lld)",
-             (long long)step->tokens, (long long)step->slot_tokens);
-    }
-    if (step->tokens / step->slot_tokens > SOURCE_SLOTS_MAX) {
-        FAIL(error, STATUS_INPUT,
-             "step.tokens / step.slot_tokens is %lld slots, expected at most %d",
-             (long long)(step->tokens / step->slot_tokens), SOURCE_SLOTS_MAX);
-    }
-    return STATUS_OK;
-}
 
 static enum status source_open_synthetic(struct data_source *source, int64_t vocabulary,
                                          struct error *error)
@@ -289,9 +185,7 @@ enum status data_source_open(struct data_source **source, const struct data_opti
                              const struct step_options *step, uint64_t seed,
                              int64_t synthetic_vocabulary, struct error *error)
 {
-    TRY(check_options(options, error));
-    TRY(check_step(options, step, error));
-    TRY(check_chains(options, step, error));
+    TRY(data_options_check(options, step, error));
     struct data_source *const made = memory_take(1, sizeof *made, "data source");
     made->options = *options;
     made->seed = seed;
@@ -304,9 +198,9 @@ enum status data_source_open(struct data_source **source, const struct data_opti
     made->plan = (struct plan){
         .seed = seed,
         .slots = step->tokens / step->slot_tokens,
-        .rows_per_slot = step->slot_tokens / options->sequence_tokens / chain_rows(options),
+        .rows_per_slot = step->slot_tokens / options->sequence_tokens / data_chain_rows(options),
     };
-    made->chain_rows = chain_rows(options);
+    made->chain_rows = data_chain_rows(options);
     made->slot_rows = step->slot_tokens / options->sequence_tokens;
     const enum status status = strcmp(options->corpus, "synthetic") == 0
                                    ? source_open_synthetic(made, synthetic_vocabulary, error)
@@ -427,33 +321,6 @@ const struct corpus_index *data_source_index(const struct data_source *source)
     return source->corpus == NULL ? NULL : &source->train;
 }
 
-static void work_init(struct fill_work *work, const struct data_source *source)
-{
-    const size_t tokens = (size_t)source->options.sequence_tokens;
-    struct corpus_row *const row = &work->row;
-    *work = (struct fill_work){0};
-    row->ids = memory_take(tokens, sizeof *row->ids, "slot");
-    row->sequence_begins =
-        memory_take((size_t)source->sequences_in_row_max, sizeof *row->sequence_begins, "slot");
-    row->second_begins =
-        memory_take((size_t)source->sequences_in_row_max, sizeof *row->second_begins, "slot");
-    row->labels = memory_take((size_t)source->sequences_in_row_max, sizeof *row->labels, "slot");
-    row->parts = memory_take((size_t)source->parts_in_row_max, sizeof *row->parts, "slot");
-    sampling_work_init(&work->sampling, source->options.sequence_tokens);
-    chain_work_init(&work->chain, source->options.sequence_tokens);
-}
-
-static void work_deinit(struct fill_work *work)
-{
-    chain_work_deinit(&work->chain);
-    sampling_work_deinit(&work->sampling);
-    memory_release(work->row.parts);
-    memory_release(work->row.labels);
-    memory_release(work->row.second_begins);
-    memory_release(work->row.sequence_begins);
-    memory_release(work->row.ids);
-}
-
 /* Uniform ordinary ids, a full sequence; a pure function of (seed, row number). */
 static void synthetic_read(const struct data_source *source, int64_t number, struct corpus_row *row)
 {
@@ -476,89 +343,10 @@ static void synthetic_read(const struct data_source *source, int64_t number, str
     row->part_count = 1;
 }
 
-/* Masks the row in `work`, whose first token gets row `first_row` of the batch. */
-static void batch_mask(struct batch *batch, const struct data_source *source, uint64_t seed,
-                       int64_t epoch, int64_t first_row, struct fill_work *work)
+static void writer_init(struct batch_writer *writer, const struct data_source *source)
 {
-    const struct corpus_row *const row = &work->row;
-    struct sampling_targets targets = {
-        .count = batch->target_count,
-        .rows = batch->target_rows,
-        .ids = batch->target_ids,
-        .left_rows = batch->left_rows,
-        .right_rows = batch->right_rows,
-        .span_places = batch->span_places,
-    };
-    for (int64_t i = 0; i < row->part_count; i++) {
-        const struct corpus_part *const part = &row->parts[i];
-        const struct sampling_draw draw =
-            sampling_draw_make(&source->options, seed, epoch, part->document, part->offset);
-        sampling_mask(&source->table, &source->rules, &draw, &work->sampling,
-                      row->ids + part->begin, part->count, first_row + part->begin, &targets);
-    }
-    batch->target_count = targets.count;
-}
-
-/* Each row of the sequence [begin, end) but the last predicts the next one's token. */
-static void batch_predict_next(struct batch *batch, int64_t begin, int64_t end)
-{
-    for (int64_t i = begin; i + 1 < end; i++) {
-        const int64_t k = batch->target_count++;
-        batch->target_rows[k] = (int32_t)i;
-        batch->target_ids[k] = batch->ids[i + 1];
-        batch->left_rows[k] = -1;
-        batch->right_rows[k] = -1;
-        batch->span_places[k] = -1;
-    }
-}
-
-/* Puts the row in `work` behind what the batch holds, with what is to be predicted. */
-static void batch_append(struct batch *batch, const struct data_source *source, uint64_t seed,
-                         const struct source_row *at, struct fill_work *work)
-{
-    const int64_t epoch = at->row.epoch;
-    if (source->rules.objective == DATA_OBJECTIVE_PERMUTATION) {
-        const struct chain_place place = {seed, epoch, source->rules.fraction, at->begins,
-                                          at->reversed};
-        chain_append(batch, &source->table, &place, &work->row, &work->chain);
-        return;
-    }
-    const struct corpus_row *const row = &work->row;
-    const int64_t first_row = batch->token_count;
-    const bool causal = source->rules.objective == DATA_OBJECTIVE_CAUSAL;
-    if (!causal) {
-        batch_mask(batch, source, seed, epoch, first_row, work);
-    }
-    memcpy(batch->ids + first_row, row->ids, (size_t)row->token_count * sizeof *row->ids);
-    for (int64_t i = 0; i < row->sequence_count; i++) {
-        const int64_t begin = row->sequence_begins[i];
-        const int64_t end =
-            i + 1 < row->sequence_count ? row->sequence_begins[i + 1] : row->token_count;
-        batch->sequence_labels[batch->sequence_count] = row->labels[i];
-        batch->starts[batch->sequence_count++] = (int32_t)(first_row + begin);
-        for (int64_t j = begin; j < end; j++) {
-            batch->positions[first_row + j] = (int32_t)(j - begin);
-            batch->segments[first_row + j] = j >= row->second_begins[i];
-        }
-        if (causal) {
-            batch_predict_next(batch, first_row + begin, first_row + end);
-        }
-    }
-    batch->token_count += row->token_count;
-    batch->starts[batch->sequence_count] = (int32_t)batch->token_count;
-}
-
-static void batch_begin(struct batch *batch, const struct data_source *source,
-                        struct random_key dropout_key, float sequence_weight)
-{
-    batch->permuted = source->rules.objective == DATA_OBJECTIVE_PERMUTATION;
-    batch->chained = batch->permuted;
-    batch->sequence_weight = sequence_weight;
-    batch->sequence_count = 0;
-    batch->token_count = 0;
-    batch->target_count = 0;
-    batch->starts[0] = 0;
-    batch->dropout_key = dropout_key;
+    batch_writer_init(writer, &source->options, &source->table, &source->rules,
+                      source->sequences_in_row_max, source->parts_in_row_max);
 }
 
 static void batch_check(const struct batch *batch, const struct batch_limits *limits)
@@ -577,21 +365,23 @@ enum status data_source_fill(const struct data_source *source, int64_t step, int
              (long long)slot, (long long)source->plan.slots);
     }
     const uint64_t place =
-        (uint64_t)data_source_step(source, step) * SOURCE_SLOTS_MAX + (uint64_t)slot;
-    batch_begin(batch, source, random_key_make(source->seed, RANDOM_PURPOSE_DROPOUT, place),
-                label_weight(source, &source->train));
-    struct fill_work work;
-    work_init(&work, source);
+        (uint64_t)data_source_step(source, step) * DATA_SLOTS_MAX + (uint64_t)slot;
+    struct batch_writer writer;
+    writer_init(&writer, source);
+    batch_writer_begin(&writer, batch, random_key_make(source->seed, RANDOM_PURPOSE_DROPOUT, place),
+                       label_weight(source, &source->train));
     for (int64_t i = 0; i < source->slot_rows; i++) {
         const struct source_row at = source_row_at(source, step, slot, i);
         if (source->corpus == NULL) {
-            synthetic_read(source, at.row.row, &work.row);
+            synthetic_read(source, at.row.row, &writer.row);
         } else {
-            corpus_index_read(&source->train, at.row.row, &work.row);
+            corpus_index_read(&source->train, at.row.row, &writer.row);
         }
-        batch_append(batch, source, source->seed, &at, &work);
+        const struct chain_place where = {source->seed, at.row.epoch, source->rules.fraction,
+                                          at.begins, at.reversed};
+        batch_writer_append(&writer, batch, &where);
     }
-    work_deinit(&work);
+    batch_writer_deinit(&writer);
     batch_check(batch, &source->limits);
     return STATUS_OK;
 }
@@ -610,19 +400,21 @@ enum status data_source_fill_held_out(const struct data_source *source, int64_t 
         FAIL(error, STATUS_INPUT, "held-out slot %lld: expected 0 to %lld", (long long)slot,
              (long long)slots - 1);
     }
-    batch_begin(batch, source,
-                random_key_make(HELD_OUT_SEED, RANDOM_PURPOSE_DROPOUT, (uint64_t)slot),
-                label_weight(source, &source->held_out));
-    struct fill_work work;
-    work_init(&work, source);
+    struct batch_writer writer;
+    writer_init(&writer, source);
+    batch_writer_begin(&writer, batch,
+                       random_key_make(HELD_OUT_SEED, RANDOM_PURPOSE_DROPOUT, (uint64_t)slot),
+                       label_weight(source, &source->held_out));
     const int64_t first = slot * source->slot_rows;
     for (int64_t row = first; row < first + source->slot_rows && row < source->held_out.row_count;
          row++) {
-        corpus_index_read(&source->held_out, row, &work.row);
-        const struct source_row at = {.begins = (row - first) % source->chain_rows == 0};
-        batch_append(batch, source, HELD_OUT_SEED, &at, &work);
+        corpus_index_read(&source->held_out, row, &writer.row);
+        const struct chain_place where = {.seed = HELD_OUT_SEED,
+                                          .fraction = source->rules.fraction,
+                                          .begins = (row - first) % source->chain_rows == 0};
+        batch_writer_append(&writer, batch, &where);
     }
-    work_deinit(&work);
+    batch_writer_deinit(&writer);
     batch_check(batch, &source->limits);
     return STATUS_OK;
 }
