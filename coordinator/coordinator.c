@@ -6,56 +6,30 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "coordinator/chronicle.h"
 #include "coordinator/control.h"
-#include "coordinator/journal.h"
 #include "coordinator/roster.h"
 
-enum { POLL_MS = 200, EVENT_BYTES = 1024 };
+enum { POLL_MS = 200 };
 static const double pause_seconds = 1.0;
 
 struct coordinator {
     const struct coordinator_options *options;
     struct channel_server *server;
-    struct journal journal;
+    struct chronicle chronicle;
     struct lease_book leases;
     struct roster roster;
     struct control control;
-    int64_t step;              /* updates done */
-    int64_t order;             /* of the command in hand: what READY answers */
-    int64_t evaluated_step;    /* -1: none */
-    int64_t saved_step;        /* a snapshot was taken; -1: none */
-    int64_t asked_step;        /* publication was asked for; -1: none */
-    int64_t published_step;    /* -1: none */
-    bool write_failed;         /* of saved_step */
-    bool write_slow;           /* of saved_step: it was waited for once, in vain */
-    char failure[EVENT_BYTES]; /* the last write that failed, in words; empty: none */
-    int64_t command_ns;        /* when the command in hand was sent */
+    int64_t step;           /* updates done */
+    int64_t order;          /* of the command in hand: what READY answers */
+    int64_t evaluated_step; /* -1: none */
+    int64_t saved_step;     /* a snapshot was taken; -1: none */
+    int64_t asked_step;     /* publication was asked for; -1: none */
+    int64_t published_step; /* -1: none */
+    bool write_failed;      /* of saved_step */
+    bool write_slow;        /* of saved_step: it was waited for once, in vain */
+    int64_t command_ns;     /* when the command in hand was sent */
 };
-
-static void event_tell(struct coordinator *coordinator, const char *text)
-{
-    const struct coordinator_listener *const listener = &coordinator->options->listener;
-    if (listener->event != NULL) {
-        listener->event(listener->context, text);
-    }
-}
-
-/* A journal that cannot be written must not stop the training: it is said, loudly, each time. */
-static void journal_note(struct coordinator *coordinator, json_t *fields)
-{
-    struct error error;
-    if (journal_add(&coordinator->journal, fields, &error) != STATUS_OK) {
-        log_line(LOG_LEVEL_ERROR, "journal not written: %s", error.message);
-        (void)snprintf(coordinator->failure, sizeof coordinator->failure, "%s", error.message);
-    }
-    channel_server_publish(coordinator->server, coordinator->journal.line);
-}
-
-static void journal_event(struct coordinator *coordinator, const char *event, const char *text)
-{
-    journal_note(coordinator, json_pack("{s:s, s:I, s:s}", "event", event, "step",
-                                        (json_int_t)coordinator->step, "text", text));
-}
 
 /* A request of another step is an old one. */
 static enum status lease_answer(struct coordinator *coordinator, const struct message *ask,
@@ -80,22 +54,22 @@ static void ready_take(struct coordinator *coordinator, struct member *member,
     const int64_t failed = message->values[MESSAGE_VALUE_WRITE_FAILED];
     if (failed >= 0 && failed == coordinator->saved_step && !coordinator->write_failed) {
         coordinator->write_failed = true;
-        char text[EVENT_BYTES];
+        char text[CHRONICLE_TEXT_BYTES];
         (void)snprintf(text, sizeof text, "checkpoint of step %" PRId64 " was not written: %s",
                        failed, message->text);
-        (void)snprintf(coordinator->failure, sizeof coordinator->failure, "%s", text);
+        chronicle_fail(&coordinator->chronicle, text);
         log_line(LOG_LEVEL_ERROR, "%s; older checkpoints stay", text);
-        journal_event(coordinator, "warning", text);
-        event_tell(coordinator, text);
+        chronicle_event(&coordinator->chronicle, coordinator->step, "warning", text);
+        chronicle_tell(&coordinator->chronicle, text);
     }
     const int64_t published = message->values[MESSAGE_VALUE_PUBLISHED];
     if (message->worker == 0 && published > coordinator->published_step) {
         coordinator->published_step = published;
-        char text[EVENT_BYTES];
+        char text[CHRONICLE_TEXT_BYTES];
         (void)snprintf(text, sizeof text, "checkpoint of step %" PRId64 " is written", published);
-        journal_note(coordinator,
-                     json_pack("{s:s, s:I}", "event", "checkpoint", "step", (json_int_t)published));
-        event_tell(coordinator, text);
+        chronicle_note(&coordinator->chronicle, json_pack("{s:s, s:I}", "event", "checkpoint",
+                                                          "step", (json_int_t)published));
+        chronicle_tell(&coordinator->chronicle, text);
     }
 }
 
@@ -117,7 +91,8 @@ static void request_take(struct coordinator *coordinator, const struct message *
                                       .workers_most = coordinator->options->workers_most};
     const bool taken = control_take(&coordinator->control, &view, coordinator->server, request);
     if (taken && request->kind != MESSAGE_KIND_STATUS) {
-        journal_event(coordinator, "control", names[request->kind - MESSAGE_KIND_STATUS]);
+        chronicle_event(&coordinator->chronicle, coordinator->step, "control",
+                        names[request->kind - MESSAGE_KIND_STATUS]);
     }
 }
 
@@ -136,9 +111,10 @@ static enum status message_take(struct coordinator *coordinator, const struct me
         member->process = message->values[0];
         member->peak_flops = message->reals[0];
         if (message->worker == 0 && message->values[1] == 1) {
-            journal_event(coordinator, "warning",
-                          "the numeric profile changed and was accepted: from here on the bits are "
-                          "those of another profile");
+            chronicle_event(
+                &coordinator->chronicle, coordinator->step, "warning",
+                "the numeric profile changed and was accepted: from here on the bits are "
+                "those of another profile");
         }
         if (member->state == MEMBER_STATE_ABSENT) {
             member->state = MEMBER_STATE_BUSY;
@@ -328,10 +304,10 @@ static void step_account(struct coordinator *coordinator)
     record.seconds = clock_seconds_since(coordinator->command_ns);
     record.dynamic = coordinator->leases.dynamic;
     roster_total(&coordinator->roster, &record);
-    journal_note(coordinator, step_record_line(&record));
+    chronicle_note(&coordinator->chronicle, step_record_line(&record));
     if (first->values[MESSAGE_VALUE_SKIPPED] != 0) {
-        journal_event(coordinator, "skip", first->text);
-        event_tell(coordinator, first->text);
+        chronicle_event(&coordinator->chronicle, coordinator->step, "skip", first->text);
+        chronicle_tell(&coordinator->chronicle, first->text);
     }
     control_step(&coordinator->control, &record);
     const struct coordinator_listener *const listener = &coordinator->options->listener;
@@ -346,7 +322,7 @@ static void recalled_account(struct coordinator *coordinator)
     if (coordinator->options->recalled && coordinator->step > 0) {
         const struct step_record record =
             step_record_make(coordinator->step, &coordinator->roster.members[0].ready);
-        journal_note(coordinator, step_record_recalled_line(&record));
+        chronicle_note(&coordinator->chronicle, step_record_recalled_line(&record));
     }
 }
 
@@ -355,7 +331,7 @@ static void evaluation_account(struct coordinator *coordinator)
     const struct evaluation_record record =
         evaluation_record_make(coordinator->step, &coordinator->roster.members[0].ready);
     coordinator->evaluated_step = coordinator->step;
-    journal_note(coordinator, evaluation_record_line(&record));
+    chronicle_note(&coordinator->chronicle, evaluation_record_line(&record));
     const struct coordinator_listener *const listener = &coordinator->options->listener;
     if (listener->evaluation != NULL) {
         listener->evaluation(listener->context, &record);
@@ -377,11 +353,11 @@ static void hosts_note(struct coordinator *coordinator)
     for (int64_t i = 0; i < coordinator->roster.count; i++) {
         (void)json_array_append_new(hosts, json_string(coordinator->roster.members[i].host));
     }
-    journal_note(coordinator, json_pack("{s:s, s:I, s:o}", "event", "workers", "step",
-                                        (json_int_t)coordinator->step, "hosts", hosts));
+    chronicle_note(&coordinator->chronicle,
+                   json_pack("{s:s, s:I, s:o}", "event", "workers", "step",
+                             (json_int_t)coordinator->step, "hosts", hosts));
 }
 
-/* The loop of the drawing in coordinator.h. */
 /* The disk was waited for as long as is allowed. Training need not wait longer, but its end must.
  */
 static enum status drain_account(struct coordinator *coordinator, struct error *error)
@@ -394,7 +370,7 @@ static enum status drain_account(struct coordinator *coordinator, struct error *
     if (!writing) {
         return STATUS_OK;
     }
-    char text[EVENT_BYTES];
+    char text[CHRONICLE_TEXT_BYTES];
     (void)snprintf(text, sizeof text,
                    "checkpoint of step %" PRId64 " is still being written after %.0f s",
                    coordinator->saved_step, coordinator->options->wait_seconds);
@@ -405,8 +381,8 @@ static enum status drain_account(struct coordinator *coordinator, struct error *
         coordinator->write_slow = true;
         coordinator->control.checkpoint_asked = true; /* once it is done */
         log_line(LOG_LEVEL_ERROR, "%s: training goes on, the next one is written later", text);
-        journal_event(coordinator, "warning", text);
-        event_tell(coordinator, text);
+        chronicle_event(&coordinator->chronicle, coordinator->step, "warning", text);
+        chronicle_tell(&coordinator->chronicle, text);
     }
     return STATUS_OK;
 }
@@ -418,13 +394,15 @@ static enum status failure_check(const struct coordinator *coordinator, enum mes
 {
     const bool unsaved = next == MESSAGE_KIND_END && coordinator->write_failed &&
                          coordinator->saved_step == coordinator->step;
-    if (coordinator->failure[0] != '\0' && (unsaved || coordinator->options->stop_on_failure)) {
-        FAIL(error, STATUS_IO, "%s%s", coordinator->failure,
+    if (coordinator->chronicle.failure[0] != '\0' &&
+        (unsaved || coordinator->options->stop_on_failure)) {
+        FAIL(error, STATUS_IO, "%s%s", coordinator->chronicle.failure,
              unsaved ? "; it was the last one: the state is kept in memory" : "");
     }
     return STATUS_OK;
 }
 
+/* The loop of the drawing in coordinator.h. */
 static enum status coordinator_lead(struct coordinator *coordinator, struct error *error)
 {
     TRY(ready_wait(coordinator, error));
@@ -468,47 +446,20 @@ enum status coordinator_run(struct channel_server *server,
                                       .saved_step = saved,
                                       .asked_step = saved,
                                       .published_step = saved};
-    TRY(journal_open(&coordinator.journal, options->journal, error));
+    TRY(chronicle_open(&coordinator.chronicle, server, options, error));
     roster_init(&coordinator.roster, options->worker_count, options->silence_seconds,
                 options->wait_seconds);
     const int64_t team_size = options->team_size > 0 ? options->team_size : 1;
     lease_book_init(&coordinator.leases, options->lease_policy, options->worker_count / team_size,
                     options->slots);
-    const bool begins = options->first_step == 0 && !options->recalled;
-    const bool adopts = begins && options->origin != NULL;
-    journal_note(&coordinator,
-                 json_pack("{s:s, s:I, s:I, s:I, s:s, s:s*, s:s*}", "event",
-                           options->first_step > 0 ? "resume" : "start", "step",
-                           (json_int_t)options->first_step, "last_step",
-                           (json_int_t)options->last_step, "workers",
-                           (json_int_t)options->worker_count, "from",
-                           options->recalled ? "memory"
-                           : !begins         ? "checkpoint"
-                           : adopts          ? "pretrained"
-                                             : "seed",
-                           "origin", adopts ? options->origin : NULL, "origin_fingerprint",
-                           adopts ? options->origin_fingerprint : NULL));
+    chronicle_begin(&coordinator.chronicle);
     const enum status status = coordinator_lead(&coordinator, error);
     *result = (struct coordinator_result){.step = coordinator.step,
                                           .published_step = coordinator.published_step,
                                           .stopped = coordinator.step < options->last_step,
                                           .workers_next = workers_next(&coordinator)};
-    if (status == STATUS_OK && result->workers_next > 0) {
-        journal_note(&coordinator, json_pack("{s:s, s:I, s:I, s:I}", "event", "resize", "step",
-                                             (json_int_t)coordinator.step, "workers",
-                                             (json_int_t)options->worker_count, "workers_next",
-                                             (json_int_t)result->workers_next));
-    }
-    if (status == STATUS_OK) {
-        journal_event(&coordinator, "end",
-                      result->stopped ? "stopped by request" : "all steps done");
-    } else {
-        journal_note(&coordinator,
-                     json_pack("{s:s, s:I, s:s, s:s}", "event", "failure", "step",
-                               (json_int_t)coordinator.step, "status", status_name(status), "text",
-                               error != NULL ? error->message : ""));
-    }
+    chronicle_end(&coordinator.chronicle, result, status, error);
     roster_deinit(&coordinator.roster);
-    journal_close(&coordinator.journal);
+    chronicle_close(&coordinator.chronicle);
     return status;
 }
