@@ -10,6 +10,7 @@
 enum {
     LINE_COLUMNS = 100,    /* code */
     COMMENT_COLUMNS = 120, /* a line that is longer by its comment only */
+    FILE_LINES = 500,      /* a table of test cases may be longer */
     MESSAGE_BYTES = 512,
 };
 
@@ -330,6 +331,11 @@ static void check_lines(const struct source_text *source, struct findings *findi
     if (source->size_bytes > 0 && source->text[source->size_bytes - 1] != '\n') {
         report(findings, source, line_of(source, source->size_bytes),
                "no line end at the end of the file");
+    }
+    const int lines = line_of(source, source->size_bytes) - 1;
+    if (lines > FILE_LINES && !in_folder(source->path, "tests")) {
+        report(findings, source, lines, "%d lines, at most %d: which part is a noun of its own?",
+               lines, FILE_LINES);
     }
 }
 

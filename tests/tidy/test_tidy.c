@@ -165,6 +165,17 @@ START_TEST(test_tidy_measures_lines)
 }
 END_TEST
 
+START_TEST(test_tidy_counts_the_lines_of_a_file)
+{
+    char lines[501];
+    memset(lines, '\n', sizeof lines - 1);
+    lines[500] = '\0';
+    expect_finding("base/a.c", lines, 501, "501 lines");
+    expect_nothing("base/a.c", lines + 1);
+    expect_nothing("tests/unit/test_a.c", lines);
+}
+END_TEST
+
 START_TEST(test_tidy_sends_open_work_to_the_tracker)
 {
     expect_finding("base/a.c",
@@ -221,6 +232,7 @@ int main(void)
                                  test_tidy_wants_a_file_comment,
                                  test_tidy_wants_an_include_guard_named_as_the_path,
                                  test_tidy_measures_lines,
+                                 test_tidy_counts_the_lines_of_a_file,
                                  test_tidy_sends_open_work_to_the_tracker,
                                  test_tidy_refuses_options_that_change_results,
                                  test_tidy_wants_unique_names_outside_tests,
