@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# A pipeline of two or three workers for each slot gives the bits of one: with data parallelism, nodes, stages, activations
-# computed again, held-out evaluation, kills and resumes on other shapes; what cannot be is refused before anything begins.
+# Slots that pass through several workers (shard.pipeline), beyond what test_shapes.sh compares: a section for each layer, teams
+# that lie across uneven nodes, kills, a worker that stands still; and what cannot be is refused before anything begins.
 . "$(dirname "$0")/lib.sh" "$1"
 
 cat >tiny.yaml <<'YAML'
@@ -42,9 +42,6 @@ pipeline() {
     same "$run" $steps "$expected" "$what"
     [ "$(losses "$run" $steps)" = "$(losses one $steps)" ] || fail "$what: other losses"
 }
-pipeline p2 2 2 "2 workers, pipeline of 2"
-pipeline p3 3 3 "3 workers, pipeline of 3"
-pipeline p2w4 4 2 "4 workers, 2 pipelines of 2, stage 2" --set shard.stage=2
 pipeline p4 4 4 "4 workers, pipeline of 4, attention computed again" --set shard.activation_recompute=attention
 pipeline nodes 4 2 "2 nodes of 2 workers, a pipeline each, a slot computed twice, stage 2" --set shard.stage=2 --set shard.simulate_nodes=2 --set numerics.audit_steps=2
 grep -q '"audited_slot":2' nodes/journal.jsonl || fail "no slot was computed twice"
@@ -53,12 +50,7 @@ pipeline across 6 3 "4 nodes of 1 and 2 workers, pipelines of 3 across them, lay
     --set shard.simulate_nodes=4 --set shard.stage=0 --set shard.activation_recompute=layer
 pipeline dynamic 6 3 "2 pipelines of 3 on 2 nodes, slots leased one by one" --set lease.mode=dynamic --set shard.simulate_nodes=2
 
-# Stopped, resumed with another pipeline or none; killed in the middle of a step and of an update.
-train walk 2 1 --set shard.pipeline=2
-resume walk 1 2 --set shard.pipeline=1
-resume walk 3 3 --set shard.pipeline=3 --set shard.simulate_nodes=3 --set shard.stage=3
-resume walk 4 4 --set shard.pipeline=2 --set shard.simulate_nodes=2 --set shard.stage=1 --set lease.mode=dynamic
-same walk $steps "$expected" "resumed with pipelines of 2, 1, 3 and 2"
+# Killed in the middle of a step and of an update.
 killed() {
     local point=$1
     shift
