@@ -25,6 +25,8 @@ struct bench {
     struct bench_step steps[BENCH_STEPS_MAX];
     int64_t count;
     double memory_bytes;
+    double worker_bytes;
+    double node_bytes;
     double peak_flops;
     double exact_share; /* mean */
 };
@@ -34,6 +36,8 @@ static void step_note(void *context, const struct step_record *record)
 {
     struct bench *const bench = context;
     bench->memory_bytes = record->memory_bytes;
+    bench->worker_bytes = record->worker_bytes;
+    bench->node_bytes = record->node_bytes;
     if (record->step == 1 || bench->count == BENCH_STEPS_MAX) {
         return;
     }
@@ -76,13 +80,14 @@ static void bench_print(struct bench *bench)
     const struct bench_step *const median = &bench->steps[bench->count / 2];
     const struct model_options *const model = &bench->config.model;
     json_t *const line = json_pack(
-        "{s:I, s:I, s:I, s:I, s:I, s:I, s:f, s:f, s:f, s:f, s:f, s:f, s:f}", "L",
+        "{s:I, s:I, s:I, s:I, s:I, s:I, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:f}", "L",
         (json_int_t)model->layers, "H", (json_int_t)model->hidden, "V",
         (json_int_t)model->vocabulary, "T", (json_int_t)bench->config.data.sequence_tokens,
         "tokens", (json_int_t)best->tokens, "workers", (json_int_t)(job_world() - 1), "tok_s",
         best->tokens / best->seconds, "tok_s_med", median->tokens / median->seconds, "gfs",
         best->flops / best->seconds * 1e-9, "gfs_med", median->flops / median->seconds * 1e-9,
-        "peak_gfs", bench->peak_flops * 1e-9, "peak_mb", bench->memory_bytes * 1e-6, "exact_share",
+        "peak_gfs", bench->peak_flops * 1e-9, "peak_mb", bench->memory_bytes * 1e-6, "worker_mb",
+        bench->worker_bytes * 1e-6, "node_mb", bench->node_bytes * 1e-6, "exact_share",
         bench->exact_share / (double)bench->count);
     print_json(line);
 }
@@ -138,13 +143,11 @@ const struct command command_bench_step = {
     .argument_max = 1,
     .summary = "measure training steps",
     .detail = "Prints one JSON line: tok_s (best step), tok_s_med (median), gfs (useful GFLOP/s of "
-              "the best "
-              "step), peak_gfs (matrix products of all workers), peak_mb (resident memory of all "
-              "workers, "
-              "shared memory counted once), exact_share (of the workers' time that went into exact "
-              "sums). With data.corpus: synthetic and model.vocabulary: N no "
-              "files are "
-              "needed.",
+              "the best step), peak_gfs (matrix products of all workers), peak_mb (resident memory "
+              "of all workers, shared memory counted once), worker_mb (private memory of the "
+              "largest worker), node_mb (shared memory of the largest node), exact_share (of the "
+              "workers' time that went into exact sums). With data.corpus: synthetic and "
+              "model.vocabulary: N no files are needed.",
     .options = bench_step_options,
     .option_count = ARRAY_LENGTH(bench_step_options),
     .run = bench_step_run,
