@@ -29,6 +29,7 @@
     X(softmax_part, level)           \
     X(softmax_part_gradient, level)  \
     X(fixed_point_add, level)        \
+    X(fixed_point_set, level)        \
     X(fixed_point_value, level)      \
     X(square_sum, level)             \
     X(adamw, level)                  \

@@ -7,6 +7,7 @@
 
 #include "base/clock.h"
 #include "base/memory.h"
+#include "shard/piece_sums.h"
 
 enum { CHUNK_ELEMENTS = NODE_STATE_LOCK_BLOCKS * PARAMETER_BLOCK };
 
@@ -40,6 +41,8 @@ enum status accumulator_init(struct accumulator *accumulator, const struct kerne
         memory_take((size_t)topology->node_count + 1, sizeof *accumulator->firsts, "gradient sums");
     accumulator->chunk_done =
         memory_take((size_t)node->lock_count, sizeof *accumulator->chunk_done, "gradient sums");
+    accumulator->block_values =
+        memory_take(PARAMETER_BLOCK, sizeof *accumulator->block_values, "gradient block");
     accumulator->added = memory_take(groups, sizeof *accumulator->added, "gradient sums");
     if (topology->node_count > 1 && partition->stage == 1) {
         accumulator->received = memory_take((size_t)partition->owned_count,
@@ -60,6 +63,7 @@ void accumulator_deinit(struct accumulator *accumulator)
     memory_release(accumulator->received);
     memory_release(accumulator->firsts);
     memory_release(accumulator->chunk_done);
+    memory_release(accumulator->block_values);
     memory_release(accumulator->added);
     rounds_deinit(&accumulator->rounds);
     *accumulator = (struct accumulator){0};
@@ -83,32 +87,27 @@ void accumulator_bad_slot(struct node_header *header, int64_t slot)
     }
 }
 
-/* Adds what a block has of the group's elements [first, end). */
-static bool block_add(const struct accumulator *accumulator, int64_t *sums, const float *gradient,
-                      const struct gradient_block *block, int64_t first, int64_t end)
+/* What `range` has under lock `chunk`. */
+static struct partition_range chunk_part(struct partition_range range, int64_t chunk)
 {
-    bool finite = true;
-    const int64_t skipped = first > block->first ? (first - block->first) / block->stride : 0;
-    for (int64_t row = skipped; row < block->rows; row++) {
-        const int64_t run = block->first + row * block->stride;
-        const int64_t from = run > first ? run : first;
-        const int64_t to = run + block->width < end ? run + block->width : end;
-        if (run >= end) {
-            break;
-        }
-        if (from < to) {
-            const float *const values = gradient + block->local + row * block->local_stride;
-            finite &= accumulator->kernels->fixed_point_add(sums + from, values + (from - run),
-                                                            ACCUMULATOR_FRACTION_BITS,
-                                                            accumulator->limit_bits, to - from);
-        }
-    }
-    return finite;
+    const int64_t chunk_first = chunk * CHUNK_ELEMENTS;
+    const int64_t chunk_end = chunk_first + CHUNK_ELEMENTS;
+    const int64_t range_end = range.first + range.count;
+    const int64_t first = chunk_first > range.first ? chunk_first : range.first;
+    return (struct partition_range){first, (chunk_end < range_end ? chunk_end : range_end) - first};
+}
+
+/* Whether no slot will be added to what `added` slots were. */
+static bool all_added(const struct accumulator *accumulator, int64_t added)
+{
+    const struct node_header *const header = accumulator->node->header;
+    return atomic_load(&header->workers_final) == accumulator->topology->local_count &&
+           added == atomic_load(&header->slots_expected);
 }
 
 /* Adds the part of the gradient under lock `chunk`; false if another worker holds it just now. */
-static bool chunk_try(struct accumulator *accumulator, const struct parameter_group *group,
-                      const float *gradient, int64_t chunk, bool *finite)
+static bool chunk_try(struct accumulator *accumulator, int64_t group, const float *gradient,
+                      int64_t chunk, bool *finite)
 {
     struct node_state *const node = accumulator->node;
     uint32_t open = 0;
@@ -116,15 +115,19 @@ static bool chunk_try(struct accumulator *accumulator, const struct parameter_gr
                                                  memory_order_acquire, memory_order_relaxed)) {
         return false;
     }
-    const struct gradient_block whole = {.rows = 1, .width = group->count, .stride = group->count};
-    const struct gradient_blocks blocks =
-        accumulator->blocks == NULL
-            ? (struct gradient_blocks){&whole, 1, group->count}
-            : accumulator->blocks[group - accumulator->partition->table->groups];
-    const int64_t first = chunk * CHUNK_ELEMENTS - group->offset;
-    for (int64_t i = 0; i < blocks.count; i++) {
-        *finite &= block_add(accumulator, node->sums + group->offset, gradient, &blocks.blocks[i],
-                             first, first + CHUNK_ELEMENTS);
+    const struct parameter_group *const row = &accumulator->partition->table->groups[group];
+    const struct partition_range part =
+        chunk_part((struct partition_range){row->offset, row->count}, chunk);
+    const struct piece_sums sums = {.kernels = accumulator->kernels,
+                                    .node = node,
+                                    .piece = node_state_piece(node, group, part.first),
+                                    .part = part,
+                                    .limit_bits = accumulator->limit_bits,
+                                    .zeroed = partition_divides_sums(accumulator->partition)};
+    *finite &= piece_sums_add(
+        &sums, row, accumulator->blocks == NULL ? NULL : &accumulator->blocks[group], gradient);
+    if (accumulator->topology->node_count == 1 && all_added(accumulator, sums.piece->slots_added)) {
+        piece_sums_measure(&sums, accumulator->block_values);
     }
     atomic_store_explicit(&node->locks[chunk], 0, memory_order_release);
     return true;
@@ -132,10 +135,10 @@ static bool chunk_try(struct accumulator *accumulator, const struct parameter_gr
 
 /* Workers begin at different chunks and pass over one that is held, so they rarely wait for each
  * other. */
-static enum status chunks_add(struct accumulator *accumulator, int64_t slot,
-                              const struct parameter_group *row, const float *gradient,
-                              struct error *error)
+static enum status chunks_add(struct accumulator *accumulator, int64_t slot, int64_t group,
+                              const float *gradient, struct error *error)
 {
+    const struct parameter_group *const row = &accumulator->partition->table->groups[group];
     const int64_t first = row->offset / CHUNK_ELEMENTS;
     const int64_t count = (row->offset + row->count - 1) / CHUNK_ELEMENTS - first + 1;
     const int64_t start =
@@ -150,7 +153,7 @@ static enum status chunks_add(struct accumulator *accumulator, int64_t slot,
         const int64_t before = left;
         for (int64_t i = 0; i < count; i++) {
             const int64_t turn = (start + i) % count;
-            if (!done[turn] && chunk_try(accumulator, row, gradient, first + turn, &finite)) {
+            if (!done[turn] && chunk_try(accumulator, group, gradient, first + turn, &finite)) {
                 done[turn] = true;
                 left--;
             }
@@ -231,8 +234,7 @@ enum status accumulator_add(struct accumulator *accumulator, int64_t slot, int64
         TRY(room_wait(accumulator, group, error));
     }
     if (gradient != NULL) {
-        TRY(chunks_add(accumulator, slot, &accumulator->partition->table->groups[group], gradient,
-                       error));
+        TRY(chunks_add(accumulator, slot, group, gradient, error));
     }
     accumulator->added[group]++;
     atomic_fetch_add(&accumulator->node->groups[group].slots_added, 1);
@@ -261,10 +263,7 @@ static bool place_complete(const struct accumulator *accumulator, const struct r
 /* Whether all that this node adds to the group is in. */
 static bool group_complete(const struct accumulator *accumulator, int64_t group)
 {
-    const struct node_header *const header = accumulator->node->header;
-    return atomic_load(&header->workers_final) == accumulator->topology->local_count &&
-           atomic_load(&accumulator->node->groups[group].slots_added) ==
-               atomic_load(&header->slots_expected);
+    return all_added(accumulator, atomic_load(&accumulator->node->groups[group].slots_added));
 }
 
 static bool next_complete(const struct accumulator *accumulator)
@@ -288,12 +287,29 @@ static enum status slice_take(struct accumulator *accumulator, const struct roun
                                  partition->driver, error);
 }
 
+/* What no slot has written of this driver's slice: zero. */
+static void slice_fill(const struct accumulator *accumulator, int64_t group)
+{
+    const struct partition_range slice = accumulator->partition->slices[group];
+    const struct node_state *const node = accumulator->node;
+    for (int64_t first = slice.first; first < slice.first + slice.count;) {
+        const struct partition_range part = chunk_part(slice, first / CHUNK_ELEMENTS);
+        if (!node_state_piece(node, group, first)->written) {
+            memset(node->sums + part.first, 0, (size_t)part.count * sizeof *node->sums);
+        }
+        first = part.first + part.count;
+    }
+}
+
 static enum status sum_begin(struct accumulator *accumulator, const struct rounds_place *place,
                              struct error *error)
 {
     const struct partition *const partition = accumulator->partition;
     const struct topology *const topology = accumulator->topology;
     const int64_t group = place->group;
+    if (!partition_divides_sums(partition)) {
+        slice_fill(accumulator, group);
+    }
     if (topology->node_count == 1 || topology->slice == NULL) {
         return STATUS_OK;
     }
@@ -406,12 +422,10 @@ void accumulator_reset(struct accumulator *accumulator)
 void accumulator_clear(struct accumulator *accumulator)
 {
     const struct partition *const partition = accumulator->partition;
-    for (int64_t group = 0; group < partition->table->group_count; group++) {
-        const struct partition_range range =
-            partition_divides_sums(partition) ? partition->owned[group] : partition->slices[group];
-        int64_t *const sums = accumulator->node->sums + range.first;
-        for (int64_t i = 0; i < range.count; i++) {
-            sums[i] = 0;
-        }
+    for (int64_t group = 0;
+         group < partition->table->group_count && partition_divides_sums(partition); group++) {
+        const struct partition_range owned = partition->owned[group];
+        memset(accumulator->node->sums + owned.first, 0,
+               (size_t)owned.count * sizeof *accumulator->node->sums);
     }
 }

@@ -8,6 +8,10 @@
  * the mean loss: elements of 1e-9 keep all 24 bits. A slot's element must stay below 2^8 / slots in
  * the step; beyond, or not finite, the slot is bad and the step is refused by every worker alike.
  *
+ * The first slot that reaches a piece of the sums (shard/piece_sums.h) writes it, so what the step
+ * before left there need not be zeroed. On a single node the last one measures it while it is in
+ * the cache.
+ *
  * Where nodes divide the sums (stage 2), a step goes in rounds (shard/rounds.h): a group's sums of
  * a round go to their owners, who add them to those of the rounds before, and the pages of the
  * others are given back. No worker begins to add before the group's last round is gone, nor while
@@ -47,6 +51,7 @@ struct accumulator {
     struct rounds_place done;  /* and next whose sum ends */
     double waited_seconds;     /* in accumulator_add, for other workers' rounds; only grows */
     bool *chunk_done;          /* scratch of accumulator_add: (locks) */
+    float *block_values;       /* scratch */
 };
 
 /* Keeps all pointers but `adds`: the groups that this worker adds to (where nodes do not divide the
@@ -82,7 +87,8 @@ MUST_CHECK enum status accumulator_poll(struct accumulator *accumulator, struct 
 MUST_CHECK enum status accumulator_finish(struct accumulator *accumulator, struct error *error);
 /* A new step: when node_state_reset is due, by every worker. Local. */
 void accumulator_reset(struct accumulator *accumulator);
-/* Zeroes this driver's slices. After every owner of the node has read its sums. Local. */
+/* Where nodes divide the sums: zeroes those owned here; elsewhere the first slot of a step writes
+ * them, so nothing need be done. After they were read. Local. */
 void accumulator_clear(struct accumulator *accumulator);
 
 #endif

@@ -29,6 +29,8 @@ static size_t node_state_layout(struct node_state *state, const struct parameter
     state->ledger = layout_take(base, &used, 1, sizeof *state->ledger);
     state->groups = layout_take(base, &used, table->group_count, sizeof *state->groups);
     state->locks = layout_take(base, &used, state->lock_count, sizeof *state->locks);
+    state->pieces =
+        layout_take(base, &used, state->lock_count + table->group_count, sizeof *state->pieces);
     state->weights = layout_take(base, &used, state->element_count, sizeof *state->weights);
     state->sums = layout_take(base, &used, state->element_count, sizeof *state->sums);
     state->block_norms = layout_take(base, &used, state->block_count, sizeof *state->block_norms);
@@ -205,6 +207,8 @@ void node_state_reset(struct node_state *state, const struct partition *partitio
     }
     atomic_store(&header->first_bad_slot, 0);
     atomic_store(&header->worst_slot, 0);
+    memset(state->pieces, 0,
+           (size_t)(state->lock_count + partition->table->group_count) * sizeof *state->pieces);
     for (int64_t group = 0; group < partition->table->group_count; group++) {
         struct node_group *const row = &state->groups[group];
         atomic_store(&row->slots_added, 0);
@@ -216,6 +220,11 @@ void node_state_reset(struct node_state *state, const struct partition *partitio
         memset(state->block_norms, 0, (size_t)state->block_count * sizeof *state->block_norms);
         memset(state->piece_norms, 0, (size_t)(2 * state->piece_count) * sizeof(double));
     }
+}
+
+struct node_piece *node_state_piece(const struct node_state *state, int64_t group, int64_t element)
+{
+    return &state->pieces[element / (NODE_STATE_LOCK_BLOCKS * PARAMETER_BLOCK) + group];
 }
 
 void node_state_digests(struct node_state *state, struct partition_range range)

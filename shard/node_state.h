@@ -3,9 +3,11 @@
  * the order of the flat parameter space, so that a later job of any number of workers can go on
  * with it (shard/commit.h). Phases of a step, separated by node barriers (worker/trainer.c):
  *
- *     compute  weights are read; sums, slots_added and totals are added to
- *     norms    sums are read; each owner writes its block_norms, and with LAMB its piece_norms
- *     update   each owner writes its weights, moments and digests and zeroes its sums
+ *     compute  weights are read; sums, slots_added and totals are added to, by a piece's first slot
+ *              written; the norms of a piece are written by its last slot, where that is known
+ *     norms    sums are read; each owner writes what is left of its block_norms, and with LAMB its
+ *              piece_norms
+ *     update   each owner writes its weights, moments and digests
  *     reset    the node's first worker clears the counters
  *
  * Where nodes divide sums or weights (shard/partition.h), the pages of what this node does not own
@@ -115,14 +117,24 @@ struct node_group {
     _Atomic int64_t weights;       /* whether they are here, and for how many: weight_gate.c */
 };
 
+/* The part of a group under one lock, in the step in hand. Until a slot has written it, its sums
+ * are those of an earlier step and count as zero; not so where nodes divide the sums: there they
+ * are zero. */
+struct node_piece {
+    int64_t slots_added; /* tried, where a gradient is bad */
+    bool written;
+    bool measured; /* the norms of its blocks stand in block_norms */
+};
+
 struct node_state {
     struct window window;
     struct node_header *header;
     struct node_ledger *ledger;
     struct node_group *groups; /* (groups) */
     _Atomic uint32_t
-        *locks;          /* (elements / (PARAMETER_BLOCK · NODE_STATE_LOCK_BLOCKS), rounded up) */
-    float *weights;      /* (elements) */
+        *locks; /* (elements / (PARAMETER_BLOCK · NODE_STATE_LOCK_BLOCKS), rounded up) */
+    struct node_piece *pieces; /* (locks + groups) that of group g under lock c is piece c + g */
+    float *weights;            /* (elements) */
     int64_t *sums;       /* (elements) exact gradient of the step, units of 2^-fraction_bits */
     double *block_norms; /* (blocks) Σ gradient², in those units */
     double *piece_norms; /* (pieces, 2) LAMB: Σ weight² and Σ direction² of a tensor's part in a
@@ -159,6 +171,8 @@ MUST_CHECK enum status node_state_vacate(const struct node_state *state,
 int64_t node_state_peak(const struct node_state *state);
 /* Counters of a step, cleared. By the node's first worker, while nobody computes. */
 void node_state_reset(struct node_state *state, const struct partition *partition);
+/* The piece of the sums that an element of `group` lies in. */
+struct node_piece *node_state_piece(const struct node_state *state, int64_t group, int64_t element);
 /* Writes the digests of a range of whole blocks as it stands. Local. */
 void node_state_digests(struct node_state *state, struct partition_range range);
 

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/memory.h"
+#include "shard/piece_sums.h"
 #include "shard/schedule.h"
 
 static const double clip_epsilon = 1e-6; /* torch.nn.utils.clip_grad_norm_ */
@@ -42,9 +43,10 @@ void optimizer_norms(struct optimizer *optimizer, struct node_state *node)
     for (int64_t group = 0; group < optimizer->partition->table->group_count; group++) {
         const struct partition_range owned = optimizer->partition->owned[group];
         for (int64_t i = owned.first; i < owned.first + owned.count; i += PARAMETER_BLOCK) {
-            block_gradient(optimizer, node, i);
-            node->block_norms[i / PARAMETER_BLOCK] =
-                optimizer->kernels->square_sum(optimizer->gradient, PARAMETER_BLOCK);
+            if (!node_state_piece(node, group, i)->measured) {
+                node->block_norms[i / PARAMETER_BLOCK] =
+                    piece_sums_block_norm(optimizer->kernels, node->sums + i, optimizer->gradient);
+            }
         }
     }
 }

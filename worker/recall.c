@@ -175,13 +175,9 @@ static enum status sums_clear(struct worker *worker, struct error *error)
     if (topology->local_index == 0) {
         node_state_reset(node, &worker->partition);
     }
-    if (partition_divides_sums(&worker->partition)) {
-        return topology_is_driver(topology) ? slices_clear(worker, error) : STATUS_OK;
-    }
-    const int64_t first = node->element_count * topology->local_index / topology->local_count;
-    const int64_t next = node->element_count * (topology->local_index + 1) / topology->local_count;
-    memset(node->sums + first, 0, (size_t)(next - first) * sizeof *node->sums);
-    return STATUS_OK;
+    return partition_divides_sums(&worker->partition) && topology_is_driver(topology)
+               ? slices_clear(worker, error)
+               : STATUS_OK;
 }
 
 /* On the first worker of a node: the ledger of a step that is done, owned as it now is. */

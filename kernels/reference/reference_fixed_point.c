@@ -5,16 +5,36 @@
 
 #include "kernels/operations.h"
 
-bool fixed_point_add_reference(int64_t *sums, const float *values, int fraction_bits,
-                               int limit_bits, int64_t count)
+static bool values_fit(const float *values, int limit_bits, int64_t count)
 {
     for (int64_t i = 0; i < count; i++) {
         if (!(fabs((double)values[i]) < ldexp(1.0, limit_bits))) {
             return false;
         }
     }
+    return true;
+}
+
+bool fixed_point_add_reference(int64_t *sums, const float *values, int fraction_bits,
+                               int limit_bits, int64_t count)
+{
+    if (!values_fit(values, limit_bits, count)) {
+        return false;
+    }
     for (int64_t i = 0; i < count; i++) {
         sums[i] += llrint(ldexp((double)values[i], fraction_bits));
+    }
+    return true;
+}
+
+bool fixed_point_set_reference(int64_t *sums, const float *values, int fraction_bits,
+                               int limit_bits, int64_t count)
+{
+    if (!values_fit(values, limit_bits, count)) {
+        return false;
+    }
+    for (int64_t i = 0; i < count; i++) {
+        sums[i] = llrint(ldexp((double)values[i], fraction_bits));
     }
     return true;
 }

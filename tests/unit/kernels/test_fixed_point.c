@@ -43,7 +43,8 @@ static void kernels_take(struct kernels *kernels, int loop)
     CHECK_OK(kernels_open(kernels, level, &error), error);
 }
 
-/* Each value is added to 5, alone (so that the way taken depends on it) and among others. */
+/* Each value is added to 5, alone (so that the way taken depends on it) and among others; and
+ * written over 5, from either of two alignments on. */
 static void values_check(const struct kernels *kernels, const float *values, int64_t count,
                          int fraction_bits, int limit_bits)
 {
@@ -55,6 +56,18 @@ static void values_check(const struct kernels *kernels, const float *values, int
         ck_assert_int_eq(sums[i], wanted);
         ck_assert(kernels->fixed_point_add(&alone, values + i, fraction_bits, limit_bits, 1));
         ck_assert_int_eq(alone, wanted + 5);
+        ck_assert(kernels->fixed_point_set(&alone, values + i, fraction_bits, limit_bits, 1));
+        ck_assert_int_eq(alone, wanted);
+    }
+    for (int64_t first = 0; first < 2; first++) {
+        for (int64_t i = 0; i < count; i++) {
+            sums[i] = 5;
+        }
+        ck_assert(kernels->fixed_point_set(sums + first, values + first, fraction_bits, limit_bits,
+                                           count - first));
+        for (int64_t i = 0; i < count; i++) {
+            ck_assert_int_eq(sums[i], i < first ? 5 : exact_rounded(values[i], fraction_bits));
+        }
     }
     memory_release(sums);
 }
@@ -134,6 +147,7 @@ START_TEST(test_a_value_outside_the_limit_adds_nothing)
             }
             values[place] = bad[i];
             ck_assert(!kernels.fixed_point_add(sums, values, 54, 8, 37));
+            ck_assert(!kernels.fixed_point_set(sums, values, 54, 8, 37));
             for (int j = 0; j < 37; j++) {
                 ck_assert_int_eq(sums[j], 0);
             }

@@ -153,6 +153,9 @@ START_TEST(test_accumulator_pieces_of_a_gradient_add_up_to_the_whole)
     options.feed_forward = 512;
     bench_open_model(&whole, 1, &options);
     bench_open_model(&cut, 2, &options);
+    for (int64_t i = 0; i < cut.node.element_count; i++) {
+        cut.node.sums[i] = 99; /* of a step before */
+    }
     ck_assert_int_gt(cut.table.groups[1].count, 3 * NODE_STATE_LOCK_BLOCKS * PARAMETER_BLOCK);
     slot_add(&whole, 0, 3);
     for (int64_t group = 0; group < cut.table.group_count; group++) {
@@ -169,19 +172,32 @@ START_TEST(test_accumulator_pieces_of_a_gradient_add_up_to_the_whole)
 }
 END_TEST
 
-/* A whole step: `order` says which slot comes when; slot i goes to worker i mod workers. */
+static int64_t slots_of(int64_t workers, int64_t worker)
+{
+    return SLOTS / workers + (worker < SLOTS % workers ? 1 : 0);
+}
+
+/* A whole step: `order` says which slot comes when; slot i goes to worker i mod workers. Whether
+ * workers know in advance which slot is their last, and what stands in the sums, is of no account.
+ */
 static struct digest step_fingerprint(const struct kernels *kernels, int64_t workers,
-                                      const int64_t order[SLOTS])
+                                      const int64_t order[SLOTS], bool knows_last, int64_t rests)
 {
     struct bench_node bench;
     bench_open(&bench, workers);
     bench.kernels = *kernels;
     struct error error;
+    for (int64_t i = 0; i < bench.node.element_count; i++) {
+        bench.node.sums[i] = rests; /* of a step before */
+    }
+    for (int64_t w = 0; w < workers && knows_last; w++) {
+        accumulator_final(&bench.accumulators[w], slots_of(workers, w));
+    }
     for (int64_t i = 0; i < SLOTS; i++) {
         slot_add(&bench, i % workers, order[i]);
     }
-    for (int64_t w = 0; w < workers; w++) {
-        accumulator_final(&bench.accumulators[w], SLOTS / workers + (w < SLOTS % workers ? 1 : 0));
+    for (int64_t w = 0; w < workers && !knows_last; w++) {
+        accumulator_final(&bench.accumulators[w], slots_of(workers, w));
     }
     for (int64_t w = 0; w < workers; w++) {
         CHECK_OK(accumulator_finish(&bench.accumulators[w], &error), error);
@@ -191,10 +207,6 @@ static struct digest step_fingerprint(const struct kernels *kernels, int64_t wor
     for (int64_t w = 0; w < workers; w++) {
         optimizer_begin(&bench.optimizers[w], &bench.node, &step);
         commit_update(&bench.optimizers[w], &bench.node, step.step, NULL);
-        accumulator_clear(&bench.accumulators[w]);
-    }
-    for (int64_t i = 0; i < bench.node.element_count; i++) {
-        ck_assert_int_eq(bench.node.sums[i], 0);
     }
     const struct digest fingerprint =
         fingerprint_combine(bench.node.digests, bench.node.block_count, 3);
@@ -209,11 +221,11 @@ START_TEST(test_accumulator_gives_the_same_bits_for_any_workers_and_order)
     struct kernels kernels;
     struct error error;
     CHECK_OK(kernels_open(&kernels, KERNELS_LEVEL_REFERENCE, &error), error);
-    const struct digest expected = step_fingerprint(&kernels, 1, forward);
-    ck_assert(digest_equal(step_fingerprint(&kernels, 1, mixed), expected));
-    ck_assert(digest_equal(step_fingerprint(&kernels, 2, mixed), expected));
-    ck_assert(digest_equal(step_fingerprint(&kernels, 3, forward), expected));
-    ck_assert(digest_equal(step_fingerprint(&kernels, 4, mixed), expected));
+    const struct digest expected = step_fingerprint(&kernels, 1, forward, false, 0);
+    ck_assert(digest_equal(step_fingerprint(&kernels, 1, mixed, true, 77), expected));
+    ck_assert(digest_equal(step_fingerprint(&kernels, 2, mixed, false, -5), expected));
+    ck_assert(digest_equal(step_fingerprint(&kernels, 3, forward, true, 0), expected));
+    ck_assert(digest_equal(step_fingerprint(&kernels, 4, mixed, true, INT64_MAX), expected));
 }
 END_TEST
 
@@ -233,6 +245,13 @@ static bool float_add(int64_t *sums, const float *values, int fraction_bits, int
     return true;
 }
 
+static bool float_set(int64_t *sums, const float *values, int fraction_bits, int limit_bits,
+                      int64_t count)
+{
+    memset(sums, 0, (size_t)count * sizeof *sums);
+    return float_add(sums, values, fraction_bits, limit_bits, count);
+}
+
 static void float_value(float *values, const int64_t *sums, int fraction_bits, int64_t count)
 {
     (void)fraction_bits;
@@ -249,10 +268,11 @@ START_TEST(test_accumulator_check_would_notice_a_float_sum)
     struct error error;
     CHECK_OK(kernels_open(&mutant, KERNELS_LEVEL_REFERENCE, &error), error);
     mutant.fixed_point_add = float_add;
+    mutant.fixed_point_set = float_set;
     mutant.fixed_point_value = float_value;
-    const struct digest expected = step_fingerprint(&mutant, 1, forward);
-    ck_assert(digest_equal(step_fingerprint(&mutant, 1, forward), expected));
-    ck_assert(!digest_equal(step_fingerprint(&mutant, 1, mixed), expected));
+    const struct digest expected = step_fingerprint(&mutant, 1, forward, false, 0);
+    ck_assert(digest_equal(step_fingerprint(&mutant, 1, forward, false, 0), expected));
+    ck_assert(!digest_equal(step_fingerprint(&mutant, 1, mixed, false, 0), expected));
 }
 END_TEST
 
@@ -271,6 +291,36 @@ START_TEST(test_accumulator_notes_the_lowest_slot_that_is_not_finite)
     CHECK_OK(accumulator_add(&bench.accumulators[1], 5, 1, gradient, &error), error);
     ck_assert_int_eq(atomic_load(&bench.node.header->totals[NODE_TOTAL_BAD_SLOTS]), 3);
     ck_assert_int_eq(atomic_load(&bench.node.header->first_bad_slot), 5);
+    memory_release(gradient);
+    bench_close(&bench);
+}
+END_TEST
+
+/* A bad gradient, and groups of which a slot has nothing here. */
+START_TEST(test_accumulator_counts_as_zero_what_no_slot_has_written)
+{
+    struct bench_node bench;
+    bench_open(&bench, 2);
+    struct error error;
+    const struct parameter_group *const row = &bench.table.groups[1];
+    float *const gradient = memory_take((size_t)row->count, sizeof *gradient, "test");
+    for (int64_t i = 0; i < bench.node.element_count; i++) {
+        bench.node.sums[i] = 99; /* of a step before */
+    }
+    accumulator_final(&bench.accumulators[0], 1);
+    accumulator_final(&bench.accumulators[1], 0);
+    gradient[0] = NAN;
+    for (int64_t group = 0; group < bench.table.group_count; group++) {
+        CHECK_OK(
+            accumulator_add(&bench.accumulators[0], 0, group, group == 1 ? gradient : NULL, &error),
+            error);
+    }
+    for (int64_t w = 0; w < 2; w++) {
+        CHECK_OK(accumulator_finish(&bench.accumulators[w], &error), error);
+    }
+    for (int64_t i = 0; i < bench.node.element_count; i++) {
+        ck_assert_int_eq(bench.node.sums[i], 0);
+    }
     memory_release(gradient);
     bench_close(&bench);
 }
@@ -334,6 +384,7 @@ int main(void)
                           test_accumulator_check_would_notice_a_float_sum,
                           test_accumulator_pieces_of_a_gradient_add_up_to_the_whole,
                           test_accumulator_notes_the_lowest_slot_that_is_not_finite,
+                          test_accumulator_counts_as_zero_what_no_slot_has_written,
                           test_accumulator_wait_ends_and_says_for_whom,
                           test_accumulator_begins_a_groups_sum_while_lower_groups_are_in_backward,
                           test_accumulator_loss_scale_is_the_power_of_two_that_covers_the_targets,
