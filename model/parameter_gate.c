@@ -23,20 +23,30 @@ static void group_tell(const struct parameter_gate *gate, enum gate_call call, i
     }
 }
 
+static bool layers_use(const struct parameter_table *table, int64_t first, int64_t end,
+                       int64_t group)
+{
+    for (int64_t layer = first; layer < end; layer++) {
+        for (int half = 0; half < PARAMETER_HALVES; half++) {
+            if (parameter_layer_group(table, layer, (enum parameter_half)half) == group) {
+                return true;
+            }
+        }
+    }
+    return false;
+}
+
 /* The groups of a layer that no lower (or, not `lowest`, no higher) one of the section uses. */
 static void layer_tell(const struct parameter_gate *gate, enum gate_call call,
                        const struct parameter_table *table, const struct section *section,
                        int64_t layer, bool lowest)
 {
+    const int64_t first = lowest ? section->first_layer : layer + 1;
+    const int64_t end = lowest ? layer : section->end_layer;
     int64_t told = -1;
     for (int half = 0; gate != NULL && half < PARAMETER_HALVES; half++) {
         const int64_t group = parameter_layer_group(table, layer, (enum parameter_half)half);
-        const struct parameter_group *const row = &table->groups[group];
-        const int64_t first =
-            row->lowest_layer > section->first_layer ? row->lowest_layer : section->first_layer;
-        const int64_t last = row->highest_layer < section->end_layer - 1 ? row->highest_layer
-                                                                         : section->end_layer - 1;
-        if (group != told && layer == (lowest ? first : last)) {
+        if (group != told && !layers_use(table, first, end, group)) {
             group_tell(gate, call, group);
             told = group;
         }

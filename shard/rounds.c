@@ -14,7 +14,8 @@ static enum status turns_agree(struct rounds *rounds, const struct topology *top
     TRY(fabric_least(topology->workers, rounds->late, rounds->group_count, error));
     for (int64_t group = 0; group < rounds->group_count; group++) {
         const int64_t lowest = rounds->late[group];
-        INVARIANT(lowest < topology->section_count);
+        INVARIANT(lowest < topology->section_count); /* and lower groups come later: */
+        INVARIANT(group == 0 || lowest >= topology->section_count - 1 - rounds->late[group - 1]);
         rounds->late[group] = topology->section_count - 1 - lowest;
         rounds->ahead[group] -= rounds->ahead[group] == ROUNDS_NOTHING ? 0 : lowest;
     }

@@ -46,12 +46,12 @@ chmod +x agent
 printf '10.77.0.%d slots=2\n' 1 2 3 >hosts
 export AGENT_SPACE=$space OMPI_MCA_plm_rsh_agent=$scratch/agent OMPI_MCA_oob_tcp_if_include=eth0 OMPI_MCA_btl_tcp_if_include=eth0
 
-# networked RUN STEPS WORDS…: five workers on three nodes (rank 0 takes a place of the first).
+# networked RUN STEPS WORDS…: $workers workers on three nodes (rank 0 takes a place of the first).
 networked() {
     local run=$1 steps=$2
     shift 2
     timeout 120 ip netns exec "$space-0" unshare --uts bash -c 'hostname node0; exec "$@"' bash \
-        "$shardlm" train tiny.yaml --run "$run" --workers 5 --hostfile hosts --steps "$steps" "$@" >"$run.log" 2>&1 ||
+        "$shardlm" train tiny.yaml --run "$run" --workers "$workers" --hostfile hosts --steps "$steps" "$@" >"$run.log" 2>&1 ||
         fail "train $run: $(tail -n 5 "$run.log")"
     local i
     for ((i = 0; i < nodes; i++)); do
@@ -62,10 +62,15 @@ networked() {
 steps=4
 train one 1 $steps
 expected=$(fingerprint one $steps)
+workers=5
 networked stage1 $steps
 same stage1 $steps "$expected" "5 workers on 3 nodes, stage 1"
 networked stage0 $steps --set shard.stage=0 --set lease.mode=dynamic
 same stage0 $steps "$expected" "5 workers on 3 nodes, stage 0, dynamic leases"
+
+workers=4
+networked stage3 $steps --set shard.stage=3 --set shard.pipeline=2
+same stage3 $steps "$expected" "4 workers on 3 nodes, stage 3, pipelines of 2"
 
 # What was written there resumes here, on one node.
 resume stage1 2 6

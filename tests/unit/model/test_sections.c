@@ -1,12 +1,13 @@
 /* model/: a network in sections, each a model of its own that sees only what the others hand over,
- * gives the bits of the whole one in every family, with two slots in flight; and how layers are
- * cut. */
+ * gives the bits of the whole one in every family, with two slots in flight, and reads only weights
+ * that it holds; and how layers are cut. */
 #include <string.h>
 
 #include "base/memory.h"
 #include "model/activations.h"
 #include "model/model.h"
 #include "tests/support/suite.h"
+#include "tests/unit/model/keeper.h"
 #include "tests/unit/model/stream_bench.h"
 
 enum { CASES = 11, SLOTS = 2, SECTIONS_MAX = 3 };
@@ -170,12 +171,18 @@ static void check_line(int i, enum kernels_level level, int64_t count,
     slots_make(i, batches);
     bench_open(&whole, level, &options, &limits_tiny);
     line_open(&line, level, &options, count, recompute);
+    struct keeper keeper;
+    keeper_open(&keeper, whole.table, whole.weights);
+    for (int64_t s = 0; s < count; s++) {
+        model_gate(line.models[s], &keeper.gate);
+    }
     for (int64_t s = 0; s < count - 1; s++) {
-        line_forward(&line, s, whole.weights, batches);
+        line_forward(&line, s, keeper.weights, batches);
     }
     for (int64_t s = count - 1; s >= 0; s--) {
-        line_backward(&line, s, whole.weights, batches);
+        line_backward(&line, s, keeper.weights, batches);
     }
+    keeper_close(&keeper);
     for (int64_t slot = 0; slot < SLOTS; slot++) {
         struct error error = {0};
         struct model_result result;
