@@ -47,6 +47,18 @@ static void word_add(struct word_list *list, const char *word)
     list->words[list->count++] = memory_text(word);
 }
 
+/* Does the job stay on this host, and may we say how its ranks talk? */
+static bool stays_here(const struct mpi_job *job)
+{
+    static const char *const names[] = {"OMPI_MCA_pml", "SLURM_JOB_ID", "PBS_JOBID",
+                                        "LSB_JOBID",    "JOB_ID",       "LOADL_STEP_ID"};
+    bool here = job->hostfile == NULL;
+    for (int64_t i = 0; i < ARRAY_LENGTH(names); i++) {
+        here = here && getenv(names[i]) == NULL;
+    }
+    return here;
+}
+
 static void word_list_init(struct word_list *list, const struct mpi_job *job, const char *program)
 {
     /* --stdin none: a job must not read the terminal. vader's single copy needs a system call that
@@ -77,6 +89,11 @@ static void word_list_init(struct word_list *list, const struct mpi_job *job, co
     }
     if (geteuid() == 0) {
         word_add(list, "--allow-run-as-root");
+    }
+    if (stays_here(job)) { /* looking for adapters that only this layer can use takes 0.2 s */
+        word_add(list, "--mca");
+        word_add(list, "pml");
+        word_add(list, "^cm");
     }
     if (job->hostfile != NULL) {
         word_add(list, "--hostfile");
