@@ -7,6 +7,7 @@
 #include <sys/prctl.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "base/memory.h"
 #include "launch/address.h"
@@ -15,7 +16,7 @@
 #include "shard/topology.h"
 #include "worker/worker.h"
 
-enum { JOB_TEXT_BYTES = 1 << 16, JOB_WORKERS_MAX = 65536 };
+enum { JOB_TEXT_BYTES = 1 << 16, JOB_WORKERS_MAX = 65536, FAREWELL_SECONDS = 2 };
 
 /* What rank 0 tells all others, flat for one broadcast. */
 struct job_briefing {
@@ -168,6 +169,23 @@ static enum status job_brief(struct job *job, job_prepare prepare, void *context
     return fabric_agree(job->world, status, error);
 }
 
+/* Ends the job where ranks may be anywhere, so that nothing collective can be relied on any more.
+ * Rank 0 says why; a worker gives it the time, in case that it knows. */
+__attribute__((noreturn)) static void job_abandon(const struct job *job, enum status status,
+                                                  const struct error *error)
+{
+    if (fabric_rank(job->world) > 0) {
+        log_line(LOG_LEVEL_ERROR, "worker leaves: %s", error->message);
+        clock_sleep(FAREWELL_SECONDS);
+    } else {
+        (void)fflush(NULL);
+        if (!mpi_job_verdict(status_exit_code(status), error->message)) {
+            (void)fprintf(stderr, "shardlm: %s\n", error->message);
+        }
+    }
+    fabric_abort(job->fabric, status_exit_code(status));
+}
+
 static enum status job_work(struct job *job, struct error *error)
 {
     const struct job_briefing *const briefing = job->briefing;
@@ -217,10 +235,7 @@ static enum status job_work(struct job *job, struct error *error)
             worker_forget(job->worker);
         }
         if (status != STATUS_OK) {
-            /* The coordinator has had its time to report and end the job; this is for the case that
-             * it is gone too. */
-            log_line(LOG_LEVEL_ERROR, "worker leaves: %s", error->message);
-            fabric_abort(job->fabric, status_exit_code(status));
+            job_abandon(job, status, error); /* if the coordinator has not ended it by now */
         }
     }
     worker_close(job->worker);
@@ -294,12 +309,7 @@ static enum status job_lead(struct job *job, struct error *error)
     const enum status status = coordinator_run(job->server, &options, job->result, error);
     control_file_remove(job->options.run);
     if (status != STATUS_OK) {
-        /* Workers may be anywhere: nothing collective can be relied on any more. */
-        (void)fflush(NULL);
-        if (!mpi_job_verdict(status_exit_code(status), error->message)) {
-            (void)fprintf(stderr, "shardlm: %s\n", error->message);
-        }
-        fabric_abort(job->fabric, status_exit_code(status));
+        job_abandon(job, status, error);
     }
     return STATUS_OK;
 }
@@ -328,6 +338,9 @@ enum status job_run(job_prepare prepare, void *context, struct coordinator_resul
     }
     if (status == STATUS_OK) {
         status = coordinator ? job_lead(&job, error) : job_work(&job, error);
+    }
+    if (status == STATUS_TIMEOUT) {
+        job_abandon(&job, status, error);
     }
     channel_server_close(job.server);
     memory_release(job.briefing);
