@@ -261,20 +261,18 @@ enum status __wrap_address_choose(struct fabric_group *world, const char *own_ho
     return fabric_barrier(world, error);
 }
 
-static int64_t workers_choose(bool first)
+int64_t cluster_workers(const struct cluster_shape *shape)
 {
-    const struct cluster_shape *const shape = &cluster.shape;
-    if (first || !shape->resizes) {
-        return shape->workers;
-    }
-    return shape->nodes + machine_chance(MACHINE_CHANCE_PLAN, 4);
+    const int64_t workers = shape->nodes + machine_chance(MACHINE_CHANCE_PLAN, 4);
+    return (workers + shape->pipeline - 1) / shape->pipeline * shape->pipeline;
 }
 
 static struct process *supervisor_start(bool resumes, bool first)
 {
     char workers[CLUSTER_WORD_BYTES];
     char steps[CLUSTER_WORD_BYTES];
-    const int64_t count = workers_choose(first);
+    const struct cluster_shape *const shape = &cluster.shape;
+    const int64_t count = first || !shape->resizes ? shape->workers : cluster_workers(shape);
     (void)snprintf(workers, sizeof workers, "%" PRId64, count);
     (void)snprintf(steps, sizeof steps, "%" PRId64, cluster.shape.steps);
     const char *const train[] = {"train", "/sim/config.yaml", "--run", "/sim/run", "--workers",
@@ -334,19 +332,21 @@ static void config_write(void)
     (void)snprintf(
         text, sizeof text,
         "seed: 5\n"
-        "model: {family: roberta, layers: 1, hidden: 8, heads: 1, feed_forward: 8, positions: 8,"
-        " vocabulary: 16, dropout: 0}\n"
-        "data: {corpus: synthetic, sequence_tokens: 8}\n"
+        "model: {family: albert, share: ffn, layers: 2, hidden: 8, embedding_width: 8, heads: 1,"
+        " feed_forward: 8, positions: 8, vocabulary: 16, dropout: 0}\n"
+        "data: {corpus: synthetic, sequence_tokens: 8, objective: dynamic_mask, pairs: none}\n"
         "step: {tokens: %" PRId64 ", slot_tokens: 16}\n"
-        "optimizer: {peak_rate: 1e-2, warmup_steps: 2, total_steps: 100}\n"
-        "shard: {stage: %" PRId64 "}\n"
+        "optimizer: {name: adamw, peak_rate: 1e-2, warmup_steps: 2, total_steps: 100}\n"
+        "numerics: {audit_steps: %" PRId64 "}\n"
+        "shard: {stage: %" PRId64 ", pipeline: %" PRId64 "}\n"
         "checkpoint: {every_steps: %" PRId64 ", keep: 2}\n"
         "evaluation: {every_steps: %" PRId64 ", tokens: 32}\n"
         "lease: {mode: %s, heartbeat_seconds: 0.5, silence_seconds: %d,"
         " wait_seconds: %d}\n"
         "restart: {attempts: 3, wait_seconds: 0.5}\n",
-        16 * shape->slots, shape->stage, shape->checkpoint_every, shape->evaluate_every,
-        shape->lease_mode, endless ? ENDLESS : 5, endless ? ENDLESS : 10);
+        16 * shape->slots, shape->audit_every, shape->stage, shape->pipeline,
+        shape->checkpoint_every, shape->evaluate_every, shape->lease_mode, endless ? ENDLESS : 5,
+        endless ? ENDLESS : 10);
     struct error error;
     INVARIANT(file_write_durable("/sim/config.yaml", text, strlen(text), &error) == STATUS_OK);
 }

@@ -24,8 +24,10 @@ struct cluster_job {
 /* What a run is like; from the seed. */
 struct cluster_shape {
     int64_t nodes;
-    int64_t workers; /* of the first start */
+    int64_t workers; /* of the first start; a multiple of `pipeline` */
     int64_t stage;
+    int64_t pipeline;
+    int64_t audit_every;
     int64_t steps;
     const char *lease_mode;
     int64_t checkpoint_every, evaluate_every;
@@ -33,6 +35,8 @@ struct cluster_shape {
     bool resizes;  /* other numbers of workers after the supervisor's end */
 };
 
+/* Some number of workers that such a shape may have. */
+int64_t cluster_workers(const struct cluster_shape *shape);
 void cluster_open(const struct cluster_shape *shape);
 const struct cluster_shape *cluster_shape(void);
 /* The person: trains, and goes on until the run is done. */

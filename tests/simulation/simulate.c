@@ -49,7 +49,9 @@ static struct cluster_shape shape_choose(void)
                                   .slots = 8,
                                   .checkpoint_every = 3,
                                   .evaluate_every = 4};
-    shape.workers = shape.nodes + machine_chance(MACHINE_CHANCE_PLAN, 4);
+    shape.pipeline = 1 + machine_chance(MACHINE_CHANCE_PLAN, 2);
+    shape.workers = cluster_workers(&shape);
+    shape.audit_every = 3 * machine_chance(MACHINE_CHANCE_PLAN, 2);
     shape.stage = machine_chance(MACHINE_CHANCE_PLAN, 4);
     const int64_t mode_count =
         shape.stage > 1 ? 2 : ARRAY_LENGTH(modes); /* from there no dynamic ones */
@@ -70,8 +72,10 @@ static void run(uint64_t seed, const struct wishes *wishes, const struct referen
     verdict_open(reference);
     trouble_open(reference == NULL ? 0 : 1 + machine_chance(MACHINE_CHANCE_PLAN, TROUBLES),
                  wishes->kind);
-    machine_note("%" PRId64 " nodes, %" PRId64 " workers, stage %" PRId64 ", leases %s",
-                 shape.nodes, shape.workers, shape.stage, shape.lease_mode);
+    machine_note("%" PRId64 " nodes, %" PRId64 " workers, pipelines of %" PRId64 ", stage %" PRId64
+                 ", leases %s, audits every %" PRId64 " steps",
+                 shape.nodes, shape.workers, shape.pipeline, shape.stage, shape.lease_mode,
+                 shape.audit_every);
     cluster_begin();
     const enum machine_end end = machine_run(RUN_HOURS * 3600 * MACHINE_SECOND);
     if (end != MACHINE_END_DONE) {
