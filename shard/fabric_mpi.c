@@ -3,6 +3,7 @@
  * starve those who compute. */
 #include <assert.h>
 #include <mpi.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -11,7 +12,7 @@
 #include "base/memory.h"
 #include "shard/fabric.h"
 
-enum { GROUP_COUNT_MAX = 64, AGREE_MESSAGE_BYTES = ERROR_MESSAGE_BYTES };
+enum { GROUP_COUNT_MAX = 64, AGREE_MESSAGE_BYTES = ERROR_MESSAGE_BYTES, PATIENCE_SECONDS = 600 };
 
 struct fabric_group {
     struct fabric *fabric;
@@ -65,14 +66,32 @@ static struct fabric_group *group_add(struct fabric *fabric, MPI_Comm communicat
     return group;
 }
 
+static void patience_end(int signal_number)
+{
+    static const char text[] = "shardlm: waited 600 s for the other processes of the job to enter "
+                               "or leave MPI: one of them stands still\n";
+    (void)signal_number;
+    (void)!write(STDERR_FILENO, text, sizeof text - 1);
+    _exit(status_exit_code(STATUS_TIMEOUT));
+}
+
+/* MPI's own start and end wait for all ranks and know no limit. */
+static void patience_begin(void)
+{
+    (void)sigaction(SIGALRM, &(struct sigaction){.sa_handler = patience_end}, NULL);
+    (void)alarm(PATIENCE_SECONDS);
+}
+
 enum status fabric_open(struct fabric **fabric, struct error *error)
 {
     int provided = 0;
+    patience_begin();
     if (MPI_Init_thread(NULL, NULL, MPI_THREAD_FUNNELED, &provided) != MPI_SUCCESS) {
         FAIL(error, STATUS_PEER, "could not join the MPI job");
     }
+    (void)alarm(0);
     struct fabric *const opened = memory_take(1, sizeof *opened, "fabric");
-    opened->limit_seconds = 600;
+    opened->limit_seconds = PATIENCE_SECONDS;
     if (gethostname(opened->host, sizeof opened->host - 1) != 0) {
         (void)snprintf(opened->host, sizeof opened->host, "unknown");
     }
@@ -91,10 +110,12 @@ void fabric_close(struct fabric *fabric)
     if (fabric == NULL) {
         return;
     }
+    patience_begin();
     for (int64_t i = fabric->group_count - 1; i > 0; i--) {
         (void)MPI_Comm_free(&fabric->groups[i].communicator);
     }
     (void)MPI_Finalize();
+    (void)alarm(0);
     memory_release(fabric);
 }
 
