@@ -18,8 +18,15 @@ int suite_run_loop(const char *name, const TTest *const *tests, int count);
 /* A scratch folder for this process under TMPDIR, made on first call, removed at exit. */
 const char *suite_scratch(void);
 
-#define CHECK_OK(call, error) \
-    ck_assert_msg((call) == STATUS_OK, "%s: %s", #call, (error).message)
+#define CHECK_OK(call, error) ck_assert_msg((call) == STATUS_OK, "%s: %s", #call, (error).message)
+/* ck_assert for what is looked at thousands of times: that notes each one, which takes longer than
+ * most that is asserted. */
+#define CHECK_EACH(holds)                                                                          \
+    do {                                                                                           \
+        if (!(holds)) {                                                                            \
+            ck_abort_msg("does not hold: %s", #holds);                                             \
+        }                                                                                          \
+    } while (false)
 #define CHECK_FAILS(call, expected_status) ck_assert_int_eq((call), (expected_status))
 
 #endif

@@ -135,8 +135,8 @@ START_TEST(test_permutation_blocks_keep_their_ranks)
         unsigned char seen[TOKENS] = {0};
         permutation_draw_ranks(&draw, TOKENS, 200, ranks);
         for (int64_t i = 0; i < TOKENS; i++) {
-            ck_assert_int_eq(ranks[i] / 200, i / 200);
-            ck_assert_int_eq(seen[ranks[i]]++, 0);
+            CHECK_EACH(ranks[i] / 200 == i / 200);
+            CHECK_EACH(seen[ranks[i]]++ == 0);
         }
         ck_assert(epoch == 0 || memcmp(first, ranks, sizeof ranks) != 0); /* new each epoch */
         if (epoch == 0) {
@@ -187,7 +187,7 @@ START_TEST(test_permutation_targets_are_words_up_to_the_goal_and_never_special)
         for (int64_t i = 0; i < TOKENS; i++) {
             count += kinds[i] == PERMUTATION_KIND_TARGET;
             parts[i / 128] += kinds[i] == PERMUTATION_KIND_TARGET;
-            ck_assert_int_eq(kinds[i] == PERMUTATION_KIND_FUNCTIONAL, ids[i] == SEPARATOR);
+            CHECK_EACH((kinds[i] == PERMUTATION_KIND_FUNCTIONAL) == (ids[i] == SEPARATOR));
             if (i % 3 == 1 && ids[i - 1] != SEPARATOR && ids[i] != SEPARATOR) {
                 words +=
                     kinds[i] == PERMUTATION_KIND_TARGET || kinds[i - 1] == PERMUTATION_KIND_TARGET;

@@ -75,7 +75,7 @@ static void check_lengths(const struct sampling_run_lengths *lengths, const json
     ck_assert_int_eq(lengths->longest, (int64_t)json_array_size(shares));
     for (uint64_t i = 0; i < DRAWS; i++) {
         const int64_t length = sampling_run_length(lengths, random_unit(random_at(key, 0, i)));
-        ck_assert(length >= 1 && length <= lengths->longest);
+        CHECK_EACH(length >= 1 && length <= lengths->longest);
         seen[length]++;
     }
     for (int64_t i = 0; i < lengths->longest; i++) {
@@ -124,23 +124,23 @@ static void check_whole_words(enum data_objective objective, int64_t longest)
         ck_assert_int_le(trial.targets.count, 18);
         total += trial.targets.count;
         for (int64_t i = 0; i < trial.targets.count; i++) {
-            ck_assert(i == 0 || trial.targets.rows[i] > trial.targets.rows[i - 1]);
-            ck_assert_int_eq(trial.targets.ids[i], trial.ids[trial.targets.rows[i]]);
+            CHECK_EACH(i == 0 || trial.targets.rows[i] > trial.targets.rows[i - 1]);
+            CHECK_EACH(trial.targets.ids[i] == trial.ids[trial.targets.rows[i]]);
             seen[trial.targets.rows[i]] = 1;
         }
         ck_assert(!seen[HOLE]);
         for (int64_t i = 0; i < TOKENS; i += 2) {
-            ck_assert(i == HOLE || seen[i] == seen[i + 1]);
+            CHECK_EACH(i == HOLE || seen[i] == seen[i + 1]);
         }
         for (int64_t i = 0; i < TOKENS; i++) {
             if (!seen[i]) {
-                ck_assert_int_eq(trial.masked[i], trial.ids[i]);
+                CHECK_EACH(trial.masked[i] == trial.ids[i]);
                 continue;
             }
             const int64_t begin = trial.work.span_begins[i];
             const int64_t end = trial.work.span_ends[i];
-            ck_assert(begin <= i && i < end && end - begin <= 2 * longest);
-            ck_assert(end <= HOLE || begin > HOLE); /* no run over the separator */
+            CHECK_EACH(begin <= i && i < end && end - begin <= 2 * longest);
+            CHECK_EACH(end <= HOLE || begin > HOLE); /* no run over the separator */
         }
     }
     /* Never more than one word under the budget, whose mean is 17.85. */
@@ -202,7 +202,7 @@ START_TEST(test_sampling_replaces_a_span_as_a_whole_and_ngrams_by_piece)
                 masks += trial.masked[j] == MASK;
                 kept += trial.masked[j] == trial.ids[j];
             }
-            ck_assert(masks == 0 || masks == end - begin);
+            CHECK_EACH(masks == 0 || masks == end - begin);
             /* One random piece may be the same by chance (1 in 995); all pieces of a span hardly.
              */
             kinds[masks > 0 ? 0 : kept == end - begin ? 1 : 2]++;

@@ -33,7 +33,7 @@ START_TEST(test_unicode_classes_are_those_of_the_reference)
     fill(classes, json_object_get(root, "gpt2_number"), UNICODE_CLASS_NUMBER);
     fill(classes, json_object_get(root, "gpt2_space"), UNICODE_CLASS_SPACE);
     for (uint32_t point = 0; point < POINTS; point++) {
-        ck_assert_msg(unicode_class_of(point) == classes[point], "U+%04X", point);
+        CHECK_EACH(unicode_class_of(point) == classes[point]);
     }
     memory_release(classes);
     json_decref(root);

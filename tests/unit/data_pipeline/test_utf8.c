@@ -12,8 +12,8 @@ START_TEST(test_utf8_decodes_what_it_encodes)
         const size_t length = utf8_encode(point, text);
         uint32_t back = 0;
         const bool surrogate = point >= 0xd800 && point < 0xe000;
-        ck_assert_uint_eq(utf8_decode(text, length, &back, NULL), surrogate ? 0 : length);
-        ck_assert(surrogate || back == point);
+        CHECK_EACH(utf8_decode(text, length, &back, NULL) == (surrogate ? 0 : length));
+        CHECK_EACH(surrogate || back == point);
     }
 }
 END_TEST

@@ -46,12 +46,16 @@ static void *bench_take(struct bench *bench, int64_t count, size_t size, bool fl
     return data;
 }
 
-/* Uniform in [-size, size). */
+/* Uniform in [-size, size); four of them share a block of random bits. */
 static float *bench_floats(struct bench *bench, int64_t count, double size)
 {
     float *const values = bench_take(bench, count, sizeof *values, true);
-    for (int64_t i = 0; i < count; i++) {
-        values[i] = (float)((2.0 * random_stream_unit(&bench->stream) - 1.0) * size);
+    struct random_stream *const stream = &bench->stream;
+    for (int64_t i = 0; i < count && size > 0;) {
+        const struct random_block block = random_at(stream->key, stream->high, stream->low++);
+        for (int64_t w = 0; w < ARRAY_LENGTH(block.word) && i < count; w++, i++) {
+            values[i] = (float)(((double)block.word[w] * 0x1p-31 - 1.0) * size);
+        }
     }
     return values;
 }
@@ -441,6 +445,23 @@ static void benches_compare(const struct bench *a, const struct bench *b, int64_
     }
 }
 
+/* Runs a case on the same inputs twice. */
+static void benches_run(void (*run)(const struct kernels *, struct bench *, int64_t, int64_t),
+                        const struct kernels *a, const struct kernels *b, int64_t n, int64_t c,
+                        struct bench *first, struct bench *second)
+{
+    bench_init(first);
+    bench_init(second);
+    run(a, first, n, c);
+    run(b, second, n, c);
+}
+
+static void benches_deinit(struct bench *first, struct bench *second)
+{
+    bench_deinit(first);
+    bench_deinit(second);
+}
+
 static void levels_compare(const struct kernels *a, const struct kernels *b, bool exact)
 {
     for (int64_t test = 0; test < ARRAY_LENGTH(cases); test++) {
@@ -452,13 +473,9 @@ static void levels_compare(const struct kernels *a, const struct kernels *b, boo
             }
             struct bench first;
             struct bench second;
-            bench_init(&first);
-            bench_init(&second);
-            cases[test].run(a, &first, n, c);
-            cases[test].run(b, &second, n, c);
+            benches_run(cases[test].run, a, b, n, c, &first, &second);
             benches_compare(&first, &second, test, exact, n, c);
-            bench_deinit(&first);
-            bench_deinit(&second);
+            benches_deinit(&first, &second);
         }
     }
 }
@@ -514,13 +531,9 @@ START_TEST(test_bf16_products_have_the_bits_of_the_reference)
         for (int64_t j = 0; j < ARRAY_LENGTH(widths); j++) {
             struct bench first;
             struct bench second;
-            bench_init(&first);
-            bench_init(&second);
-            run_matmul(&vector, &first, rows_of[i], widths[j]);
-            run_matmul(&reference, &second, rows_of[i], widths[j]);
+            benches_run(run_matmul, &vector, &reference, rows_of[i], widths[j], &first, &second);
             benches_compare(&first, &second, MATMUL_CASE, true, rows_of[i], widths[j]);
-            bench_deinit(&first);
-            bench_deinit(&second);
+            benches_deinit(&first, &second);
         }
     }
 }
@@ -546,10 +559,7 @@ START_TEST(test_bf16_attention_is_near_the_reference)
         struct bench first;
         struct bench second;
         double farthest = 0;
-        bench_init(&first);
-        bench_init(&second);
-        runs[i](&vector, &first, ROWS, WIDTH);
-        runs[i](&reference, &second, ROWS, WIDTH);
+        benches_run(runs[i], &vector, &reference, ROWS, WIDTH, &first, &second);
         for (int k = 0; k < first.array_count; k++) {
             farthest = first.arrays[k].floats
                            ? fmax(farthest, distance(first.arrays[k].data, second.arrays[k].data,
@@ -558,8 +568,7 @@ START_TEST(test_bf16_attention_is_near_the_reference)
         }
         ck_assert_double_lt(farthest, 0.02);
         ck_assert_double_gt(farthest, 1e-4);
-        bench_deinit(&first);
-        bench_deinit(&second);
+        benches_deinit(&first, &second);
     }
 }
 END_TEST
@@ -593,18 +602,14 @@ START_TEST(test_openblas_agrees_with_the_reference)
         for (int64_t j = 0; j < ARRAY_LENGTH(widths); j++) {
             struct bench first;
             struct bench second;
-            bench_init(&first);
-            bench_init(&second);
-            run_matmul(&library, &first, rows_of[i], widths[j]);
-            run_matmul(&reference, &second, rows_of[i], widths[j]);
+            benches_run(run_matmul, &library, &reference, rows_of[i], widths[j], &first, &second);
             for (int k = 0; k < first.array_count; k++) {
                 const double far =
                     distance(first.arrays[k].data, second.arrays[k].data, first.arrays[k].count);
                 ck_assert_msg(far <= library_distance_max, "%d x %d, array %d: distance %g",
                               (int)rows_of[i], (int)widths[j], k, far);
             }
-            bench_deinit(&first);
-            bench_deinit(&second);
+            benches_deinit(&first, &second);
         }
     }
 }

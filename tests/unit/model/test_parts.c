@@ -138,7 +138,7 @@ static void circle_run(struct member *members, int64_t count, const struct model
         for (int64_t i = 0; i < members[0].bench.table->element_count; i++) {
             float *const sum = &members[0].bench.gradient[i];
             const float value = members[m].bench.gradient[i];
-            ck_assert(*sum == 0.0F || value == 0.0F); /* handed over by one of them */
+            CHECK_EACH(*sum == 0.0F || value == 0.0F); /* handed over by one of them */
             *sum = value != 0.0F ? value : *sum;
         }
     }
@@ -256,7 +256,7 @@ START_TEST(test_each_element_is_formed_in_one_members_memory)
                 for (int64_t i = 0; i < block->rows * block->width; i++) {
                     const int64_t row = i / block->width;
                     const int64_t column = i % block->width;
-                    ck_assert_int_lt(block->local + row * block->local_stride + column, elements);
+                    CHECK_EACH(block->local + row * block->local_stride + column < elements);
                     covered[block->first + row * block->stride + column]++;
                 }
             }
@@ -264,7 +264,7 @@ START_TEST(test_each_element_is_formed_in_one_members_memory)
         }
         int64_t once = 0;
         for (int64_t i = 0; i < owner->count; i++) {
-            ck_assert_int_le(covered[i], 1);
+            CHECK_EACH(covered[i] <= 1);
             once += covered[i];
         }
         ck_assert_int_eq(once, tensors);

@@ -55,7 +55,7 @@ static enum status collected_take(void *context, int64_t group, const float *gra
     (void)error;
     for (int64_t i = 0; i < place->count; i++) {
         float *const sum = &collected->gradient[place->offset + i];
-        ck_assert(*sum == 0.0F || gradient[i] == 0.0F); /* nobody adds to another's */
+        CHECK_EACH(*sum == 0.0F || gradient[i] == 0.0F); /* nobody adds to another's */
         *sum += gradient[i];
     }
     return STATUS_OK;
@@ -193,7 +193,7 @@ static void check_line(int i, enum kernels_level level, int64_t count,
         ck_assert(result.loss_sum == line.results[slot].loss_sum);
         ck_assert_int_eq(result.correct_count, line.results[slot].correct_count);
         for (int64_t e = 0; e < whole.table->element_count; e++) {
-            ck_assert(whole.gradient[e] == line.collected[slot].gradient[e]);
+            CHECK_EACH(whole.gradient[e] == line.collected[slot].gradient[e]);
         }
         whole.group_count = 0;
         batch_deinit(&batches[slot]);
