@@ -8,14 +8,12 @@
 #include "base/clock.h"
 #include "base/memory.h"
 #include "base/process.h"
-#include "data_pipeline/data_source.h"
 #include "launch/commands.h"
-#include "launch/forecast.h"
 #include "launch/job.h"
-#include "launch/print.h"
+#include "launch/plan_sizes.h"
+#include "launch/plan_view.h"
 #include "launch/run_folder.h"
 #include "launch/supervise.h"
-#include "model/model.h"
 #include "shard/topology.h"
 
 enum {
@@ -23,8 +21,9 @@ enum {
     NODES_MAX = 65536,
     NEAREST_NODES_MAX = 4096,
     MEASURED_LAYERS = 2,
-    MEASURED_STEPS = 4, /* the first is not counted */
-    ALTERNATIVES_MAX = 8,
+    MEASURED_STEPS = 4,         /* the first is not counted */
+    EXCHANGED_FLOATS = 8 << 20, /* more than caches hold: what comes from another core is in none */
+    EXCHANGED_TURNS = 3,
 };
 static const double measured_flops = 1e11; /* of one slot of the measurement: about a second */
 static const double bytes_of_gb = 1e9;
@@ -40,83 +39,8 @@ struct planning {
     int64_t measuring_workers;
 };
 
-/* Sizes of a configuration, from the data it would see. */
-struct sizes {
-    int64_t elements, blocks, table_elements, layer_elements, parameters, work_bytes,
-        work_bytes_most, state_bytes, slots;
-    double slot_flops;
-};
-
-/* Useful operations of a full slot of full sequences. */
-static double slot_flops(const struct config *config, const struct batch_limits *limits)
-{
-    const int64_t length = config->data.sequence_tokens;
-    const int64_t count = config->step.slot_tokens / length;
-    int32_t *const starts = memory_take((size_t)count + 1, sizeof *starts, "plan");
-    for (int64_t b = 0; b <= count; b++) {
-        starts[b] = (int32_t)(b * length);
-    }
-    const struct batch full = {.sequence_count = count,
-                               .token_count = count * length,
-                               .target_count = limits->target_count,
-                               .starts = starts};
-    const double flops = model_train_flops(&config->model, &full);
-    memory_release(starts);
-    return flops;
-}
-
-/* Mean and largest of a pipeline's sections; of the whole network without one. */
-static enum status work_find(const struct config *config, const struct batch_limits *limits,
-                             struct sizes *sizes, struct error *error)
-{
-    struct kernels kernels;
-    TRY(kernels_open(&kernels, kernels_level_best(), error));
-    struct model_role role = {.trains = true,
-                              .tensor_parts = config->numerics.tensor_parts,
-                              .tensor_count = config->shard.tensor,
-                              .recompute = config->shard.activation_recompute,
-                              .section_count = config->shard.pipeline};
-    int64_t sum = 0;
-    sizes->work_bytes_most = 0;
-    for (role.section = 0; role.section < role.section_count; role.section++) {
-        int64_t bytes;
-        TRY(model_work_bytes(&kernels, &config->model, limits, &role, &bytes, error));
-        sum += bytes;
-        sizes->work_bytes_most = bytes > sizes->work_bytes_most ? bytes : sizes->work_bytes_most;
-    }
-    sizes->work_bytes = sum / role.section_count;
-    sizes->state_bytes = limits->token_count * config->model.hidden * (int64_t)sizeof(float);
-    return STATUS_OK;
-}
-
-static enum status sizes_find(const struct config *config, struct sizes *sizes, struct error *error)
-{
-    struct data_source *source;
-    TRY(data_source_open(&source, &config->data, &config->step, config->seed,
-                         config->model.vocabulary, error));
-    const struct batch_limits limits = data_source_limits(source);
-    sizes->slots = data_source_slots(source);
-    data_source_close(source);
-    sizes->slot_flops = slot_flops(config, &limits);
-    TRY(work_find(config, &limits, sizes, error));
-    struct parameter_table table;
-    TRY(parameter_table_init(&table, &config->model, error));
-    sizes->elements = table.element_count;
-    sizes->blocks = table.element_count / PARAMETER_BLOCK;
-    sizes->table_elements = table.groups[parameter_embedding_group(&table)].count;
-    sizes->layer_elements = 0;
-    for (int64_t group = 0; group < table.group_count; group++) {
-        const int64_t count = table.groups[group].count;
-        if (group != parameter_embedding_group(&table) && count > sizes->layer_elements) {
-            sizes->layer_elements = count;
-        }
-    }
-    sizes->parameters = table.parameter_count;
-    parameter_table_deinit(&table);
-    return STATUS_OK;
-}
-
-/* The same model with fewer layers, and one slot a worker, small enough to be done in a second. */
+/* The same model with fewer layers, and one slot a worker (or a group of tensor members, where
+ * there are so many), small enough to be done in a second. */
 static void measured_choose(struct planning *planning, int64_t workers)
 {
     struct config *const measured = &planning->measured;
@@ -125,18 +49,15 @@ static void measured_choose(struct planning *planning, int64_t workers)
         measured->model.layers = MEASURED_LAYERS;
     }
     const int64_t length = measured->data.sequence_tokens;
-    const struct batch_limits limits = {.target_count = length / 4};
-    struct config one = *measured;
-    one.step.slot_tokens = length;
-    const double sequence_flops = slot_flops(&one, &limits);
     int64_t sequences = measured->step.slot_tokens / length;
-    const int64_t most = (int64_t)(measured_flops / sequence_flops) + 1;
+    const int64_t most = (int64_t)(measured_flops / plan_sizes_sequence_flops(measured)) + 1;
     sequences = sequences < most ? sequences : most;
+    const int64_t tensor = planning->config.shard.tensor;
+    measured->shard.tensor = workers % tensor == 0 ? tensor : 1;
     measured->step.slot_tokens = sequences * length;
-    measured->step.tokens = measured->step.slot_tokens * workers;
+    measured->step.tokens = measured->step.slot_tokens * workers / measured->shard.tensor;
     measured->shard.simulate_nodes = 0;
     measured->shard.pipeline = 1;
-    measured->shard.tensor = 1;
     measured->evaluation.every_steps = 0;
 }
 
@@ -153,7 +74,9 @@ static enum status shape_read(struct planning *planning, struct error *error)
     }
     shape->stage = planning->config.shard.stage;
     shape->pipeline = planning->config.shard.pipeline;
-    TRY(topology_team_check(shape->workers, shape->pipeline, planning->config.shard.tensor, error));
+    shape->tensor = planning->config.shard.tensor;
+    shape->recompute = planning->config.shard.activation_recompute;
+    TRY(topology_team_check(shape->workers, shape->pipeline, shape->tensor, error));
     struct forecast_inputs *const inputs = &planning->inputs;
     TRY(command_line_real(line, "memory", 0.001, 1e6, (double)process_machine_bytes() / bytes_of_gb,
                           &inputs->node_bytes, error));
@@ -199,220 +122,141 @@ static enum status planning_prepare(void *context, struct job_options *options, 
     return STATUS_OK;
 }
 
-/* From the measurement to what forecast_figure wants. */
-static enum status inputs_find(struct planning *planning, struct sizes *sizes, struct error *error)
+/* Seconds a byte to give another member of a node what one has and to add what it has. */
+static double exchange_measure(void)
 {
-    struct sizes measured;
-    TRY(sizes_find(&planning->measured, &measured, error));
-    TRY(sizes_find(&planning->config, sizes, error));
-    const double workers = (double)planning->measuring_workers;
-    const struct step_record *const best = &planning->best;
-    const double busy = best->seconds * (1.0 - best->wait_share);
+    float *const given = memory_take(EXCHANGED_FLOATS, sizeof *given, "plan");
+    float *const sums = memory_take(EXCHANGED_FLOATS, sizeof *sums, "plan");
+    const double bytes = EXCHANGED_FLOATS * sizeof *sums;
+    double best = 0.0;
+    for (int64_t turn = 0; turn < EXCHANGED_TURNS; turn++) {
+        const int64_t start_ns = clock_now_ns();
+        memcpy(given, sums, EXCHANGED_FLOATS * sizeof *sums);
+        for (int64_t i = 0; i < EXCHANGED_FLOATS; i++) {
+            sums[i] += given[i];
+        }
+        const double seconds = clock_seconds_since(start_ns) / bytes;
+        best = turn == 0 || seconds < best ? seconds : best;
+    }
+    memory_release(sums);
+    memory_release(given);
+    return best;
+}
+
+/* What follows from sizes alone. */
+static enum status inputs_size(struct planning *planning, const struct plan_sizes *sizes,
+                               struct error *error)
+{
     struct forecast_inputs *const inputs = &planning->inputs;
     inputs->elements = sizes->elements;
     inputs->blocks = sizes->blocks;
     inputs->table_elements = sizes->table_elements;
     inputs->layer_elements = sizes->layer_elements;
-    inputs->work_bytes = sizes->work_bytes;
-    inputs->work_bytes_most = sizes->work_bytes_most;
     inputs->state_bytes = sizes->state_bytes;
+    memcpy(inputs->exchange_bytes, sizes->exchange_bytes, sizeof inputs->exchange_bytes);
     inputs->slots = sizes->slots;
     inputs->slot_flops = sizes->slot_flops;
     inputs->steps = planning->config.optimizer.total_steps;
     inputs->kept = planning->config.checkpoint.keep;
-    inputs->worker_flops = measured.slot_flops / busy;
-    inputs->element_seconds =
-        best->seconds * best->wait_share * workers / (double)measured.elements;
+    return plan_sizes_works(&planning->config, inputs, error);
+}
+
+/* From the measurement to what forecast_figure wants. */
+static enum status inputs_measure(struct planning *planning, struct error *error)
+{
+    struct plan_sizes measured;
+    struct forecast_work work;
+    TRY(plan_sizes_find(&planning->measured, &measured, error));
+    TRY(plan_sizes_work(&planning->measured, &work, error));
+    struct forecast_inputs *const inputs = &planning->inputs;
+    const double workers = (double)planning->measuring_workers;
+    const struct step_record *const best = &planning->best;
+    inputs->exchange_seconds = exchange_measure();
     struct forecast_inputs probe = *inputs;
     probe.elements = measured.elements;
     probe.blocks = measured.blocks;
-    const struct forecast_shape shape = {.workers = planning->measuring_workers, .nodes = 1};
+    probe.worker_flops = 1.0; /* its times are not asked for */
+    memcpy(probe.exchange_bytes, measured.exchange_bytes, sizeof probe.exchange_bytes);
+    const struct forecast_shape shape = {.workers = planning->measuring_workers,
+                                         .nodes = 1,
+                                         .tensor = planning->measured.shard.tensor,
+                                         .recompute = planning->shape.recompute};
     const struct forecast_figures figures = forecast_figure(&probe, &shape);
     const double shared = figures.shared - figures.snapshot; /* nothing was written */
+    const double busy = best->seconds * (1.0 - best->wait_share);
+    const double computing = fmax(busy / 2.0, busy - forecast_exchange(&probe, &shape));
+    inputs->worker_flops =
+        measured.slot_flops * forecast_again(shape.recompute) / (computing * (double)shape.tensor);
+    inputs->element_seconds =
+        best->seconds * best->wait_share * workers / (double)measured.elements;
     inputs->process_bytes =
-        fmax(0.0, (planning->memory_bytes - shared) / workers - (double)measured.work_bytes);
+        fmax(0.0, (planning->memory_bytes - shared) / workers - (double)work.mean);
     return STATUS_OK;
 }
 
-static json_t *figures_json(const struct forecast_shape *shape,
-                            const struct forecast_figures *figures)
+/* Words of a command line that ask for `shape`, where it is not what was asked for. */
+static void shape_words(const struct forecast_shape *shape, const struct forecast_shape *asked,
+                        struct text *words)
 {
-    return json_pack("{s:I, s:I, s:I, s:I, s:b, s:f, s:f, s:f, s:f, s:f, s:f, s:f}", "pipeline",
-                     (json_int_t)shape->pipeline, "workers", (json_int_t)shape->workers, "nodes",
-                     (json_int_t)shape->nodes, "stage", (json_int_t)shape->stage, "fits",
-                     figures->fits ? 1 : 0, "node_mb", figures->node * 1e-6, "shared_mb",
-                     figures->shared * 1e-6, "worker_mb", figures->worker * 1e-6, "all_workers_mb",
-                     figures->all_workers * 1e-6, "traffic_mb", figures->traffic * 1e-6,
-                     "step_seconds", figures->step, "run_seconds", figures->run);
-}
-
-/* Shapes to compare with: half and double the workers, the other stages, more nodes. */
-static int64_t alternatives_list(const struct forecast_shape *shape,
-                                 struct forecast_shape list[ALTERNATIVES_MAX])
-{
-    int64_t count = 0;
-    struct forecast_shape other = *shape;
-    other.workers = shape->workers / 2;
-    if (other.workers >= shape->nodes && other.workers % shape->pipeline == 0) {
-        list[count++] = other;
+    text_add(words, "--workers %" PRId64 " --nodes %" PRId64 " --set shard.stage=%" PRId64,
+             shape->workers, shape->nodes, shape->stage);
+    if (shape->tensor != asked->tensor) {
+        text_add(words, " --set shard.tensor=%" PRId64, shape->tensor);
     }
-    if (shape->nodes > 1) {
-        other = *shape;
-        for (int64_t stage = 0; stage <= (shape->pipeline > 1 ? 1 : FORECAST_STAGE_MAX); stage++) {
-            other.stage = stage;
-            if (stage != shape->stage) {
-                list[count++] = other;
-            }
-        }
+    if (shape->pipeline != asked->pipeline) {
+        text_add(words, " --set shard.pipeline=%" PRId64, shape->pipeline);
     }
-    const int64_t local = shape->workers / shape->nodes;
-    other = *shape;
-    for (int64_t nodes = 2 * shape->nodes; nodes <= 8 * shape->nodes; nodes *= 2) {
-        other.nodes = nodes;
-        other.workers = local * nodes;
-        if (other.workers % shape->pipeline == 0) {
-            list[count++] = other;
-        }
+    if (shape->recompute != asked->recompute) {
+        text_add(words, " --set shard.activation_recompute=%s",
+                 shape->recompute == MODEL_RECOMPUTE_LAYER ? "layer" : "attention");
     }
-    return count;
-}
-
-static void alternative_print(const struct planning *planning, const struct forecast_shape *shape,
-                              struct text *out)
-{
-    const struct forecast_figures figures = forecast_figure(&planning->inputs, shape);
-    char finish[CLOCK_TEXT_BYTES];
-    clock_wall_later_text(figures.run, finish);
-    text_add(out, "%9lld %6lld %6lld %11.2f %10.3g %12.3f  %.10s%s\n", (long long)shape->workers,
-             (long long)shape->nodes, (long long)shape->stage, figures.node / bytes_of_gb,
-             figures.step, figures.traffic / bytes_of_gb, finish,
-             figures.fits ? "" : "  does not fit");
-}
-
-static void plan_print_text(const struct planning *planning, const struct sizes *sizes)
-{
-    const struct config *const config = &planning->config;
-    const struct forecast_inputs *const inputs = &planning->inputs;
-    const struct forecast_shape *const shape = &planning->shape;
-    const struct forecast_figures figures = forecast_figure(inputs, shape);
-    char duration[CLOCK_TEXT_BYTES];
-    char finish[CLOCK_TEXT_BYTES];
-    clock_duration_text(figures.run, duration);
-    clock_wall_later_text(figures.run, finish);
-    struct text out = {0};
-    text_add(&out, "model        %.1f M parameters in %lld layers of %lld\n",
-             (double)sizes->parameters * 1e-6, (long long)config->model.layers,
-             (long long)config->model.hidden);
-    text_add(&out,
-             "step         %lld tokens in %lld slots; %lld workers on %lld node%s, stage %lld\n",
-             (long long)config->step.tokens, (long long)inputs->slots, (long long)shape->workers,
-             (long long)shape->nodes, shape->nodes == 1 ? "" : "s", (long long)shape->stage);
-    text_add(&out, "memory       %.2f GB of the first node's %.2f GB\n", figures.node / bytes_of_gb,
-             inputs->node_bytes / bytes_of_gb);
-    text_add(
-        &out,
-        "  a node     weights %.3f, exact sums %.3f, moments %.3f, snapshot %.3f, records %.3f\n",
-        figures.weights / bytes_of_gb, figures.sums / bytes_of_gb, figures.moments / bytes_of_gb,
-        figures.snapshot / bytes_of_gb, figures.records / bytes_of_gb);
-    text_add(
-        &out,
-        "  a worker   %.3f: activations and gradients %.3f, libraries, MPI, data %.3f, HDF5 %.3f\n",
-        figures.worker / bytes_of_gb, (double)inputs->work_bytes / bytes_of_gb,
-        inputs->process_bytes / bytes_of_gb, FORECAST_WRITER_BYTES / bytes_of_gb);
-    if (shape->pipeline > 1) {
-        text_add(&out,
-                 "             of a pipeline of %lld; activations and gradients %.3f at most\n",
-                 (long long)shape->pipeline, (double)inputs->work_bytes_most / bytes_of_gb);
-    }
-    text_add(&out,
-             "time         %.3g s a step: slots %.3g, update %.3g, network %.3g "
-             "(measured here: %.1f GF/s a worker)\n",
-             figures.step, figures.compute, figures.update, figures.network,
-             inputs->worker_flops * 1e-9);
-    text_add(&out, "             %lld steps take %s, until %.10s\n", (long long)inputs->steps,
-             duration, finish);
-    if (shape->nodes > 1) {
-        text_add(&out, "traffic      %.3f GB a step from each node, at %.3g Gbit/s\n",
-                 figures.traffic / bytes_of_gb, inputs->network_bytes * 8e-9);
-    }
-    text_add(&out,
-             "disk         %.2f GB a checkpoint, %.2f GB for the %lld that are kept and the next\n",
-             figures.checkpoint / bytes_of_gb,
-             figures.checkpoint * (double)(inputs->kept + 1) / bytes_of_gb,
-             (long long)inputs->kept);
-    text_add(&out, "\n  workers  nodes  stage   GB a node   s a step   GB traffic  finished\n");
-    struct forecast_shape list[ALTERNATIVES_MAX];
-    const int64_t count = alternatives_list(shape, list);
-    alternative_print(planning, shape, &out);
-    for (int64_t i = 0; i < count; i++) {
-        alternative_print(planning, &list[i], &out);
-    }
-    print_text(&out);
-}
-
-static void plan_print_json(const struct planning *planning, const struct sizes *sizes)
-{
-    const struct forecast_inputs *const inputs = &planning->inputs;
-    const struct forecast_figures figures = forecast_figure(inputs, &planning->shape);
-    json_t *const line = figures_json(&planning->shape, &figures);
-    json_t *const parts =
-        json_pack("{s:I, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:f}", "parameters",
-                  (json_int_t)sizes->parameters, "weights_mb", figures.weights * 1e-6, "sums_mb",
-                  figures.sums * 1e-6, "moments_mb", figures.moments * 1e-6, "snapshot_mb",
-                  figures.snapshot * 1e-6, "records_mb", figures.records * 1e-6, "work_mb",
-                  (double)inputs->work_bytes * 1e-6, "process_mb", inputs->process_bytes * 1e-6,
-                  "compute_seconds", figures.compute, "update_seconds", figures.update,
-                  "network_seconds", figures.network, "worker_gfs", inputs->worker_flops * 1e-9,
-                  "checkpoint_mb", figures.checkpoint * 1e-6);
-    (void)json_object_update(line, parts);
-    json_decref(parts);
-    json_t *const others = json_array();
-    struct forecast_shape list[ALTERNATIVES_MAX];
-    const int64_t count = alternatives_list(&planning->shape, list);
-    for (int64_t i = 0; i < count; i++) {
-        const struct forecast_figures other = forecast_figure(inputs, &list[i]);
-        (void)json_array_append_new(others, figures_json(&list[i], &other));
-    }
-    (void)json_object_set_new(line, "alternatives", others);
-    print_json(line);
 }
 
 static enum status fit_check(const struct planning *planning, struct error *error)
 {
     const struct forecast_inputs *const inputs = &planning->inputs;
-    const struct forecast_figures figures = forecast_figure(inputs, &planning->shape);
+    const struct forecast_shape *const shape = &planning->shape;
+    const struct forecast_figures figures = forecast_figure(inputs, shape);
     if (figures.fits) {
         return STATUS_OK;
     }
     struct forecast_shape nearest;
-    if (!forecast_nearest(inputs, &planning->shape, NEAREST_NODES_MAX, &nearest)) {
-        FAIL(
-            error, STATUS_INPUT,
-            "a node needs %.2f GB and has %.2f GB, and no number of workers or nodes changes that: "
-            "%.2f GB are weights and exact sums, %.2f GB a worker's activations at "
-            "step.slot_tokens %" PRId64,
-            figures.node / bytes_of_gb, inputs->node_bytes / bytes_of_gb,
-            (figures.weights + figures.sums) / bytes_of_gb,
-            (double)inputs->work_bytes / bytes_of_gb, planning->config.step.slot_tokens);
+    if (!forecast_nearest(inputs, shape, NEAREST_NODES_MAX, &nearest)) {
+        FAIL(error, STATUS_INPUT,
+             "a node needs %.2f GB and has %.2f GB, and no number of workers or nodes and no way "
+             "to divide the network changes that: %.2f GB are weights and exact sums, %.2f GB a "
+             "worker's activations at step.slot_tokens %" PRId64,
+             figures.node / bytes_of_gb, inputs->node_bytes / bytes_of_gb,
+             (figures.weights + figures.sums) / bytes_of_gb,
+             (double)forecast_work_of(inputs, shape).mean / bytes_of_gb,
+             planning->config.step.slot_tokens);
     }
-    const struct forecast_figures found = forecast_figure(inputs, &nearest);
-    FAIL(error, STATUS_INPUT,
-         "a node needs %.2f GB and has %.2f GB; what fits is --workers %" PRId64 " --nodes %" PRId64
-         " --set shard.stage=%" PRId64 " (%.2f GB a node)",
-         figures.node / bytes_of_gb, inputs->node_bytes / bytes_of_gb, nearest.workers,
-         nearest.nodes, nearest.stage, found.node / bytes_of_gb);
+    struct text words = {0};
+    shape_words(&nearest, shape, &words);
+    (void)error_set(error, STATUS_INPUT,
+                    "a node needs %.2f GB and has %.2f GB; what fits is %s (%.2f GB a node)",
+                    figures.node / bytes_of_gb, inputs->node_bytes / bytes_of_gb, words.data,
+                    forecast_figure(inputs, &nearest).node / bytes_of_gb);
+    text_deinit(&words);
+    return STATUS_INPUT;
 }
 
 static enum status plan_as_rank(struct planning *planning, struct error *error)
 {
     struct coordinator_result result = {0};
     TRY(job_run(planning_prepare, planning, &result, error));
-    struct sizes sizes;
-    TRY(inputs_find(planning, &sizes, error));
+    struct plan_sizes sizes;
+    TRY(plan_sizes_find(&planning->config, &sizes, error));
+    TRY(inputs_size(planning, &sizes, error));
+    TRY(inputs_measure(planning, error));
+    const struct plan_view view = {.config = &planning->config,
+                                   .inputs = &planning->inputs,
+                                   .shape = &planning->shape,
+                                   .parameters = sizes.parameters};
     if (command_line_has(planning->line, "json")) {
-        plan_print_json(planning, &sizes);
+        plan_view_json(&view);
     } else {
-        plan_print_text(planning, &sizes);
+        plan_view_text(&view);
     }
     return fit_check(planning, error);
 }
@@ -461,9 +305,10 @@ const struct command command_plan = {
     .summary = "say what a run will take before it starts",
     .detail =
         "Memory of a node and of a worker by part, seconds a step, finish date, traffic, disk, "
-        "and what other shapes would give. Measures a few steps of two layers on this "
-        "machine, some seconds; writes nothing. A shape that does not fit into the memory is "
-        "refused (exit code 2), and the nearest that does is named.",
+        "and what other shapes would give: workers, nodes, stages, tensor members, pipelines, "
+        "computing again. Measures a few steps of two layers on this machine, some seconds; "
+        "writes nothing. A shape that does not fit into the memory is refused (exit code 2), and "
+        "the nearest that does is named.",
     .options = plan_options,
     .option_count = ARRAY_LENGTH(plan_options),
     .run = plan_run,

@@ -14,6 +14,7 @@ enum model_recompute {
     MODEL_RECOMPUTE_NONE,      /* all: 6C + F + H */
     MODEL_RECOMPUTE_ATTENTION, /* all but queries, keys, values and heads: 2C + F */
     MODEL_RECOMPUTE_LAYER,     /* its output: C */
+    MODEL_RECOMPUTES,
 };
 
 struct model_role {

@@ -1,15 +1,23 @@
 /* The arithmetic of a forecast: what falls with which shape, and which shape is nearest. */
 #include "launch/forecast.h"
+#include "model/parameters.h"
 #include "tests/support/suite.h"
 
+static const int64_t work_bytes = 200000000;
+
+/* Eight layers in four parts; half of a worker's memory is what can be cut, most of the rest what
+ * can be computed again. */
 static struct forecast_inputs inputs_make(void)
 {
-    return (struct forecast_inputs){
+    struct forecast_inputs inputs = {
+        .pipelines = {1, 2, 4},
+        .tensors = {1, 2, 4},
+        .exchange_bytes = {100000000, 100000000, 125000000},
+        .exchange_seconds = 2e-10,
         .elements = 100 * PARAMETER_BLOCK * 100,
         .blocks = 100 * 100,
         .table_elements = 8000000,
         .layer_elements = 2000000,
-        .work_bytes = 200000000,
         .slots = 64,
         .steps = 1000,
         .kept = 3,
@@ -20,6 +28,16 @@ static struct forecast_inputs inputs_make(void)
         .node_bytes = 16e9,
         .network_bytes = 1.25e9,
     };
+    for (int again = 0; again < MODEL_RECOMPUTES; again++) {
+        for (int64_t p = 0; p < 3; p++) {
+            for (int64_t t = 0; t < 3; t++) {
+                const int64_t cut = work_bytes / 2 / inputs.tensors[t];
+                const int64_t rest = work_bytes / 2 / (1 + again);
+                inputs.works[again][p][t].mean = (cut + rest) / (p + 1);
+            }
+        }
+    }
+    return inputs;
 }
 
 static struct forecast_figures figure(int64_t workers, int64_t nodes, int64_t stage)
@@ -60,25 +78,47 @@ START_TEST(test_forecast_a_step_lasts_as_long_as_its_busiest_worker)
 }
 END_TEST
 
-START_TEST(test_forecast_nearest_fits_and_keeps_as_much_as_it_can)
+/* The nearest to 16 workers on 2 nodes at stage 0, where a node has just what `enough` needs. */
+static struct forecast_shape nearest_to(struct forecast_shape enough)
 {
     struct forecast_inputs inputs = inputs_make();
     struct forecast_shape nearest;
-    const struct forecast_shape wanted = {.workers = 16, .nodes = 2, .stage = 0};
-    inputs.node_bytes = figure(16, 2, 1).node;
-    ck_assert(forecast_nearest(&inputs, &wanted, 8, &nearest));
-    ck_assert(nearest.stage == 1 && nearest.nodes == 2 && nearest.workers == 16);
-    inputs.node_bytes = figure(16, 2, 3).node;
-    ck_assert(forecast_nearest(&inputs, &wanted, 8, &nearest));
-    ck_assert(nearest.stage == 3 && nearest.nodes == 2 && nearest.workers == 16);
-    inputs.node_bytes = figure(10, 2, 3).node;
-    ck_assert(forecast_nearest(&inputs, &wanted, 8, &nearest));
-    ck_assert(nearest.nodes == 2 && nearest.workers == 10);
-    inputs.node_bytes = figure(2, 2, 3).node - 1;
-    ck_assert(forecast_nearest(&inputs, &wanted, 8, &nearest));
-    ck_assert(nearest.nodes > 2 && forecast_figure(&inputs, &nearest).fits);
-    inputs.node_bytes = (double)inputs.work_bytes; /* one worker's activations alone */
-    ck_assert(!forecast_nearest(&inputs, &wanted, 64, &nearest));
+    const struct forecast_shape wanted = {
+        .workers = 16, .nodes = 2, .stage = 0, .pipeline = 1, .tensor = 1};
+    inputs.node_bytes = forecast_figure(&inputs, &enough).node;
+    ck_assert(forecast_nearest(&inputs, &wanted, 64, &nearest));
+    ck_assert(forecast_figure(&inputs, &nearest).fits);
+    ck_assert_int_eq(nearest.workers % (nearest.pipeline * nearest.tensor), 0);
+    return nearest;
+}
+
+START_TEST(test_forecast_nearest_fits_and_keeps_as_much_as_it_can)
+{
+    struct forecast_shape enough = {
+        .workers = 16, .nodes = 2, .stage = 1, .pipeline = 1, .tensor = 1};
+    for (; enough.stage <= FORECAST_STAGE_MAX; enough.stage++) {
+        ck_assert_int_eq(nearest_to(enough).stage, enough.stage);
+    }
+    enough.stage = FORECAST_STAGE_MAX;
+    enough.recompute = MODEL_RECOMPUTE_ATTENTION;
+    ck_assert_int_eq(nearest_to(enough).recompute, MODEL_RECOMPUTE_ATTENTION);
+    ck_assert_int_eq(nearest_to(enough).tensor, 1);
+    enough.recompute = MODEL_RECOMPUTE_LAYER;
+    enough.tensor = 2;
+    ck_assert_int_eq(nearest_to(enough).tensor, 2);
+    ck_assert_int_eq(nearest_to(enough).pipeline, 1);
+    enough.tensor = 4;
+    enough.pipeline = 2;
+    ck_assert_int_eq(nearest_to(enough).pipeline, 2);
+    ck_assert_int_eq(nearest_to(enough).workers, 16);
+    enough.workers = 8;
+    ck_assert_int_eq(nearest_to(enough).nodes, 2);
+    ck_assert_int_lt(nearest_to(enough).workers, 16);
+    enough.nodes = 8;
+    ck_assert_int_gt(nearest_to(enough).nodes, 2);
+    struct forecast_inputs inputs = inputs_make();
+    inputs.node_bytes = (double)work_bytes / 8;
+    ck_assert(!forecast_nearest(&inputs, &enough, 64, &enough));
 }
 END_TEST
 
@@ -118,6 +158,33 @@ START_TEST(test_forecast_a_pipeline_fills_and_drains)
 }
 END_TEST
 
+/* 64 slots of 10 s over 8 pairs: 8 each of 5 s and the exchange. */
+START_TEST(test_forecast_tensor_members_divide_a_slot_and_exchange)
+{
+    const struct forecast_inputs inputs = inputs_make();
+    struct forecast_shape shape = {.workers = 16, .nodes = 2, .stage = 1, .tensor = 2};
+    const double once = 1e8 * 2e-10;
+    const struct forecast_figures pairs = forecast_figure(&inputs, &shape);
+    ck_assert_double_eq_tol(pairs.compute, 8 * (5.0 + once), 1e-9);
+    ck_assert_double_eq_tol(pairs.exchange, 8 * once, 1e-9);
+    shape.tensor = 1;
+    const struct forecast_figures whole = forecast_figure(&inputs, &shape);
+    ck_assert_double_eq_tol(pairs.traffic, whole.traffic, 1e-3); /* within nodes */
+    ck_assert(pairs.worker < whole.worker);
+    shape.tensor = 4;
+    shape.recompute = MODEL_RECOMPUTE_LAYER;
+    const struct forecast_figures fours = forecast_figure(&inputs, &shape);
+    ck_assert_double_eq_tol(fours.exchange, 16 * 2 * 1.25 * once, 1e-9);
+    /* one member on each node */
+    const struct forecast_shape apart = {.workers = 2, .nodes = 2, .stage = 1, .tensor = 2};
+    ck_assert_double_eq_tol(forecast_figure(&inputs, &apart).exchange, 64 * 1e8 / 1.25e9, 1e-9);
+    const struct forecast_shape alone = {.workers = 2, .nodes = 2, .stage = 1};
+    ck_assert_double_eq_tol(forecast_figure(&inputs, &apart).traffic -
+                                forecast_figure(&inputs, &alone).traffic,
+                            64 * 1e8, 1e-3);
+}
+END_TEST
+
 int main(void)
 {
     return suite_run(
@@ -125,6 +192,7 @@ int main(void)
                                   test_forecast_stage_one_divides_moments_by_nodes,
                                   test_forecast_stages_two_and_three_divide_sums_and_weights,
                                   test_forecast_a_pipeline_fills_and_drains,
+                                  test_forecast_tensor_members_divide_a_slot_and_exchange,
                                   test_forecast_a_step_lasts_as_long_as_its_busiest_worker,
                                   test_forecast_nearest_fits_and_keeps_as_much_as_it_can, NULL});
 }
