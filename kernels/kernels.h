@@ -144,6 +144,7 @@ struct kernels_adamw {
     double correction1;    /* 1 / (1 - beta1^t); 1: no bias correction */
     double correction2;    /* 1 / (1 - beta2^t); 1: no bias correction */
     double gradient_scale; /* multiplies the gradient first (normalisation and clipping) */
+    int64_t ahead;         /* adamw asks memory for what stands so many elements on; 0: nothing */
 };
 
 struct kernels {

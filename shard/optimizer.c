@@ -31,11 +31,20 @@ void optimizer_deinit(struct optimizer *optimizer)
     *optimizer = (struct optimizer){0};
 }
 
+/* Sums come from memory while those of the chunk before are at work, as weights and moments do
+ * (kernels_adamw.ahead): the update waits for memory more than for anything else. */
 static void block_gradient(struct optimizer *optimizer, const struct node_state *node,
                            int64_t first)
 {
-    optimizer->kernels->fixed_point_value(optimizer->gradient, node->sums + first,
-                                          ACCUMULATOR_FRACTION_BITS, PARAMETER_BLOCK);
+    enum { RUN = 64, LINE_SUMS = 8, LOCALITY_SECOND = 2 };
+    for (int64_t i = 0; i < PARAMETER_BLOCK; i += RUN) {
+        const int64_t *const sums = node->sums + first + i;
+        for (int64_t line = 0; line < RUN; line += LINE_SUMS) {
+            __builtin_prefetch(sums + NODE_STATE_CHUNK + line, 0, LOCALITY_SECOND);
+        }
+        optimizer->kernels->fixed_point_value(optimizer->gradient + i, sums,
+                                              ACCUMULATOR_FRACTION_BITS, RUN);
+    }
 }
 
 void optimizer_norms(struct optimizer *optimizer, struct node_state *node)
@@ -81,6 +90,7 @@ void optimizer_begin(struct optimizer *optimizer, const struct node_state *node,
         .correction1 = options->bias_correction ? 1.0 / (1.0 - pow(options->betas[0], t)) : 1.0,
         .correction2 = options->bias_correction ? 1.0 / (1.0 - pow(options->betas[1], t)) : 1.0,
         .gradient_scale = mean * factor,
+        .ahead = NODE_STATE_CHUNK,
     };
 }
 

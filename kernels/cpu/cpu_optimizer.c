@@ -3,6 +3,8 @@
 
 #include "kernels/cpu/cpu_level.h"
 
+enum { LINE_FLOATS = 16, LOCALITY_SECOND = 2 /* of __builtin_prefetch: second-level cache */ };
+
 void OPERATION(adamw)(float *weights, float *first, float *second, const float *gradient,
                       const struct kernels_adamw *options, int64_t count)
 {
@@ -15,14 +17,22 @@ void OPERATION(adamw)(float *weights, float *first, float *second, const float *
     const float epsilon = (float)options->epsilon;
     const float keep = (float)(1.0 - options->rate * options->weight_decay);
     const float rate = (float)(options->rate * options->correction1);
-    SIMD
-    for (int64_t i = 0; i < count; i++) {
-        const float g = gradient[i] * gradient_scale;
-        const float m = beta1 * first[i] + rest1 * g;
-        const float v = beta2 * second[i] + rest2 * (g * g);
-        first[i] = m;
-        second[i] = v;
-        weights[i] = weights[i] * keep - rate * (m / (sqrtf(v * correction) + epsilon));
+    for (int64_t line = 0; line < count; line += LINE_FLOATS) {
+        const int64_t end = line + LINE_FLOATS < count ? line + LINE_FLOATS : count;
+        if (options->ahead != 0) {
+            __builtin_prefetch(weights + line + options->ahead, 0, LOCALITY_SECOND);
+            __builtin_prefetch(first + line + options->ahead, 0, LOCALITY_SECOND);
+            __builtin_prefetch(second + line + options->ahead, 0, LOCALITY_SECOND);
+        }
+        SIMD
+        for (int64_t i = line; i < end; i++) {
+            const float g = gradient[i] * gradient_scale;
+            const float m = beta1 * first[i] + rest1 * g;
+            const float v = beta2 * second[i] + rest2 * (g * g);
+            first[i] = m;
+            second[i] = v;
+            weights[i] = weights[i] * keep - rate * (m / (sqrtf(v * correction) + epsilon));
+        }
     }
 }
 

@@ -232,7 +232,8 @@ static void run_optimizer(const struct kernels *kernels, struct bench *bench, in
                                           .weight_decay = 0.1,
                                           .correction1 = 10,
                                           .correction2 = 50,
-                                          .gradient_scale = 0.3};
+                                          .gradient_scale = 0.3,
+                                          .ahead = 16};
     kernels->adamw(weights, first, second, gradient, &options, n * c);
     kernels->adamw(weights, first, second, gradient, &options, n * c);
     *square = kernels->square_sum(gradient, n * c);
