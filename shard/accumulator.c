@@ -44,10 +44,6 @@ enum status accumulator_init(struct accumulator *accumulator, const struct kerne
     accumulator->block_values =
         memory_take(PARAMETER_BLOCK, sizeof *accumulator->block_values, "gradient block");
     accumulator->added = memory_take(groups, sizeof *accumulator->added, "gradient sums");
-    if (topology->node_count > 1 && partition->stage == 1) {
-        accumulator->received = memory_take((size_t)partition->owned_count,
-                                            sizeof *accumulator->received, "owned gradient sums");
-    }
     if (partition_divides_sums(partition)) {
         TRY(rounds_init(&accumulator->rounds, topology, partition->table, adds, slots, error));
     } else {
@@ -60,7 +56,6 @@ enum status accumulator_init(struct accumulator *accumulator, const struct kerne
 void accumulator_deinit(struct accumulator *accumulator)
 {
     memory_release(accumulator->requests);
-    memory_release(accumulator->received);
     memory_release(accumulator->firsts);
     memory_release(accumulator->chunk_done);
     memory_release(accumulator->block_values);
@@ -323,30 +318,16 @@ static enum status sum_begin(struct accumulator *accumulator, const struct round
         TRY(slice_take(accumulator, place, error));
     }
     partition_pieces(partition, group, partition->driver, accumulator->firsts);
-    int64_t *const own = accumulator->received == NULL
-                             ? NULL
-                             : accumulator->received + partition->owned_offset[group];
-    return fabric_sum_scatter_begin(topology->slice, sums + slice.first, own, accumulator->firsts,
+    return fabric_sum_scatter_begin(topology->slice, sums + slice.first, accumulator->firsts,
                                     &accumulator->requests[group], error);
 }
 
-/* The sum between nodes of this driver's slice has ended: what came in goes where the update, and a
- * restart, finds it. What other nodes own is of no use here. */
+/* The sum between nodes of this driver's slice has ended, where the update, and a restart, finds
+ * it. What other nodes own is of no use here. */
 static enum status group_end(struct accumulator *accumulator, int64_t group, struct error *error)
 {
     const struct partition *const partition = accumulator->partition;
-    const struct partition_range owned = partition->owned[group];
-    int64_t *const sums = accumulator->node->sums;
-    if (accumulator->topology->slice == NULL) {
-        return STATUS_OK;
-    }
-    const size_t owned_bytes = (size_t)owned.count * sizeof *sums;
-    if (accumulator->received != NULL) {
-        memcpy(sums + owned.first, accumulator->received + partition->owned_offset[group],
-               owned_bytes);
-    }
-    if (partition_divides_sums(partition)) {
-        memmove(sums + owned.first, sums + partition->slices[group].first, owned_bytes);
+    if (accumulator->topology->slice != NULL && partition_divides_sums(partition)) {
         TRY(node_state_vacate(accumulator->node, partition, NODE_ARRAY_SUMS, group,
                               partition->driver, error));
         atomic_fetch_add(&accumulator->node->groups[group].sums_drained, 1);

@@ -42,16 +42,15 @@ struct accumulator {
     int limit_bits;                       /* a slot's |element| < 2^limit_bits */
     double limit_seconds;                 /* of any wait */
     struct fabric_request *requests;      /* (groups) sums between nodes under way */
-    int64_t *received;         /* (owned) this worker's pieces, when cut over several nodes */
-    int64_t *firsts;           /* scratch: (nodes + 1) */
-    struct rounds rounds;      /* of a step; one where nodes do not divide the sums */
-    int64_t *added;            /* (groups) gradients that this worker is through with */
-    bool final;                /* this worker knows its last slot of the step */
-    struct rounds_place begun; /* next whose sum between nodes begins */
-    struct rounds_place done;  /* and next whose sum ends */
-    double waited_seconds;     /* in accumulator_add, for other workers' rounds; only grows */
-    bool *chunk_done;          /* scratch of accumulator_add: (locks) */
-    float *block_values;       /* scratch */
+    int64_t *firsts;                      /* scratch: (nodes + 1) */
+    struct rounds rounds;                 /* of a step; one where nodes do not divide the sums */
+    int64_t *added;                       /* (groups) gradients that this worker is through with */
+    bool final;                           /* this worker knows its last slot of the step */
+    struct rounds_place begun;            /* next whose sum between nodes begins */
+    struct rounds_place done;             /* and next whose sum ends */
+    double waited_seconds; /* in accumulator_add, for other workers' rounds; only grows */
+    bool *chunk_done;      /* scratch of accumulator_add: (locks) */
+    float *block_values;   /* scratch */
 };
 
 /* Keeps all pointers but `adds`: the groups that this worker adds to (where nodes do not divide the

@@ -82,18 +82,22 @@ MUST_CHECK enum status fabric_swap(struct fabric_group *group, int64_t other, co
 struct fabric_request {
     _Alignas(8) unsigned char opaque[FABRIC_REQUEST_BYTES]; /* the library's handle */
     struct fabric_group *group;
-    int *counts; /* owned until complete: the library may read them till then */
+    int *counts;     /* owned until complete: the library may read them till then */
+    int64_t *pieces; /* owned likewise: what the other ranks send for a scattered sum */
+    int64_t *sums;   /* and to what these are added then: (sum_count) */
+    int64_t sum_count;
     bool active;
 };
 /* In place over `count` elements. Collective: every member begins the same sums in the same order.
  */
 MUST_CHECK enum status fabric_sum_begin(struct fabric_group *group, int64_t *values, int64_t count,
                                         struct fabric_request *request, struct error *error);
-/* own = the sum's elements [firsts[rank], firsts[rank + 1]) of `values` (indexed from firsts[0]);
- * own NULL: they take the place of the first of `values`, and the rest of these is of no use any
- * more. Collective likewise. */
+/* Of `values`, indexed from firsts[0], each rank gets its part of the sum, [firsts[rank],
+ * firsts[rank + 1]), in place; the rest is of no use any more. Each sends every other its part,
+ * once: (ranks - 1) / ranks of the data, where the library's own sum adds all up on one rank first.
+ * Collective likewise. */
 MUST_CHECK enum status fabric_sum_scatter_begin(struct fabric_group *group, int64_t *values,
-                                                int64_t *own, const int64_t *firsts,
+                                                const int64_t *firsts,
                                                 struct fabric_request *request,
                                                 struct error *error);
 /* One message between two ranks of a group, of up to INT32_MAX floats; `tag` tells those apart that are under way

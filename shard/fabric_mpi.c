@@ -340,19 +340,6 @@ static void request_store(struct fabric_request *request, struct fabric_group *g
     request->active = true;
 }
 
-/* The same once it is clear that the library has taken the request; `counts` is its own then. */
-static enum status request_store_ranges(struct fabric_request *request, struct fabric_group *group,
-                                        MPI_Request handle, int *counts, enum status status)
-{
-    if (status != STATUS_OK) {
-        memory_release(counts);
-        return status;
-    }
-    request_store(request, group, handle);
-    request->counts = counts;
-    return STATUS_OK;
-}
-
 enum status fabric_sum_begin(struct fabric_group *group, int64_t *values, int64_t count,
                              struct fabric_request *request, struct error *error)
 {
@@ -364,17 +351,40 @@ enum status fabric_sum_begin(struct fabric_group *group, int64_t *values, int64_
     return STATUS_OK;
 }
 
-enum status fabric_sum_scatter_begin(struct fabric_group *group, int64_t *values, int64_t *own,
+enum status fabric_sum_scatter_begin(struct fabric_group *group, int64_t *values,
                                      const int64_t *firsts, struct fabric_request *request,
                                      struct error *error)
 {
-    int *const counts = ranges_as_int(group, firsts);
+    const int ranks = group->count;
+    const int64_t count = firsts[group->rank + 1] - firsts[group->rank];
+    int *const sent = memory_take(4 * (size_t)ranks, sizeof *sent, "counts of pieces");
+    int *const sent_at = sent + ranks;
+    int *const received = sent_at + ranks;
+    int *const received_at = received + ranks;
+    for (int i = 0; i < ranks; i++) {
+        const bool other = i != group->rank;
+        sent[i] = other ? mpi_count(firsts[i + 1] - firsts[i]) : 0;
+        sent_at[i] = mpi_count(firsts[i] - firsts[0]);
+        received[i] = other ? mpi_count(count) : 0;
+        received_at[i] = mpi_count((i - (i > group->rank)) * count);
+    }
+    int64_t *const pieces =
+        memory_take((size_t)((ranks - 1) * count), sizeof *pieces, "pieces of sums");
     MPI_Request handle;
-    const int code = MPI_Ireduce_scatter(own == NULL ? MPI_IN_PLACE : (const void *)values,
-                                         own == NULL ? values : own, counts, MPI_INT64_T, MPI_SUM,
-                                         group->communicator, &handle);
-    return request_store_ranges(request, group, handle, counts,
-                                mpi_check(code, group, "sum of gradients", error));
+    const int code = MPI_Ialltoallv(values, sent, sent_at, MPI_INT64_T, pieces, received,
+                                    received_at, MPI_INT64_T, group->communicator, &handle);
+    const enum status status = mpi_check(code, group, "sum of gradients", error);
+    if (status != STATUS_OK) {
+        memory_release(sent);
+        memory_release(pieces);
+        return status;
+    }
+    request_store(request, group, handle);
+    request->counts = sent;
+    request->pieces = pieces;
+    request->sums = values + sent_at[group->rank];
+    request->sum_count = count;
+    return STATUS_OK;
 }
 
 enum status fabric_gather_ranges(struct fabric_group *group, float *values, const int64_t *firsts,
@@ -435,11 +445,22 @@ enum status fabric_signal_take(struct fabric_group *group, int64_t *from, int *t
                      group, "take a signal", error);
 }
 
+static void pieces_add(const struct fabric_request *request)
+{
+    const int64_t count = request->sum_count;
+    for (int64_t r = 0; r < (count == 0 ? 0 : request->group->count - 1); r++) {
+        for (int64_t i = 0; i < count; i++) {
+            request->sums[i] += request->pieces[r * count + i];
+        }
+    }
+}
+
 static void request_finish(struct fabric_request *request)
 {
+    pieces_add(request);
     memory_release(request->counts);
-    request->counts = NULL;
-    request->active = false;
+    memory_release(request->pieces);
+    *request = (struct fabric_request){0};
 }
 
 enum status fabric_test(struct fabric_request *request, bool *done, struct error *error)

@@ -62,14 +62,11 @@ void partition_init(struct partition *partition, const struct parameter_table *t
                            .node = topology->node_index};
     partition->slices = memory_take(groups, sizeof *partition->slices, "partition");
     partition->owned = memory_take(groups, sizeof *partition->owned, "partition");
-    partition->owned_offset = memory_take(groups, sizeof *partition->owned_offset, "partition");
     for (int64_t g = 0; g < table->group_count; g++) {
         const struct partition_range nothing = {table->groups[g].offset, 0};
         const bool drives = partition->driver >= 0;
         partition->slices[g] = drives ? partition_slice(partition, g, partition->driver) : nothing;
         partition->owned[g] = drives ? partition_owned(partition, g, partition->driver) : nothing;
-        partition->owned_offset[g] = partition->owned_count;
-        partition->owned_count += partition->owned[g].count;
     }
 }
 
@@ -77,6 +74,5 @@ void partition_deinit(struct partition *partition)
 {
     memory_release(partition->slices);
     memory_release(partition->owned);
-    memory_release(partition->owned_offset);
     *partition = (struct partition){0};
 }

@@ -21,8 +21,6 @@ struct partition {
     int64_t driver, node;           /* this worker; driver == -1: owns nothing */
     struct partition_range *slices; /* (groups) this driver's slice of each group */
     struct partition_range *owned;  /* (groups) what this worker owns of it */
-    int64_t *owned_offset;          /* (groups) where it stands in arrays of owned elements */
-    int64_t owned_count;            /* elements owned in all */
 };
 
 /* Whether this job's nodes keep only what they own of the sums, and of the weights. */

@@ -462,13 +462,13 @@ enum status fabric_sum_begin(struct fabric_group *group, int64_t *values, int64_
     return STATUS_OK;
 }
 
-enum status fabric_sum_scatter_begin(struct fabric_group *group, int64_t *values, int64_t *own,
+enum status fabric_sum_scatter_begin(struct fabric_group *group, int64_t *values,
                                      const int64_t *firsts, struct fabric_request *request,
                                      struct error *error)
 {
     (void)error;
     const int64_t first = firsts[group->rank];
-    const struct pending wanted = {.own = own != NULL ? own : values,
+    const struct pending wanted = {.own = values + (first - firsts[0]),
                                    .first = first - firsts[0],
                                    .count = firsts[group->rank + 1] - first};
     const int64_t count = firsts[group->communicator->count] - firsts[0];
