@@ -11,26 +11,9 @@
 #include "data_pipeline/tokenizer_files.h"
 #include "data_pipeline/utf8.h"
 #include "tests/support/suite.h"
+#include "tests/unit/data_pipeline/tokenizer_fixture.h"
 
 #define ROBERTA SHARDLM_GOLDEN_SMALL "/tokenizers/bpe_roberta"
-
-static struct tokenizer *open_folder(const char *folder)
-{
-    struct error error = {0};
-    struct tokenizer *tokenizer = NULL;
-    CHECK_OK(tokenizer_open(&tokenizer, folder, &error), error);
-    return tokenizer;
-}
-
-static struct token_list encode(const struct tokenizer *tokenizer, const char *text,
-                                bool parse_specials)
-{
-    struct tokenizer_work *const work = tokenizer_work_open();
-    struct token_list list = {0};
-    tokenizer_encode(tokenizer, work, text, strlen(text), parse_specials, &list);
-    tokenizer_work_close(work);
-    return list;
-}
 
 /* Random text: runs of ASCII, letters of several scripts, blanks, zeros; valid UTF-8. */
 static size_t random_text(struct random_stream *stream, char *text, size_t point_count)
@@ -48,7 +31,7 @@ static size_t random_text(struct random_stream *stream, char *text, size_t point
 
 START_TEST(test_tokenizer_decodes_what_it_encoded)
 {
-    struct tokenizer *const tokenizer = open_folder(ROBERTA);
+    struct tokenizer *const tokenizer = tokenizer_opened(ROBERTA);
     struct tokenizer_work *const work = tokenizer_work_open();
     struct random_stream stream = random_stream_make(random_key_make(2, RANDOM_PURPOSE_TEST, 0), 0);
     struct token_list list = {0};
@@ -75,7 +58,7 @@ END_TEST
 
 START_TEST(test_tokenizer_takes_any_bytes)
 {
-    struct tokenizer *const tokenizer = open_folder(ROBERTA);
+    struct tokenizer *const tokenizer = tokenizer_opened(ROBERTA);
     struct tokenizer_work *const work = tokenizer_work_open();
     struct random_stream stream = random_stream_make(random_key_make(3, RANDOM_PURPOSE_TEST, 0), 0);
     struct token_list list = {0};
@@ -103,7 +86,7 @@ END_TEST
 START_TEST(test_tokenizer_takes_a_long_run_as_it_takes_a_short_one)
 {
     enum { RUN_BYTES = 1 << 20, SHORT_BYTES = 1 << 6 };
-    struct tokenizer *const tokenizer = open_folder(ROBERTA);
+    struct tokenizer *const tokenizer = tokenizer_opened(ROBERTA);
     struct tokenizer_work *const work = tokenizer_work_open();
     char *const text = memory_take(RUN_BYTES, 1, "test");
     memset(text, '=', RUN_BYTES);
@@ -123,10 +106,10 @@ END_TEST
 
 START_TEST(test_tokenizer_reads_special_tokens_only_when_asked)
 {
-    struct tokenizer *const tokenizer = open_folder(ROBERTA);
+    struct tokenizer *const tokenizer = tokenizer_opened(ROBERTA);
     const int32_t mask = tokenizer_specials(tokenizer).mask;
-    struct token_list parsed = encode(tokenizer, "a <mask>", true);
-    struct token_list plain = encode(tokenizer, "a <mask>", false);
+    struct token_list parsed = tokens_of(tokenizer, "a <mask>", true);
+    struct token_list plain = tokens_of(tokenizer, "a <mask>", false);
     ck_assert_uint_eq(parsed.count, 2); /* the mask takes the blank on its left */
     ck_assert_int_eq(parsed.ids[1], mask);
     for (size_t i = 0; i < plain.count; i++) {
@@ -143,16 +126,17 @@ END_TEST
 START_TEST(test_tokenizer_saved_is_the_same_tokenizer)
 {
     struct error error = {0};
-    struct tokenizer *const tokenizer = open_folder(ROBERTA);
+    struct tokenizer *const tokenizer = tokenizer_opened(ROBERTA);
     char folder[PATH_BYTES];
     char json[PATH_BYTES];
     CHECK_OK(path_join(folder, suite_scratch(), "saved", &error), error);
     CHECK_OK(path_join(json, folder, "tokenizer.json", &error), error);
     CHECK_OK(tokenizer_save(tokenizer, folder, &error), error);
-    struct tokenizer *const again = open_folder(folder);
+    struct tokenizer *const again = tokenizer_opened(folder);
     ck_assert(digest_equal(tokenizer_fingerprint(tokenizer), tokenizer_fingerprint(again)));
     CHECK_OK(file_remove(json, &error), error);
-    struct tokenizer *const from_pair = open_folder(folder); /* vocab.json and merges.txt alone */
+    struct tokenizer *const from_pair =
+        tokenizer_opened(folder); /* vocab.json and merges.txt alone */
     ck_assert(digest_equal(tokenizer_fingerprint(tokenizer), tokenizer_fingerprint(from_pair)));
     tokenizer_close(from_pair);
     tokenizer_close(again);
@@ -162,7 +146,7 @@ END_TEST
 
 START_TEST(test_tokenizer_refuses_ids_outside_the_vocabulary)
 {
-    struct tokenizer *const tokenizer = open_folder(ROBERTA);
+    struct tokenizer *const tokenizer = tokenizer_opened(ROBERTA);
     char *text = NULL;
     size_t size_bytes = 0;
     const int32_t above = (int32_t)tokenizer_vocabulary(tokenizer);
@@ -292,7 +276,7 @@ START_TEST(test_tokenizer_honours_the_flags_of_added_tokens)
         {"<xa", {2, 3, 0}, 3},       {"<xx<xx", {5, 5}, 2},
     };
     for (int i = 0; i < ARRAY_LENGTH(cases); i++) {
-        struct token_list list = encode(tokenizer, cases[i].text, true);
+        struct token_list list = tokens_of(tokenizer, cases[i].text, true);
         ck_assert_msg(list.count == cases[i].count, "\"%s\" gives %zu ids", cases[i].text,
                       list.count);
         ck_assert_int_eq(memcmp(list.ids, cases[i].ids, list.count * sizeof *list.ids), 0);
@@ -312,7 +296,7 @@ START_TEST(test_tokenizer_does_not_take_added_tokens_for_words_of_the_model)
                                "{\"ignore_merges\": true, \"vocab\": "
                                "{\"a\": 0, \"b\": 1, \"7\": 2}, \"merges\": []}}";
     CHECK_OK(tokenizer_parse(&tokenizer, text, sizeof text - 1, "test.json", &error), error);
-    struct token_list list = encode(tokenizer, "ab7", true);
+    struct token_list list = tokens_of(tokenizer, "ab7", true);
     ck_assert_uint_eq(list.count, 3);
     token_list_deinit(&list);
     tokenizer_close(tokenizer);

@@ -10,6 +10,7 @@
 #include "data_pipeline/tokenizer.h"
 #include "data_pipeline/tokenizer_files.h"
 #include "tests/support/suite.h"
+#include "tests/unit/data_pipeline/tokenizer_fixture.h"
 
 #define SYMBOL "\xe2\x96\x81" /* U+2581 */
 
@@ -32,14 +33,6 @@ static const char llama[] =
     "  \"ab\": 4, \"" SYMBOL "ab\": 5, \"<0xC3>\": 6, \"<0xA9>\": 7},"
     "  \"merges\": [\"a b\", [\"" SYMBOL "\", \"ab\"]]}}";
 
-static struct tokenizer *parse(const char *text)
-{
-    struct error error = {0};
-    struct tokenizer *tokenizer = NULL;
-    CHECK_OK(tokenizer_parse(&tokenizer, text, strlen(text), "tokenizer.json", &error), error);
-    return tokenizer;
-}
-
 /* Byte-level BPE over "ab12'" and a blank ("Ġ") with this pre-tokeniser, and one merge:
  * 0 a, 1 b, 2 1, 3 2, 4 ', 5 Ġ, 6 ab, 7 12 */
 static struct tokenizer *parse_split(const char *splitter, const char *settings)
@@ -54,24 +47,7 @@ static struct tokenizer *parse_split(const char *splitter, const char *settings)
         " \"merges\": [\"a b\"]}}",
         splitter, settings);
     ck_assert_int_lt(length, (int)sizeof text);
-    return parse(text);
-}
-
-static void check_ids(const struct tokenizer *tokenizer, const char *text, const int32_t *ids,
-                      size_t count)
-{
-    struct tokenizer_work *const work = tokenizer_work_open();
-    struct token_list list = {0};
-    struct token_places places = {0};
-    tokenizer_encode(tokenizer, work, text, strlen(text), true, &list);
-    ck_assert_uint_eq(list.count, count);
-    ck_assert(count == 0 || memcmp(list.ids, ids, count * sizeof *ids) == 0);
-    tokenizer_encode_places(tokenizer, work, text, strlen(text), true, &list, &places);
-    ck_assert_uint_eq(list.count, count);
-    ck_assert(count == 0 || memcmp(list.ids, ids, count * sizeof *ids) == 0);
-    token_places_deinit(&places);
-    token_list_deinit(&list);
-    tokenizer_work_close(work);
+    return tokenizer_parsed(text);
 }
 
 static void check_text(const struct tokenizer *tokenizer, const int32_t *ids, size_t count,
@@ -87,39 +63,39 @@ static void check_text(const struct tokenizer *tokenizer, const int32_t *ids, si
 
 START_TEST(test_charbpe_merges_characters_of_normalised_text)
 {
-    struct tokenizer *const tokenizer = parse(llama);
-    check_ids(tokenizer, "ab ab", (const int32_t[]){5, 5}, 2);
-    check_ids(tokenizer, "ba", (const int32_t[]){1, 3, 2}, 3);
-    check_ids(tokenizer, "", NULL, 0);
+    struct tokenizer *const tokenizer = tokenizer_parsed(llama);
+    ids_check(tokenizer, "ab ab", (const int32_t[]){5, 5}, 2);
+    ids_check(tokenizer, "ba", (const int32_t[]){1, 3, 2}, 3);
+    ids_check(tokenizer, "", NULL, 0);
     tokenizer_close(tokenizer);
 }
 END_TEST
 
 START_TEST(test_charbpe_falls_back_to_bytes_or_to_one_unknown)
 {
-    struct tokenizer *const tokenizer = parse(llama);
-    check_ids(tokenizer, "a\xc3\xa9", (const int32_t[]){1, 2, 6, 7}, 4);
-    check_ids(tokenizer, "axyb", (const int32_t[]){1, 2, 0, 3}, 4);
+    struct tokenizer *const tokenizer = tokenizer_parsed(llama);
+    ids_check(tokenizer, "a\xc3\xa9", (const int32_t[]){1, 2, 6, 7}, 4);
+    ids_check(tokenizer, "axyb", (const int32_t[]){1, 2, 0, 3}, 4);
     tokenizer_close(tokenizer);
 }
 END_TEST
 
 START_TEST(test_charbpe_finds_added_tokens_in_normal_form)
 {
-    struct tokenizer *const tokenizer = parse(llama);
-    check_ids(tokenizer, "ab <mask>ab", (const int32_t[]){5, 8, 5}, 3);
-    check_ids(tokenizer, "New", (const int32_t[]){9}, 1);
-    check_ids(tokenizer, "ab<mask>New", (const int32_t[]){5, 8, 9}, 3);
+    struct tokenizer *const tokenizer = tokenizer_parsed(llama);
+    ids_check(tokenizer, "ab <mask>ab", (const int32_t[]){5, 8, 5}, 3);
+    ids_check(tokenizer, "New", (const int32_t[]){9}, 1);
+    ids_check(tokenizer, "ab<mask>New", (const int32_t[]){5, 8, 9}, 3);
     /* its normal form is "▁New", which a letter touches here */
-    check_ids(tokenizer, "ab New", (const int32_t[]){5, 1, 0}, 3);
-    check_ids(tokenizer, "Newa", (const int32_t[]){1, 0, 2}, 3);
+    ids_check(tokenizer, "ab New", (const int32_t[]){5, 1, 0}, 3);
+    ids_check(tokenizer, "Newa", (const int32_t[]){1, 0, 2}, 3);
     tokenizer_close(tokenizer);
 }
 END_TEST
 
 START_TEST(test_charbpe_places_count_the_original_characters)
 {
-    struct tokenizer *const tokenizer = parse(llama);
+    struct tokenizer *const tokenizer = tokenizer_parsed(llama);
     struct tokenizer_work *const work = tokenizer_work_open();
     struct token_list list = {0};
     struct token_places places = {0};
@@ -144,7 +120,7 @@ END_TEST
 
 START_TEST(test_charbpe_decodes_bytes_as_characters)
 {
-    struct tokenizer *const tokenizer = parse(llama);
+    struct tokenizer *const tokenizer = tokenizer_parsed(llama);
     check_text(tokenizer, (const int32_t[]){5, 1, 6, 7, 8, 2}, 6,
                "ab \xc3\xa9"
                "a");
@@ -158,8 +134,8 @@ START_TEST(test_charbpe_cuts_at_a_pattern)
     const char pattern[] = "{\"type\": \"Split\", \"pattern\": {\"Regex\": "
                            "\"(?i:'A)|\\\\p{N}| ?\\\\p{L}\"}, \"behavior\": \"Isolated\"}";
     struct tokenizer *const tokenizer = parse_split(pattern, "");
-    check_ids(tokenizer, "ab 12", (const int32_t[]){0, 1, 5, 2, 3}, 5);
-    check_ids(tokenizer, "'ab", (const int32_t[]){4, 0, 1}, 3);
+    ids_check(tokenizer, "ab 12", (const int32_t[]){0, 1, 5, 2, 3}, 5);
+    ids_check(tokenizer, "'ab", (const int32_t[]){4, 0, 1}, 3);
     tokenizer_close(tokenizer);
 }
 END_TEST
@@ -169,7 +145,7 @@ START_TEST(test_charbpe_knows_letters_of_a_newer_unicode_than_the_library)
     const char pattern[] = "{\"type\": \"Split\", \"pattern\": {\"Regex\": \"\\\\p{L}+\"}, "
                            "\"behavior\": \"Removed\"}";
     struct tokenizer *const tokenizer = parse_split(pattern, "");
-    check_ids(tokenizer,
+    ids_check(tokenizer,
               "1\xe1\xb2\x89"
               "2",
               (const int32_t[]){2, 3}, 2); /* U+1C89, of Unicode 16 */
@@ -199,7 +175,7 @@ START_TEST(test_charbpe_behaviors_of_a_split)
                        "\"%s\", \"invert\": %s}",
                        cases[i].behavior, cases[i].invert);
         struct tokenizer *const tokenizer = parse_split(splitter, "");
-        check_ids(tokenizer, "ab''ab", cases[i].ids, cases[i].count);
+        ids_check(tokenizer, "ab''ab", cases[i].ids, cases[i].count);
         tokenizer_close(tokenizer);
     }
 }
@@ -257,8 +233,8 @@ START_TEST(test_charbpe_takes_known_words_whole_if_it_ignores_merges)
     const char splitter[] = "{\"type\": \"WhitespaceSplit\"}";
     struct tokenizer *const merging = parse_split(splitter, "");
     struct tokenizer *const ignoring = parse_split(splitter, "\"ignore_merges\": true, ");
-    check_ids(merging, "12", (const int32_t[]){2, 3}, 2);
-    check_ids(ignoring, "12", (const int32_t[]){7}, 1);
+    ids_check(merging, "12", (const int32_t[]){2, 3}, 2);
+    ids_check(ignoring, "12", (const int32_t[]){7}, 1);
     tokenizer_close(ignoring);
     tokenizer_close(merging);
 }
@@ -266,14 +242,14 @@ END_TEST
 
 START_TEST(test_charbpe_marks_the_ends_of_words)
 {
-    struct tokenizer *const tokenizer =
-        parse("{\"normalizer\": {\"type\": \"Lowercase\"}, \"pre_tokenizer\": {\"type\": "
-              "\"WhitespaceSplit\"}, \"decoder\": {\"type\": \"BPEDecoder\", \"suffix\": "
-              "\"</w>\"}, \"model\": {\"type\": \"BPE\", \"unk_token\": \"?\", "
-              "\"end_of_word_suffix\": \"</w>\", \"vocab\": {\"?\": 0, \"a\": 1, \"b</w>\": 2, "
-              "\"ab</w>\": 3, \"b\": 4}, \"merges\": [\"a b</w>\"]}}");
-    check_ids(tokenizer, "AB bab", (const int32_t[]){3, 4, 3}, 3);
-    check_ids(tokenizer, "ba", (const int32_t[]){4, 0}, 2);
+    struct tokenizer *const tokenizer = tokenizer_parsed(
+        "{\"normalizer\": {\"type\": \"Lowercase\"}, \"pre_tokenizer\": {\"type\": "
+        "\"WhitespaceSplit\"}, \"decoder\": {\"type\": \"BPEDecoder\", \"suffix\": "
+        "\"</w>\"}, \"model\": {\"type\": \"BPE\", \"unk_token\": \"?\", "
+        "\"end_of_word_suffix\": \"</w>\", \"vocab\": {\"?\": 0, \"a\": 1, \"b</w>\": 2, "
+        "\"ab</w>\": 3, \"b\": 4}, \"merges\": [\"a b</w>\"]}}");
+    ids_check(tokenizer, "AB bab", (const int32_t[]){3, 4, 3}, 3);
+    ids_check(tokenizer, "ba", (const int32_t[]){4, 0}, 2);
     check_text(tokenizer, (const int32_t[]){3, 4, 3}, 3, "ab bab");
     tokenizer_close(tokenizer);
 }
@@ -281,11 +257,11 @@ END_TEST
 
 START_TEST(test_charbpe_marks_what_goes_on)
 {
-    struct tokenizer *const tokenizer =
-        parse("{\"pre_tokenizer\": {\"type\": \"WhitespaceSplit\"}, \"model\": {\"type\": \"BPE\", "
-              "\"continuing_subword_prefix\": \"##\", \"vocab\": {\"a\": 0, \"##b\": 1, \"ab\": 2, "
-              "\"##c\": 3, \"##bc\": 4}, \"merges\": [\"##b ##c\", \"a ##b\"]}}");
-    check_ids(tokenizer, "ab abc", (const int32_t[]){2, 0, 4}, 3);
+    struct tokenizer *const tokenizer = tokenizer_parsed(
+        "{\"pre_tokenizer\": {\"type\": \"WhitespaceSplit\"}, \"model\": {\"type\": \"BPE\", "
+        "\"continuing_subword_prefix\": \"##\", \"vocab\": {\"a\": 0, \"##b\": 1, \"ab\": 2, "
+        "\"##c\": 3, \"##bc\": 4}, \"merges\": [\"##b ##c\", \"a ##b\"]}}");
+    ids_check(tokenizer, "ab abc", (const int32_t[]){2, 0, 4}, 3);
     ck_assert(tokenizer_begins_word(tokenizer, 2));
     ck_assert(!tokenizer_begins_word(tokenizer, 4));
     tokenizer_close(tokenizer);
@@ -296,13 +272,13 @@ START_TEST(test_charbpe_saved_is_the_same_tokenizer)
 {
     struct error error = {0};
     char folder[PATH_BYTES];
-    struct tokenizer *const tokenizer = parse(llama);
+    struct tokenizer *const tokenizer = tokenizer_parsed(llama);
     struct tokenizer *again = NULL;
     CHECK_OK(path_join(folder, suite_scratch(), "charbpe", &error), error);
     CHECK_OK(tokenizer_save(tokenizer, folder, &error), error);
     CHECK_OK(tokenizer_open(&again, folder, &error), error);
     ck_assert(digest_equal(tokenizer_fingerprint(tokenizer), tokenizer_fingerprint(again)));
-    check_ids(again, "ab <mask>\xc3\xa9", (const int32_t[]){5, 8, 1, 6, 7}, 5);
+    ids_check(again, "ab <mask>\xc3\xa9", (const int32_t[]){5, 8, 1, 6, 7}, 5);
     tokenizer_close(again);
     tokenizer_close(tokenizer);
 }
@@ -376,7 +352,7 @@ END_TEST
 START_TEST(test_charbpe_encodes_a_very_long_word)
 {
     enum { SIZE_BYTES = 400000 };
-    struct tokenizer *const tokenizer = parse(llama);
+    struct tokenizer *const tokenizer = tokenizer_parsed(llama);
     struct tokenizer_work *const work = tokenizer_work_open();
     struct token_list list = {0};
     char *const text = memory_take(SIZE_BYTES, 1, "a long word");

@@ -10,6 +10,7 @@
 #include "data_pipeline/tokenizer.h"
 #include "data_pipeline/tokenizer_files.h"
 #include "tests/support/suite.h"
+#include "tests/unit/data_pipeline/tokenizer_fixture.h"
 
 #define SYMBOL "\xe2\x96\x81" /* U+2581 */
 
@@ -29,69 +30,44 @@ static const char text_of_file[] =
     "\", -3], [\"a\", -2], [\"b\", -2.5], [\"" SYMBOL "ab\", -4], [\"ab\", -4.25], [\"\xc3\xa9\", "
     "-6], [\"" SYMBOL "a\", -4]]}}";
 
-static struct tokenizer *parse(const char *text)
-{
-    struct error error = {0};
-    struct tokenizer *tokenizer = NULL;
-    CHECK_OK(tokenizer_parse(&tokenizer, text, strlen(text), "tokenizer.json", &error), error);
-    return tokenizer;
-}
-
-static void check_ids(const struct tokenizer *tokenizer, const char *text, const int32_t *ids,
-                      size_t count)
-{
-    struct tokenizer_work *const work = tokenizer_work_open();
-    struct token_list list = {0};
-    struct token_places places = {0};
-    tokenizer_encode(tokenizer, work, text, strlen(text), true, &list);
-    ck_assert_uint_eq(list.count, count);
-    ck_assert_mem_eq(list.ids, ids, count * sizeof *ids);
-    tokenizer_encode_places(tokenizer, work, text, strlen(text), true, &list, &places);
-    ck_assert_uint_eq(list.count, count);
-    ck_assert_mem_eq(list.ids, ids, count * sizeof *ids);
-    token_places_deinit(&places);
-    token_list_deinit(&list);
-    tokenizer_work_close(work);
-}
-
 START_TEST(test_metaspace_takes_the_best_pieces_of_each_word)
 {
-    struct tokenizer *const tokenizer = parse(text_of_file);
-    check_ids(tokenizer, "ab  aba\tb", (const int32_t[]){4, 4, 2, 1, 3}, 5);
-    check_ids(tokenizer, "AB", (const int32_t[]){4}, 1);
-    check_ids(tokenizer, "a''", (const int32_t[]){4}, 1);
+    struct tokenizer *const tokenizer = tokenizer_parsed(text_of_file);
+    ids_check(tokenizer, "ab  aba\tb", (const int32_t[]){4, 4, 2, 1, 3}, 5);
+    ids_check(tokenizer, "AB", (const int32_t[]){4}, 1);
+    ids_check(tokenizer, "a''", (const int32_t[]){4}, 1);
     tokenizer_close(tokenizer);
 }
 END_TEST
 
 START_TEST(test_metaspace_composes_characters)
 {
-    struct tokenizer *const tokenizer = parse(text_of_file);
-    check_ids(tokenizer, "ae\xcc\x81 E\xcc\x81", (const int32_t[]){7, 6, 1, 6}, 4);
-    check_ids(tokenizer, "\xef\xbd\x81", (const int32_t[]){7}, 1); /* full-width a */
+    struct tokenizer *const tokenizer = tokenizer_parsed(text_of_file);
+    ids_check(tokenizer, "ae\xcc\x81 E\xcc\x81", (const int32_t[]){7, 6, 1, 6}, 4);
+    ids_check(tokenizer, "\xef\xbd\x81", (const int32_t[]){7}, 1); /* full-width a */
     tokenizer_close(tokenizer);
 }
 END_TEST
 
 START_TEST(test_metaspace_finds_added_tokens)
 {
-    struct tokenizer *const tokenizer = parse(text_of_file);
-    check_ids(tokenizer, "ab <mask>ab", (const int32_t[]){4, 8, 4}, 3);
+    struct tokenizer *const tokenizer = tokenizer_parsed(text_of_file);
+    ids_check(tokenizer, "ab <mask>ab", (const int32_t[]){4, 8, 4}, 3);
     tokenizer_close(tokenizer);
 }
 END_TEST
 
 START_TEST(test_metaspace_fuses_unknown_characters)
 {
-    struct tokenizer *const tokenizer = parse(text_of_file);
-    check_ids(tokenizer, "xyz", (const int32_t[]){1, 0}, 2);
+    struct tokenizer *const tokenizer = tokenizer_parsed(text_of_file);
+    ids_check(tokenizer, "xyz", (const int32_t[]){1, 0}, 2);
     tokenizer_close(tokenizer);
 }
 END_TEST
 
 START_TEST(test_metaspace_places_count_the_original_characters)
 {
-    struct tokenizer *const tokenizer = parse(text_of_file);
+    struct tokenizer *const tokenizer = tokenizer_parsed(text_of_file);
     struct tokenizer_work *const work = tokenizer_work_open();
     struct token_list list = {0};
     struct token_places places = {0};
@@ -118,7 +94,7 @@ END_TEST
 START_TEST(test_metaspace_decodes_to_words_with_blanks)
 {
     struct error error = {0};
-    struct tokenizer *const tokenizer = parse(text_of_file);
+    struct tokenizer *const tokenizer = tokenizer_parsed(text_of_file);
     char *text = NULL;
     size_t size_bytes = 0;
     CHECK_OK(tokenizer_decode(tokenizer, (const int32_t[]){4, 4, 2, 8}, 4, true, &text, &size_bytes,
@@ -134,7 +110,7 @@ START_TEST(test_metaspace_saved_is_the_same_tokenizer)
 {
     struct error error = {0};
     char folder[PATH_BYTES];
-    struct tokenizer *const tokenizer = parse(text_of_file);
+    struct tokenizer *const tokenizer = tokenizer_parsed(text_of_file);
     struct tokenizer *again = NULL;
     CHECK_OK(path_join(folder, suite_scratch(), "metaspace", &error), error);
     CHECK_OK(tokenizer_save(tokenizer, folder, &error), error);
@@ -147,12 +123,12 @@ END_TEST
 
 START_TEST(test_metaspace_of_other_scores_is_another_tokenizer)
 {
-    struct tokenizer *const tokenizer = parse(text_of_file);
+    struct tokenizer *const tokenizer = tokenizer_parsed(text_of_file);
     char *const changed = memory_text(text_of_file);
     char *const score = strstr(changed, "-4.25");
     ck_assert_ptr_nonnull(score);
     score[4] = '6';
-    struct tokenizer *const other = parse(changed);
+    struct tokenizer *const other = tokenizer_parsed(changed);
     ck_assert(!digest_equal(tokenizer_fingerprint(tokenizer), tokenizer_fingerprint(other)));
     memory_release(changed);
     tokenizer_close(other);
@@ -164,7 +140,7 @@ END_TEST
 START_TEST(test_metaspace_encodes_a_very_long_word_in_linear_time)
 {
     enum { SIZE_BYTES = 1000000 };
-    struct tokenizer *const tokenizer = parse(text_of_file);
+    struct tokenizer *const tokenizer = tokenizer_parsed(text_of_file);
     struct tokenizer_work *const work = tokenizer_work_open();
     struct token_list list = {0};
     char *const text = memory_take(SIZE_BYTES, 1, "a long word");

@@ -10,6 +10,7 @@
 #include "base/random.h"
 #include "data_pipeline/tokenizer.h"
 #include "tests/support/suite.h"
+#include "tests/unit/data_pipeline/tokenizer_fixture.h"
 
 #define ALBERT SHARDLM_GOLDEN_SMALL "/tokenizers/sp_albert/spiece.model"
 #define SPACE  "\xe2\x96\x81"
@@ -95,22 +96,6 @@ static struct tokenizer *open_message(const struct message *model)
     return tokenizer;
 }
 
-static void check_tokens(const struct tokenizer *tokenizer, const char *text, bool parse_specials,
-                         const char *const *expected)
-{
-    struct tokenizer_work *const work = tokenizer_work_open();
-    struct token_list list = {0};
-    tokenizer_encode(tokenizer, work, text, strlen(text), parse_specials, &list);
-    size_t count = 0;
-    for (; expected[count] != NULL; count++) {
-        ck_assert_uint_lt(count, list.count);
-        ck_assert_str_eq(tokenizer_token(tokenizer, list.ids[count]), expected[count]);
-    }
-    ck_assert_uint_eq(list.count, count);
-    token_list_deinit(&list);
-    tokenizer_work_close(work);
-}
-
 START_TEST(test_unigram_takes_the_pieces_with_the_highest_sum)
 {
     struct message model = {.size_bytes = 0};
@@ -123,12 +108,12 @@ START_TEST(test_unigram_takes_the_pieces_with_the_highest_sum)
     put_piece(&model, "c", -4.5F, NORMAL);
     put_piece(&model, "<m>", 0, CONTROL);
     struct tokenizer *const tokenizer = open_message(&model);
-    check_tokens(tokenizer, "abc", true, (const char *[]){SPACE, "a", "bc", NULL});
-    check_tokens(tokenizer, "ab", true, (const char *[]){SPACE "ab", NULL});
-    check_tokens(tokenizer, "  xy  ", true, (const char *[]){SPACE, "<unk>", NULL});
-    check_tokens(tokenizer, "", true, (const char *[]){NULL});
-    check_tokens(tokenizer, "<m>", true, (const char *[]){"<m>", NULL});
-    check_tokens(tokenizer, "<m>", false, (const char *[]){SPACE, "<unk>", NULL});
+    tokens_check(tokenizer, "abc", true, (const char *[]){SPACE, "a", "bc", NULL});
+    tokens_check(tokenizer, "ab", true, (const char *[]){SPACE "ab", NULL});
+    tokens_check(tokenizer, "  xy  ", true, (const char *[]){SPACE, "<unk>", NULL});
+    tokens_check(tokenizer, "", true, (const char *[]){NULL});
+    tokens_check(tokenizer, "<m>", true, (const char *[]){"<m>", NULL});
+    tokens_check(tokenizer, "<m>", false, (const char *[]){SPACE, "<unk>", NULL});
     ck_assert(tokenizer_begins_word(tokenizer, 2) && !tokenizer_begins_word(tokenizer, 3));
     ck_assert(tokenizer_is_special(tokenizer, 7) && tokenizer_is_special(tokenizer, 0));
     tokenizer_close(tokenizer);
@@ -145,7 +130,7 @@ START_TEST(test_unigram_compares_sums_as_floats)
     put_piece(&model, "a", -2.3F, NORMAL);
     put_piece(&model, "aa", -1.2F, NORMAL);
     struct tokenizer *const tokenizer = open_message(&model);
-    check_tokens(tokenizer, "aaa", true, (const char *[]){SPACE, "a", "aa", NULL});
+    tokens_check(tokenizer, "aaa", true, (const char *[]){SPACE, "a", "aa", NULL});
     tokenizer_close(tokenizer);
 }
 END_TEST
@@ -230,7 +215,7 @@ START_TEST(test_unigram_keeps_user_pieces_whole)
     put_piece(&model, SPACE, -1, NORMAL);
     put_setting(&model, 3, 3, 0); /* no blank before the text */
     struct tokenizer *const tokenizer = open_message(&model);
-    check_tokens(tokenizer, "aab b", true, (const char *[]){"a", "ab", SPACE, "b", NULL});
+    tokens_check(tokenizer, "aab b", true, (const char *[]){"a", "ab", SPACE, "b", NULL});
     tokenizer_close(tokenizer);
 }
 END_TEST
@@ -258,10 +243,10 @@ START_TEST(test_pieces_merge_by_score)
     put_merges(&model);
     put_piece(&model, "<m>", 0, CONTROL);
     struct tokenizer *const tokenizer = open_message(&model);
-    check_tokens(tokenizer, "abc", true, (const char *[]){SPACE "ab", "c", NULL});
-    check_tokens(tokenizer, "bcab", true, (const char *[]){SPACE, "bc", "ab", NULL});
-    check_tokens(tokenizer, "ab<m>ab", true, (const char *[]){SPACE "ab", "<m>", SPACE "ab", NULL});
-    check_tokens(tokenizer, "  xy  ", true, (const char *[]){SPACE, "<unk>", NULL});
+    tokens_check(tokenizer, "abc", true, (const char *[]){SPACE "ab", "c", NULL});
+    tokens_check(tokenizer, "bcab", true, (const char *[]){SPACE, "bc", "ab", NULL});
+    tokens_check(tokenizer, "ab<m>ab", true, (const char *[]){SPACE "ab", "<m>", SPACE "ab", NULL});
+    tokens_check(tokenizer, "  xy  ", true, (const char *[]){SPACE, "<unk>", NULL});
     tokenizer_close(tokenizer);
 }
 END_TEST
@@ -271,8 +256,8 @@ START_TEST(test_unused_pieces_are_a_way_to_others)
     struct message model = {.size_bytes = 0};
     put_merges(&model);
     struct tokenizer *const tokenizer = open_message(&model);
-    check_tokens(tokenizer, "cda", true, (const char *[]){SPACE, "cda", NULL});
-    check_tokens(tokenizer, "cd cd", true,
+    tokens_check(tokenizer, "cda", true, (const char *[]){SPACE, "cda", NULL});
+    tokens_check(tokenizer, "cd cd", true,
                  (const char *[]){SPACE, "c", "d", SPACE, "c", "d", NULL});
     tokenizer_close(tokenizer);
 }
@@ -288,7 +273,7 @@ START_TEST(test_user_pieces_take_part_in_no_merge)
     put_piece(&model, SPACE, -3, NORMAL);
     put_setting(&model, 2, 3, 2);
     struct tokenizer *const tokenizer = open_message(&model);
-    check_tokens(tokenizer, "ab", true, (const char *[]){SPACE, "a", "b", NULL});
+    tokens_check(tokenizer, "ab", true, (const char *[]){SPACE, "a", "b", NULL});
     tokenizer_close(tokenizer);
 }
 END_TEST
@@ -335,15 +320,6 @@ START_TEST(test_unigram_saved_is_the_same_tokenizer)
 }
 END_TEST
 
-static struct token_list encoded(const struct tokenizer *tokenizer, const char *text)
-{
-    struct tokenizer_work *const work = tokenizer_work_open();
-    struct token_list list = {0};
-    tokenizer_encode(tokenizer, work, text, strlen(text), false, &list);
-    tokenizer_work_close(work);
-    return list;
-}
-
 /* An export's tokenizer.json says the same, and beside its model it gives way to that. */
 START_TEST(test_pieces_are_said_by_a_tokenizer_json)
 {
@@ -373,8 +349,8 @@ START_TEST(test_pieces_are_said_by_a_tokenizer_json)
         ck_assert(digest_equal(tokenizer_fingerprint(both), tokenizer_fingerprint(model)));
         ck_assert(!digest_equal(tokenizer_fingerprint(said), tokenizer_fingerprint(model)));
         for (int i = 0; i < ARRAY_LENGTH(texts); i++) {
-            struct token_list wanted = encoded(model, texts[i]);
-            struct token_list found = encoded(said, texts[i]);
+            struct token_list wanted = tokens_of(model, texts[i], false);
+            struct token_list found = tokens_of(said, texts[i], false);
             ck_assert_uint_eq(found.count, wanted.count);
             for (size_t k = 0; k < wanted.count; k++) {
                 ck_assert_int_eq(found.ids[k], wanted.ids[k]);

@@ -10,38 +10,9 @@
 #include "base/random.h"
 #include "data_pipeline/tokenizer_files.h"
 #include "tests/support/suite.h"
+#include "tests/unit/data_pipeline/tokenizer_fixture.h"
 
 #define UNCASED SHARDLM_GOLDEN_SMALL "/tokenizers/wordpiece_uncased"
-
-static struct tokenizer *open_path(const char *path)
-{
-    struct error error = {0};
-    struct tokenizer *tokenizer = NULL;
-    CHECK_OK(tokenizer_open(&tokenizer, path, &error), error);
-    return tokenizer;
-}
-
-static struct token_list encode(const struct tokenizer *tokenizer, const char *text)
-{
-    struct tokenizer_work *const work = tokenizer_work_open();
-    struct token_list list = {0};
-    tokenizer_encode(tokenizer, work, text, strlen(text), true, &list);
-    tokenizer_work_close(work);
-    return list;
-}
-
-static void check_tokens(const struct tokenizer *tokenizer, const char *text,
-                         const char *const *expected)
-{
-    struct token_list list = encode(tokenizer, text);
-    size_t count = 0;
-    for (; expected[count] != NULL; count++) {
-        ck_assert_uint_lt(count, list.count);
-        ck_assert_str_eq(tokenizer_token(tokenizer, list.ids[count]), expected[count]);
-    }
-    ck_assert_uint_eq(list.count, count);
-    token_list_deinit(&list);
-}
 
 static void write_text(const char *folder, const char *name, const char *text)
 {
@@ -54,7 +25,7 @@ static void write_text(const char *folder, const char *name, const char *text)
 
 START_TEST(test_wordpiece_names_its_special_tokens)
 {
-    struct tokenizer *const tokenizer = open_path(UNCASED);
+    struct tokenizer *const tokenizer = tokenizer_opened(UNCASED);
     const struct tokenizer_specials specials = tokenizer_specials(tokenizer);
     ck_assert_str_eq(tokenizer_token(tokenizer, specials.bos), "[CLS]");
     ck_assert_str_eq(tokenizer_token(tokenizer, specials.eos), "[SEP]");
@@ -68,7 +39,7 @@ END_TEST
 
 START_TEST(test_wordpiece_begins_a_word_with_all_but_continuations)
 {
-    struct tokenizer *const tokenizer = open_path(UNCASED);
+    struct tokenizer *const tokenizer = tokenizer_opened(UNCASED);
     for (int32_t id = 0; id < tokenizer_vocabulary(tokenizer); id++) {
         const bool inner = strncmp(tokenizer_token(tokenizer, id), "##", 2) == 0;
         ck_assert_int_eq(tokenizer_begins_word(tokenizer, id), !inner);
@@ -80,16 +51,16 @@ END_TEST
 START_TEST(test_wordpiece_saved_is_the_same_tokenizer)
 {
     struct error error = {0};
-    struct tokenizer *const tokenizer = open_path(UNCASED);
+    struct tokenizer *const tokenizer = tokenizer_opened(UNCASED);
     char folder[PATH_BYTES];
     char json[PATH_BYTES];
     CHECK_OK(path_join(folder, suite_scratch(), "saved", &error), error);
     CHECK_OK(path_join(json, folder, "tokenizer.json", &error), error);
     CHECK_OK(tokenizer_save(tokenizer, folder, &error), error);
-    struct tokenizer *const again = open_path(folder);
+    struct tokenizer *const again = tokenizer_opened(folder);
     ck_assert(digest_equal(tokenizer_fingerprint(tokenizer), tokenizer_fingerprint(again)));
     CHECK_OK(file_remove(json, &error), error);
-    struct tokenizer *const from_lines = open_path(folder); /* vocab.txt alone */
+    struct tokenizer *const from_lines = tokenizer_opened(folder); /* vocab.txt alone */
     ck_assert(digest_equal(tokenizer_fingerprint(tokenizer), tokenizer_fingerprint(from_lines)));
     tokenizer_close(from_lines);
     tokenizer_close(again);
@@ -103,11 +74,11 @@ START_TEST(test_wordpiece_takes_its_settings_from_the_config_beside_vocab_txt)
     char folder[PATH_BYTES];
     CHECK_OK(path_join(folder, suite_scratch(), "lines", &error), error);
     write_text(folder, "vocab.txt", "[UNK]\na\n##b\r\nA\n\xc3\xa9\ne\n[CLS]\n[SEP]\n");
-    struct tokenizer *const uncased = open_path(folder);
-    check_tokens(uncased, "Ab \xc3\x89", (const char *[]){"a", "##b", "e", NULL});
+    struct tokenizer *const uncased = tokenizer_opened(folder);
+    tokens_check(uncased, "Ab \xc3\x89", true, (const char *[]){"a", "##b", "e", NULL});
     write_text(folder, "tokenizer_config.json", "{\"do_lower_case\": false}");
-    struct tokenizer *const cased = open_path(folder);
-    check_tokens(cased, "Ab \xc3\xa9", (const char *[]){"A", "##b", "\xc3\xa9", NULL});
+    struct tokenizer *const cased = tokenizer_opened(folder);
+    tokens_check(cased, "Ab \xc3\xa9", true, (const char *[]){"A", "##b", "\xc3\xa9", NULL});
     ck_assert(!digest_equal(tokenizer_fingerprint(uncased), tokenizer_fingerprint(cased)));
     tokenizer_close(cased);
     tokenizer_close(uncased);
@@ -116,7 +87,7 @@ END_TEST
 
 START_TEST(test_wordpiece_takes_any_bytes)
 {
-    struct tokenizer *const tokenizer = open_path(UNCASED);
+    struct tokenizer *const tokenizer = tokenizer_opened(UNCASED);
     struct tokenizer_work *const work = tokenizer_work_open();
     struct random_stream stream = random_stream_make(random_key_make(4, RANDOM_PURPOSE_TEST, 0), 0);
     struct token_list list = {0};
@@ -150,10 +121,10 @@ END_TEST
 START_TEST(test_wordpiece_takes_very_long_words_as_unknown)
 {
     enum { RUN_BYTES = 1 << 22 };
-    struct tokenizer *const tokenizer = open_path(UNCASED);
+    struct tokenizer *const tokenizer = tokenizer_opened(UNCASED);
     char *const text = memory_take(RUN_BYTES + 1, 1, "test");
     memset(text, 'a', RUN_BYTES);
-    struct token_list list = encode(tokenizer, text);
+    struct token_list list = tokens_of(tokenizer, text, true);
     ck_assert_uint_eq(list.count, 1);
     ck_assert_int_eq(list.ids[0], tokenizer_specials(tokenizer).unk);
     token_list_deinit(&list);
@@ -244,9 +215,10 @@ START_TEST(test_wordpiece_finds_added_words_in_normal_text)
                          "{\"id\": 4, \"content\": \"Raw\", \"normalized\": false}]",
                    &tokenizer, &error),
              error);
-    check_tokens(tokenizer, "a NEW Raw raw", (const char *[]){"a", "New", "Raw", "[UNK]", NULL});
-    check_tokens(tokenizer, "an", (const char *[]){"a", "##n", NULL});
-    check_tokens(tokenizer, "anew", (const char *[]){"a", "New", NULL});
+    tokens_check(tokenizer, "a NEW Raw raw", true,
+                 (const char *[]){"a", "New", "Raw", "[UNK]", NULL});
+    tokens_check(tokenizer, "an", true, (const char *[]){"a", "##n", NULL});
+    tokens_check(tokenizer, "anew", true, (const char *[]){"a", "New", NULL});
     tokenizer_close(tokenizer);
 }
 END_TEST
@@ -261,10 +233,10 @@ START_TEST(test_wordpiece_keeps_added_tokens_that_normalise_to_nothing)
                          "[{\"id\": 2, \"content\": \"\\u0301\"}]",
                    &tokenizer, &error),
              error);
-    check_tokens(tokenizer, "a\xcc\x81", (const char *[]){"a", NULL});
+    tokens_check(tokenizer, "a\xcc\x81", true, (const char *[]){"a", NULL});
     CHECK_OK(path_join(folder, suite_scratch(), "nothing", &error), error);
     CHECK_OK(tokenizer_save(tokenizer, folder, &error), error);
-    struct tokenizer *const again = open_path(folder);
+    struct tokenizer *const again = tokenizer_opened(folder);
     ck_assert(digest_equal(tokenizer_fingerprint(tokenizer), tokenizer_fingerprint(again)));
     tokenizer_close(again);
     tokenizer_close(tokenizer);
@@ -274,8 +246,8 @@ END_TEST
 START_TEST(test_wordpiece_decodes_with_blanks_where_text_has_them)
 {
     struct error error = {0};
-    struct tokenizer *const tokenizer = open_path(UNCASED);
-    struct token_list list = encode(tokenizer, "the, the.");
+    struct tokenizer *const tokenizer = tokenizer_opened(UNCASED);
+    struct token_list list = tokens_of(tokenizer, "the, the.", true);
     char *text = NULL;
     size_t size_bytes = 0;
     CHECK_OK(tokenizer_decode(tokenizer, list.ids, list.count, true, &text, &size_bytes, &error),
