@@ -74,13 +74,13 @@ static double passing_elements(const struct forecast_inputs *inputs,
     return (double)(inputs->table_elements + groups * inputs->layer_elements);
 }
 
-/* Between nodes a worker receives the complete sums of what it owns beside the node's: of all
- * groups under stage 1, of the one under way from stage 2 on. Under stages 0 and 1 the library has
- * a copy of what it adds: between two nodes, where it exchanges whole sums, of all groups, as they
- * are begun sooner than they are through; else of the largest, about (measured with 2 to 4 nodes).
- */
+/* Between nodes a worker receives the other nodes' parts of the sums that it owns while they are
+ * under way: of all groups under stage 1, as they are begun sooner than they are through, of the
+ * largest, about, from stage 2 on. Under stage 0 the library has a copy of what it adds: between
+ * two nodes, where it exchanges whole sums, of all groups; else of the largest, about (measured
+ * with 2 to 4 nodes). */
 static double received_bytes(const struct forecast_inputs *inputs,
-                             const struct forecast_shape *shape, double owned)
+                             const struct forecast_shape *shape)
 {
     const double local = (double)local_of(shape);
     const double largest = 8.0 * (double)inputs->table_elements / local;
@@ -90,7 +90,8 @@ static double received_bytes(const struct forecast_inputs *inputs,
     if (shape->stage == 0) {
         return shape->nodes == 2 ? 8.0 * (double)inputs->elements / local : largest;
     }
-    return shape->stage == 1 ? 8.0 * owned / local + largest : largest / (double)shape->nodes;
+    const double others = (double)(shape->nodes - 1) / (double)shape->nodes;
+    return others * (shape->stage == 1 ? 8.0 * (double)inputs->elements / local : largest);
 }
 
 static void memory_figure(const struct forecast_inputs *inputs, const struct forecast_shape *shape,
@@ -111,7 +112,7 @@ static void memory_figure(const struct forecast_inputs *inputs, const struct for
     figures->snapshot = 12.0 * elements / nodes;
     figures->shared =
         figures->weights + figures->sums + figures->moments + figures->records + figures->snapshot;
-    figures->received = received_bytes(inputs, shape, owned);
+    figures->received = received_bytes(inputs, shape);
     figures->worker = (double)forecast_work_of(inputs, shape).mean + inputs->process_bytes +
                       FORECAST_WRITER_BYTES + figures->received;
     figures->coordinator = inputs->process_bytes;
