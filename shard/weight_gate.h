@@ -1,9 +1,10 @@
 /* Stage 3: the weights of a group, put together from their owners on all nodes for the time in
  * which a pass reads them. Workers of a node share what is there:
  *
- *     ahead ──▶ lays a claim to a group. Whose claim is the first takes its pages and asks its
- * owners on other nodes for their pieces, with one message each hold  ──▶ waits until all pieces
- * are there drop  ──▶ who lets go last gives the pages back that the node does not own
+ * - `ahead` lays a claim to a group; the first claim takes its pages and asks its owners on other
+ *   nodes for their pieces, with one message each;
+ * - `hold` waits until all pieces are there;
+ * - `drop`: who lets go last gives the pages back that the node does not own.
  *
  * Which worker asks for what, and when, is its own affair: owners answer in any order, weights
  * being the same all through a step. So passes of any kind, sections of a pipeline and workers
