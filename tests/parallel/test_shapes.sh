@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # One run, any cluster shape, the same bits: 20 steps on real text, compared over workers x nodes x stages x tensor partitions x
 # pipelines x leases x activations computed again x audits, and a resume from each shape to the next. cover.awk makes the list:
-# any two of these have together each pair of values that is allowed. CI runs the first 12 rows, SHARDLM_SHAPES=all runs all.
+# any two of these have together each pair of values that is allowed.
 here=$(realpath "$(dirname "$0")")
 . "$here/lib.sh" "$1"
 float_sums=$3
@@ -37,7 +37,6 @@ allowed() {
 }
 mapfile -t shapes < <(allowed | awk -f "$here/cover.awk")
 [ ${#shapes[@]} -ge 24 ] || fail "only ${#shapes[@]} shapes"
-[ "${SHARDLM_SHAPES:-some}" = all ] || shapes=("${shapes[@]:0:12}")
 
 # words ROW: sets `workers`, `audit`, `what` and the options that a resume may change, `options`.
 words() {
