@@ -258,9 +258,10 @@ struct kernels {
      * if any |values[i]| is not below 2^limit_bits or not finite. */
     bool (*fixed_point_add)(int64_t *sums, const float *values, int fraction_bits, int limit_bits,
                             int64_t count);
-    /* The same to sums of 0, which need not stand there: sums are written. */
-    bool (*fixed_point_set)(int64_t *sums, const float *values, int fraction_bits, int limit_bits,
-                            int64_t count);
+    /* The same to sums of 0, which need not stand there: sums are written, past the caches where that pays, and what
+     * fixed_point_value would make of them into `back`, unless it is NULL. */
+    bool (*fixed_point_set)(int64_t *sums, float *back, const float *values, int fraction_bits,
+                            int limit_bits, int64_t count);
     /* values[i] = (float)(sums[i] · 2^-fraction_bits), one rounding. */
     void (*fixed_point_value)(float *values, const int64_t *sums, int fraction_bits, int64_t count);
 

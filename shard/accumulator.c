@@ -118,12 +118,13 @@ static bool chunk_try(struct accumulator *accumulator, int64_t group, const floa
                                     .piece = node_state_piece(node, group, part.first),
                                     .part = part,
                                     .limit_bits = accumulator->limit_bits,
+                                    .values = accumulator->block_values,
                                     .zeroed = partition_divides_sums(accumulator->partition)};
-    *finite &= piece_sums_add(
-        &sums, row, accumulator->blocks == NULL ? NULL : &accumulator->blocks[group], gradient);
-    if (accumulator->topology->node_count == 1 && all_added(accumulator, sums.piece->slots_added)) {
-        piece_sums_measure(&sums, accumulator->block_values);
-    }
+    const bool last = accumulator->topology->node_count == 1 &&
+                      all_added(accumulator, sums.piece->slots_added + 1);
+    *finite &= piece_sums_add(&sums, row,
+                              accumulator->blocks == NULL ? NULL : &accumulator->blocks[group],
+                              gradient, last);
     atomic_store_explicit(&node->locks[chunk], 0, memory_order_release);
     return true;
 }

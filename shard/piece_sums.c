@@ -45,36 +45,68 @@ static bool blocks_add(const struct piece_sums *sums, const struct parameter_gro
     return finite;
 }
 
-bool piece_sums_add(const struct piece_sums *sums, const struct parameter_group *group,
-                    const struct gradient_blocks *blocks, const float *gradient)
-{
-    const struct kernels *const kernels = sums->kernels;
-    struct node_piece *const piece = sums->piece;
-    piece->slots_added++;
-    if (blocks != NULL) {
-        return blocks_add(sums, group, blocks, gradient);
-    }
-    const bool adds = piece->written || sums->zeroed;
-    const bool finite = (adds ? kernels->fixed_point_add : kernels->fixed_point_set)(
-        sums->node->sums + sums->part.first, gradient + (sums->part.first - group->offset),
-        ACCUMULATOR_FRACTION_BITS, sums->limit_bits, sums->part.count);
-    piece->written |= finite;
-    return finite;
-}
-
 double piece_sums_block_norm(const struct kernels *kernels, const int64_t *sums, float *values)
 {
     kernels->fixed_point_value(values, sums, ACCUMULATOR_FRACTION_BITS, PARAMETER_BLOCK);
     return kernels->square_sum(values, PARAMETER_BLOCK);
 }
 
-void piece_sums_measure(const struct piece_sums *sums, float *values)
+/* Norms of complete sums. */
+static void piece_measure(const struct piece_sums *sums)
 {
     const struct node_state *const node = sums->node;
     const int64_t end = sums->part.first + sums->part.count;
-    for (int64_t i = sums->part.first; i < end && sums->piece->written; i += PARAMETER_BLOCK) {
+    for (int64_t i = sums->part.first; i < end; i += PARAMETER_BLOCK) {
         node->block_norms[i / PARAMETER_BLOCK] =
-            piece_sums_block_norm(sums->kernels, node->sums + i, values);
-        sums->piece->measured = true;
+            piece_sums_block_norm(sums->kernels, node->sums + i, sums->values);
     }
+}
+
+/* The step's only slot: the norms come from its gradient, as it leaves the cache with the sums. */
+static bool piece_set_measured(const struct piece_sums *sums, const float *gradient)
+{
+    const struct kernels *const kernels = sums->kernels;
+    const struct node_state *const node = sums->node;
+    bool finite = true;
+    for (int64_t i = 0; i < sums->part.count && finite; i += PARAMETER_BLOCK) {
+        const int64_t first = sums->part.first + i;
+        finite = kernels->fixed_point_set(node->sums + first, sums->values, gradient + i,
+                                          ACCUMULATOR_FRACTION_BITS, sums->limit_bits,
+                                          PARAMETER_BLOCK);
+        node->block_norms[first / PARAMETER_BLOCK] =
+            kernels->square_sum(sums->values, PARAMETER_BLOCK);
+    }
+    return finite;
+}
+
+bool piece_sums_add(const struct piece_sums *sums, const struct parameter_group *group,
+                    const struct gradient_blocks *blocks, const float *gradient, bool last)
+{
+    const struct kernels *const kernels = sums->kernels;
+    struct node_piece *const piece = sums->piece;
+    int64_t *const totals = sums->node->sums + sums->part.first;
+    bool finite;
+    piece->slots_added++;
+    if (blocks != NULL) {
+        finite = blocks_add(sums, group, blocks, gradient);
+    } else {
+        const float *const values = gradient + (sums->part.first - group->offset);
+        if (piece->written || sums->zeroed) {
+            finite = kernels->fixed_point_add(totals, values, ACCUMULATOR_FRACTION_BITS,
+                                              sums->limit_bits, sums->part.count);
+        } else if (last) {
+            finite = piece_set_measured(sums, values);
+            piece->measured = finite;
+        } else {
+            finite =
+                kernels->fixed_point_set(totals, NULL, values, ACCUMULATOR_FRACTION_BITS,
+                                         sums->limit_bits, sums->part.count);
+        }
+        piece->written |= finite;
+    }
+    if (last && piece->written && !piece->measured) {
+        piece_measure(sums);
+        piece->measured = true;
+    }
+    return finite;
 }

@@ -14,16 +14,15 @@ struct piece_sums {
     struct node_piece *piece;
     struct partition_range part; /* its elements */
     int limit_bits;              /* a slot's |element| < 2^limit_bits */
+    float *values;               /* scratch (PARAMETER_BLOCK) */
     bool zeroed; /* zeroes, or sums of other workers, stand there before the first slot */
 };
 
 /* Adds a slot's gradient of `group`, of which it has the `blocks` (NULL: all); the first one
- * writes. False if an element is bad. Local. */
+ * writes. The `last` one of the step makes the sums complete, and the norms of the piece's blocks
+ * are written, too, if any slot has written it. False if an element is bad. Local. */
 bool piece_sums_add(const struct piece_sums *sums, const struct parameter_group *group,
-                    const struct gradient_blocks *blocks, const float *gradient);
-/* Writes the norms of a piece's blocks once its sums are complete, if any slot has written it;
- * `values` (PARAMETER_BLOCK) is scratch. Local. */
-void piece_sums_measure(const struct piece_sums *sums, float *values);
+                    const struct gradient_blocks *blocks, const float *gradient, bool last);
 /* Σ gradient² of a block of sums, in their units. Local. */
 double piece_sums_block_norm(const struct kernels *kernels, const int64_t *sums, float *values);
 

@@ -30,7 +30,9 @@ static enum status sums_open(struct worker *worker, int64_t slots, struct error 
         &worker->accumulator, &worker->kernels, &worker->topology, &worker->partition,
         &worker->node, adds, slots, worker->setup->lease->wait_seconds, error);
     memory_release(adds);
-    worker->accumulator.blocks = model_gradient_blocks(worker->model);
+    if (worker->topology.tensor_count > 1) { /* else a gradient is the group as it stands */
+        worker->accumulator.blocks = model_gradient_blocks(worker->model);
+    }
     return status;
 }
 

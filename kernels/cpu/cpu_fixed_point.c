@@ -79,6 +79,15 @@ bool OPERATION(fixed_point_add)(int64_t *sums, const float *values, int fraction
     return way != WAY_NONE;
 }
 
+void OPERATION(fixed_point_value)(float *values, const int64_t *sums, int fraction_bits,
+                                  int64_t count)
+{
+    const float unit = ldexpf(1.0F, -fraction_bits);
+    for (int64_t i = 0; i < count; i++) {
+        values[i] = (float)sums[i] * unit;
+    }
+}
+
 /* A line of the cache. */
 enum { LINE_SUMS = 8 };
 
@@ -94,10 +103,26 @@ static inline void line_stream(uint64_t *out, const uint64_t line[LINE_SUMS])
 #endif
 }
 
-bool OPERATION(fixed_point_set)(int64_t *sums, const float *values, int fraction_bits,
+/* A line's sums, streamed; `back` gets what they are as floats: a sum is an integer below 2^51, which
+ * is exact in double. */
+static inline void line_set(uint64_t *out, float *back, const float *values, double unit,
+                            float fraction)
+{
+    _Alignas(64) uint64_t line[LINE_SUMS];
+    SIMD
+    for (int l = 0; l < LINE_SUMS; l++) {
+        const double shifted = (double)values[l] * unit + 0x1.8p52;
+        line[l] = double_bits(shifted) - double_bits(0x1.8p52);
+        back[l] = (float)(shifted - 0x1.8p52) * fraction;
+    }
+    line_stream(out, line);
+}
+
+bool OPERATION(fixed_point_set)(int64_t *sums, float *back, const float *values, int fraction_bits,
                                 int limit_bits, int64_t count)
 {
     const double unit = ldexp(1.0, fraction_bits);
+    const float fraction = ldexpf(1.0F, -fraction_bits);
     const enum way way = way_of(values, unit, limit_bits, count);
     uint64_t *const totals = (uint64_t *)sums;
     if (way == WAY_NONE) {
@@ -105,13 +130,9 @@ bool OPERATION(fixed_point_set)(int64_t *sums, const float *values, int fraction
     }
     int64_t i = 0;
     if (way == WAY_SMALL && (uintptr_t)sums % 64 == 0) {
+        float unwanted[LINE_SUMS];
         for (; i + LINE_SUMS <= count; i += LINE_SUMS) {
-            _Alignas(64) uint64_t line[LINE_SUMS];
-            SIMD
-            for (int l = 0; l < LINE_SUMS; l++) {
-                line[l] = round_small((double)values[i + l] * unit);
-            }
-            line_stream(totals + i, line);
+            line_set(totals + i, back == NULL ? unwanted : back + i, values + i, unit, fraction);
         }
         _mm_sfence(); /* before the caller says that they stand there */
     }
@@ -119,14 +140,8 @@ bool OPERATION(fixed_point_set)(int64_t *sums, const float *values, int fraction
     for (int64_t j = i; j < count; j++) {
         totals[j] = round_large((double)values[j] * unit);
     }
-    return true;
-}
-
-void OPERATION(fixed_point_value)(float *values, const int64_t *sums, int fraction_bits,
-                                  int64_t count)
-{
-    const float unit = ldexpf(1.0F, -fraction_bits);
-    for (int64_t i = 0; i < count; i++) {
-        values[i] = (float)sums[i] * unit;
+    if (back != NULL) {
+        OPERATION(fixed_point_value)(back + i, sums + i, fraction_bits, count - i);
     }
+    return true;
 }

@@ -27,7 +27,15 @@ bool fixed_point_add_reference(int64_t *sums, const float *values, int fraction_
     return true;
 }
 
-bool fixed_point_set_reference(int64_t *sums, const float *values, int fraction_bits,
+void fixed_point_value_reference(float *values, const int64_t *sums, int fraction_bits,
+                                 int64_t count)
+{
+    for (int64_t i = 0; i < count; i++) {
+        values[i] = ldexpf((float)sums[i], -fraction_bits);
+    }
+}
+
+bool fixed_point_set_reference(int64_t *sums, float *back, const float *values, int fraction_bits,
                                int limit_bits, int64_t count)
 {
     if (!values_fit(values, limit_bits, count)) {
@@ -36,13 +44,8 @@ bool fixed_point_set_reference(int64_t *sums, const float *values, int fraction_
     for (int64_t i = 0; i < count; i++) {
         sums[i] = llrint(ldexp((double)values[i], fraction_bits));
     }
-    return true;
-}
-
-void fixed_point_value_reference(float *values, const int64_t *sums, int fraction_bits,
-                                 int64_t count)
-{
-    for (int64_t i = 0; i < count; i++) {
-        values[i] = ldexpf((float)sums[i], -fraction_bits);
+    if (back != NULL) {
+        fixed_point_value_reference(back, sums, fraction_bits, count);
     }
+    return true;
 }

@@ -214,7 +214,7 @@ static void run_fixed_point(const struct kernels *kernels, struct bench *bench, 
     for (int64_t i = 0; i < ARRAY_LENGTH(fractions); i++) {
         ck_assert(kernels->fixed_point_add(sums, values, fractions[i], 7, n * c));
         kernels->fixed_point_value(back, sums, fractions[i], n * c);
-        ck_assert(kernels->fixed_point_set(sums, values, fractions[i], 7, n * c));
+        ck_assert(kernels->fixed_point_set(sums, back, values, fractions[i], 7, n * c));
     }
 }
 

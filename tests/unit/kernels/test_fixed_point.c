@@ -44,11 +44,13 @@ static void kernels_take(struct kernels *kernels, int loop)
 }
 
 /* Each value is added to 5, alone (so that the way taken depends on it) and among others; and
- * written over 5, from either of two alignments on. */
+ * written over 5, from either of two alignments on, with the floats that come back. */
 static void values_check(const struct kernels *kernels, const float *values, int64_t count,
                          int fraction_bits, int limit_bits)
 {
     int64_t *const sums = memory_take((size_t)count, sizeof *sums, "test");
+    float *const floats = memory_take(2 * (size_t)count, sizeof *floats, "test");
+    float *const back = floats + count;
     ck_assert(kernels->fixed_point_add(sums, values, fraction_bits, limit_bits, count));
     for (int64_t i = 0; i < count; i++) {
         const int64_t wanted = exact_rounded(values[i], fraction_bits);
@@ -56,19 +58,22 @@ static void values_check(const struct kernels *kernels, const float *values, int
         ck_assert_int_eq(sums[i], wanted);
         ck_assert(kernels->fixed_point_add(&alone, values + i, fraction_bits, limit_bits, 1));
         ck_assert_int_eq(alone, wanted + 5);
-        ck_assert(kernels->fixed_point_set(&alone, values + i, fraction_bits, limit_bits, 1));
+        ck_assert(kernels->fixed_point_set(&alone, NULL, values + i, fraction_bits, limit_bits, 1));
         ck_assert_int_eq(alone, wanted);
     }
     for (int64_t first = 0; first < 2; first++) {
         for (int64_t i = 0; i < count; i++) {
             sums[i] = 5;
         }
-        ck_assert(kernels->fixed_point_set(sums + first, values + first, fraction_bits, limit_bits,
-                                           count - first));
+        ck_assert(kernels->fixed_point_set(sums + first, back + first, values + first,
+                                           fraction_bits, limit_bits, count - first));
         for (int64_t i = 0; i < count; i++) {
             ck_assert_int_eq(sums[i], i < first ? 5 : exact_rounded(values[i], fraction_bits));
         }
+        kernels->fixed_point_value(floats, sums, fraction_bits, count);
+        ck_assert_mem_eq(back + first, floats + first, (size_t)(count - first) * sizeof *back);
     }
+    memory_release(floats);
     memory_release(sums);
 }
 
@@ -147,7 +152,7 @@ START_TEST(test_a_value_outside_the_limit_adds_nothing)
             }
             values[place] = bad[i];
             ck_assert(!kernels.fixed_point_add(sums, values, 54, 8, 37));
-            ck_assert(!kernels.fixed_point_set(sums, values, 54, 8, 37));
+            ck_assert(!kernels.fixed_point_set(sums, NULL, values, 54, 8, 37));
             for (int j = 0; j < 37; j++) {
                 ck_assert_int_eq(sums[j], 0);
             }

@@ -245,10 +245,13 @@ static bool float_add(int64_t *sums, const float *values, int fraction_bits, int
     return true;
 }
 
-static bool float_set(int64_t *sums, const float *values, int fraction_bits, int limit_bits,
-                      int64_t count)
+static bool float_set(int64_t *sums, float *back, const float *values, int fraction_bits,
+                      int limit_bits, int64_t count)
 {
     memset(sums, 0, (size_t)count * sizeof *sums);
+    if (back != NULL) {
+        memcpy(back, values, (size_t)count * sizeof *back);
+    }
     return float_add(sums, values, fraction_bits, limit_bits, count);
 }
 
