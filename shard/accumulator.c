@@ -122,9 +122,9 @@ static bool chunk_try(struct accumulator *accumulator, int64_t group, const floa
                                     .zeroed = partition_divides_sums(accumulator->partition)};
     const bool last = accumulator->topology->node_count == 1 &&
                       all_added(accumulator, sums.piece->slots_added + 1);
-    *finite &= piece_sums_add(&sums, row,
-                              accumulator->blocks == NULL ? NULL : &accumulator->blocks[group],
-                              gradient, last);
+    *finite &=
+        piece_sums_add(&sums, row, accumulator->blocks == NULL ? NULL : &accumulator->blocks[group],
+                       gradient, last);
     atomic_store_explicit(&node->locks[chunk], 0, memory_order_release);
     return true;
 }

@@ -70,9 +70,9 @@ static bool piece_set_measured(const struct piece_sums *sums, const float *gradi
     bool finite = true;
     for (int64_t i = 0; i < sums->part.count && finite; i += PARAMETER_BLOCK) {
         const int64_t first = sums->part.first + i;
-        finite = kernels->fixed_point_set(node->sums + first, sums->values, gradient + i,
-                                          ACCUMULATOR_FRACTION_BITS, sums->limit_bits,
-                                          PARAMETER_BLOCK);
+        finite =
+            kernels->fixed_point_set(node->sums + first, sums->values, gradient + i,
+                                     ACCUMULATOR_FRACTION_BITS, sums->limit_bits, PARAMETER_BLOCK);
         node->block_norms[first / PARAMETER_BLOCK] =
             kernels->square_sum(sums->values, PARAMETER_BLOCK);
     }
@@ -98,9 +98,8 @@ bool piece_sums_add(const struct piece_sums *sums, const struct parameter_group 
             finite = piece_set_measured(sums, values);
             piece->measured = finite;
         } else {
-            finite =
-                kernels->fixed_point_set(totals, NULL, values, ACCUMULATOR_FRACTION_BITS,
-                                         sums->limit_bits, sums->part.count);
+            finite = kernels->fixed_point_set(totals, NULL, values, ACCUMULATOR_FRACTION_BITS,
+                                              sums->limit_bits, sums->part.count);
         }
         piece->written |= finite;
     }

@@ -103,8 +103,8 @@ static inline void line_stream(uint64_t *out, const uint64_t line[LINE_SUMS])
 #endif
 }
 
-/* A line's sums, streamed; `back` gets what they are as floats: a sum is an integer below 2^51, which
- * is exact in double. */
+/* A line's sums, streamed; `back` gets what they are as floats: a sum is an integer below 2^51,
+ * which is exact in double. */
 static inline void line_set(uint64_t *out, float *back, const float *values, double unit,
                             float fraction)
 {

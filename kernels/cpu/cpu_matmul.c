@@ -3,11 +3,6 @@
  * tile it lies in. */
 #include "kernels/cpu/cpu_matmul_tile.h"
 
-static int64_t smaller(int64_t a, int64_t b)
-{
-    return a < b ? a : b;
-}
-
 /* Tiles over the edge are made in a buffer; the formula is that of a whole tile. */
 static void tile_edge(const struct matmul_type *type, const struct tile_place *place, int64_t rows,
                       int64_t columns, const uint32_t *row_panel, const uint32_t *column_panel,
@@ -34,18 +29,18 @@ struct depth_block {
 
 /* Packed rows [first, first + count) by one block of columns. */
 static void block_run(const struct matmul_type *type, const struct product *product,
-                      const struct depth_block *depth, const uint32_t *rows, int64_t first,
-                      int64_t count, const uint32_t *columns, int64_t column_first)
+                      const struct depth_block *depth, const struct panels *rows, int64_t first,
+                      int64_t count, const struct panels *columns, int64_t column_first)
 {
     const int64_t width = smaller(product->b.lanes - column_first, BLOCK_COLUMNS);
     for (int64_t i = 0; i < count; i += TILE_ROWS) {
-        const uint32_t *const row_panel = rows + i / TILE_ROWS * ROW_PANEL * depth->units;
+        const uint32_t *const row_panel = rows->units + i / TILE_ROWS * rows->stride;
         const int64_t row_count = smaller(count - i, TILE_ROWS);
         for (int64_t j = 0; j < width; j += TILE_COLUMNS) {
             const struct tile_place place = {
                 product->c + (first + i) * product->ldc + column_first + j, product->ldc,
                 product->alpha, depth->first == 0 ? product->beta : 1.0F};
-            const uint32_t *const panel = columns + j * depth->units;
+            const uint32_t *const panel = columns->units + j / TILE_COLUMNS * columns->stride;
             if (row_count == TILE_ROWS && width - j >= TILE_COLUMNS) {
                 type->tile(&place, TILE_ROWS, row_panel, panel, depth->units);
             } else {
@@ -56,36 +51,31 @@ static void block_run(const struct matmul_type *type, const struct product *prod
     }
 }
 
-static void operand_pack(const struct matmul_type *type, uint32_t *panels,
-                         const struct operand *operand, int64_t first, int64_t count, int64_t step,
-                         int64_t width, const struct depth_block *depth)
-{
-    for (int64_t lane = 0; lane < count; lane += step) {
-        type->pack(panels + lane / step * width * depth->units, width, operand, first + lane,
-                   depth->first, depth->count);
-    }
-}
-
 /* One block of k. Columns that fit into one block are packed once, and rows a panel at a time; else
- * a block of rows is packed once for all blocks of columns. */
+ * many rows are packed once for all columns. */
 static void depth_run(const struct matmul_type *type, const struct product *product,
                       const struct depth_block *depth)
 {
-    _Alignas(64) uint32_t columns[BLOCK_COLUMNS * BLOCK_UNITS];
-    _Alignas(64) uint32_t rows[BLOCK_ROWS / TILE_ROWS * ROW_PANEL * BLOCK_UNITS];
-    const int64_t step = product->b.lanes <= BLOCK_COLUMNS ? TILE_ROWS : BLOCK_ROWS;
+    _Alignas(64) uint32_t column_units[PACKED_COLUMNS * BLOCK_UNITS];
+    _Alignas(64) uint32_t row_units[PACKED_ROWS / TILE_ROWS * ROW_PANEL * BLOCK_UNITS];
+    const struct panels columns = {column_units, TILE_COLUMNS, TILE_COLUMNS,
+                                   TILE_COLUMNS * depth->units};
+    const struct panels rows = {row_units, TILE_ROWS, ROW_PANEL, ROW_PANEL * depth->units};
+    const int64_t step = product->b.lanes <= BLOCK_COLUMNS ? TILE_ROWS : PACKED_ROWS;
     int64_t packed = -1;
     for (int64_t i = 0; i < product->a.lanes; i += step) {
         const int64_t count = smaller(product->a.lanes - i, step);
-        operand_pack(type, rows, &product->a, i, count, TILE_ROWS, ROW_PANEL, depth);
+        type->pack(&rows, &product->a, i, count, depth->first, depth->count);
         for (int64_t j = 0; j < product->b.lanes; j += BLOCK_COLUMNS) {
-            if (packed != j) {
-                operand_pack(type, columns, &product->b, j,
-                             smaller(product->b.lanes - j, BLOCK_COLUMNS), TILE_COLUMNS,
-                             TILE_COLUMNS, depth);
+            const int64_t inside = j % PACKED_COLUMNS;
+            struct panels block = columns;
+            if (inside == 0 && packed != j) {
+                type->pack(&columns, &product->b, j, smaller(product->b.lanes - j, PACKED_COLUMNS),
+                           depth->first, depth->count);
                 packed = j;
             }
-            block_run(type, product, depth, rows, i, count, columns, j);
+            block.units += inside / TILE_COLUMNS * columns.stride;
+            block_run(type, product, depth, &rows, i, count, &block, j);
         }
     }
 }
@@ -130,31 +120,38 @@ static void pack_runs(float *panel, int64_t width, const struct operand *operand
     }
 }
 
-static void pack_columns(float *panel, int64_t width, const struct operand *operand, int64_t first,
-                         int64_t depth_first, int64_t depth)
+/* Lanes lie side by side: a row of k goes into all panels. */
+static void pack_columns(const struct panels *panels, const struct operand *operand, int64_t first,
+                         int64_t count, int64_t depth_first, int64_t depth)
 {
-    const int64_t lanes = smaller(operand->lanes - first, width);
+    const int64_t lanes = operand->lanes - first;
     for (int64_t k = 0; k < depth; k++) {
         const float *const in = operand->values + (depth_first + k) * operand->ld + first;
-        float *const out = panel + k * width;
-        if (lanes == width) {
-            for (int64_t l = 0; l < width; l += VECTOR_FLOATS) {
-                memcpy(out + l, in + l, VECTOR_FLOATS * sizeof *out);
+        float *out = (float *)panels->units + k * panels->width;
+        for (int64_t lane = 0; lane < count; lane += panels->step) {
+            if (lanes - lane >= panels->width) {
+                for (int64_t l = 0; l < panels->width; l += VECTOR_FLOATS) {
+                    memcpy(out + l, in + lane + l, VECTOR_FLOATS * sizeof *out);
+                }
+            } else {
+                memset(out, 0, (size_t)panels->width * sizeof *out);
+                memcpy(out, in + lane, (size_t)(lanes - lane) * sizeof *out);
             }
-        } else {
-            memset(out, 0, (size_t)width * sizeof *out);
-            memcpy(out, in, (size_t)lanes * sizeof *out);
+            out += panels->stride;
         }
     }
 }
 
-static void pack_floats(uint32_t *panel, int64_t width, const struct operand *operand,
-                        int64_t first, int64_t depth_first, int64_t depth)
+static void pack_floats(const struct panels *panels, const struct operand *operand, int64_t first,
+                        int64_t count, int64_t depth_first, int64_t depth)
 {
-    if (operand->depth_runs) {
-        pack_runs((float *)panel, width, operand, first, depth_first, depth);
-    } else {
-        pack_columns((float *)panel, width, operand, first, depth_first, depth);
+    if (!operand->depth_runs) {
+        pack_columns(panels, operand, first, count, depth_first, depth);
+        return;
+    }
+    for (int64_t lane = 0; lane < count; lane += panels->step) {
+        pack_runs((float *)panels->units + lane / panels->step * panels->stride, panels->width,
+                  operand, first + lane, depth_first, depth);
     }
 }
 

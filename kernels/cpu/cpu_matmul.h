@@ -4,7 +4,8 @@
  * a panel of rows holds unit k of ROW_PANEL rows side by side, a panel of columns that of
  * TILE_COLUMNS columns. A tile is TILE_ROWS by TILE_COLUMNS sums that stay in registers over a
  * block of k. Packed columns of a block stay in the second-level cache, a panel of rows in the
- * first-level one. */
+ * first-level one. Operands are packed more than a block at a time, so that they are read as they
+ * lie in memory: only then does the processor fetch ahead. */
 #ifndef SHARDLM_KERNELS_CPU_MATMUL_H
 #define SHARDLM_KERNELS_CPU_MATMUL_H
 
@@ -24,8 +25,15 @@ enum {
     TILE_COLUMNS = 2 * VECTOR_FLOATS,
     BLOCK_UNITS = KERNELS_MATMUL_BLOCK, /* of k */
     BLOCK_COLUMNS = 512,
-    BLOCK_ROWS = 75 * TILE_ROWS, /* a slot of 1,024 tokens */
+    PACKED_COLUMNS = 2 * BLOCK_COLUMNS,
+    PACKED_ROWS = 75 * TILE_ROWS, /* a slot of 1,024 tokens */
+    PACKED_LANES = PACKED_ROWS > PACKED_COLUMNS ? PACKED_ROWS : PACKED_COLUMNS,
 };
+
+static inline int64_t smaller(int64_t a, int64_t b)
+{
+    return a < b ? a : b;
+}
 
 /* op(A) by rows or op(B) by columns: `lanes` vectors of length k. */
 struct operand {
@@ -43,12 +51,22 @@ struct tile_place {
     float beta;
 };
 
+/* Where lanes go: `step` of them into each panel, which is `width` units wide and `stride` units
+ * behind the one before. */
+struct panels {
+    uint32_t *units;
+    int64_t step;
+    int64_t width;
+    int64_t stride;
+};
+
 struct matmul_type {
     int64_t unit_elements; /* of k */
-    /* `depth` elements from `depth_first` on of `width` lanes from `first` on; zeros behind the
-     * last lane and k. */
-    void (*pack)(uint32_t *panel, int64_t width, const struct operand *operand, int64_t first,
-                 int64_t depth_first, int64_t depth);
+    /* `depth` elements from `depth_first` on of `count` <= PACKED_LANES lanes from `first` on; zeros
+     * behind the operand's last lane and k. Units of a panel beyond its own lanes are those of
+     * neighbours or zeros. */
+    void (*pack)(const struct panels *panels, const struct operand *operand, int64_t first,
+                 int64_t count, int64_t depth_first, int64_t depth);
     /* A tile of which `rows` <= TILE_ROWS are wanted (more may be written into the buffer c). */
     void (*tile)(const struct tile_place *place, int64_t rows, const uint32_t *row_panel,
                  const uint32_t *column_panel, int64_t units);

@@ -47,9 +47,19 @@ static void pack_runs(uint32_t *panel, int64_t width, const struct operand *oper
     }
 }
 
-/* Lanes lie side by side: two rows of k become one of units. */
-static void pack_columns(uint32_t *panel, int64_t width, const struct operand *operand,
-                         int64_t first, int64_t depth_first, int64_t depth)
+/* A row of lanes as bf16, with zeros behind the last. */
+static void row_round(uint16_t *out, const float *in, int64_t lanes)
+{
+    for (int64_t lane = 0; lane < lanes; lane += VECTOR_FLOATS) {
+        const __m512 values = _mm512_maskz_loadu_ps(mask_of(lanes - lane), in + lane);
+        _mm256_storeu_si256((void *)(out + lane), (__m256i)_mm512_cvtneps_pbh(values));
+    }
+}
+
+/* Lanes lie side by side: two rows of k become one of units in all panels. The first waits as bf16,
+ * so that memory is read row by row. */
+static void pack_columns(const struct panels *panels, const struct operand *operand, int64_t first,
+                         int64_t count, int64_t depth_first, int64_t depth)
 {
     enum { PAIR_LANES = 32 };
     uint16_t places[PAIR_LANES]; /* 0, 16, 1, 17, … */
@@ -57,27 +67,37 @@ static void pack_columns(uint32_t *panel, int64_t width, const struct operand *o
         places[l] = (uint16_t)(l / 2 + l % 2 * VECTOR_FLOATS);
     }
     const __m512i order = _mm512_loadu_si512(places);
-    const int64_t lanes = operand->lanes - first;
+    const int64_t lanes = smaller(operand->lanes - first, count + TILE_COLUMNS);
+    uint16_t evens[PACKED_LANES + 2 * TILE_COLUMNS] = {0};
     for (int64_t k = 0; k < depth; k += 2) {
         const float *const in = operand->values + (depth_first + k) * operand->ld + first;
-        for (int64_t l = 0; l < width; l += VECTOR_FLOATS) {
-            const __mmask16 wanted = mask_of(lanes - l);
-            const __m512 even = _mm512_maskz_loadu_ps(wanted, in + l);
-            const __m512 odd =
-                _mm512_maskz_loadu_ps(k + 1 < depth ? wanted : 0, in + operand->ld + l);
-            const __m512i both = (__m512i)_mm512_cvtne2ps_pbh(odd, even);
-            _mm512_storeu_si512(panel + k / 2 * width + l, _mm512_permutexvar_epi16(order, both));
+        const __mmask16 pair = mask_of(k + 1 < depth ? VECTOR_FLOATS : 0);
+        uint32_t *out = panels->units + k / 2 * panels->width;
+        row_round(evens, in, lanes);
+        for (int64_t lane = 0; lane < count; lane += panels->step) {
+            for (int64_t l = lane; l < lane + panels->width; l += VECTOR_FLOATS) {
+                const __m512 odd =
+                    _mm512_maskz_loadu_ps(mask_of(lanes - l) & pair, in + operand->ld + l);
+                const __m512i both = _mm512_inserti64x4(
+                    _mm512_castsi256_si512(_mm256_loadu_si256((const void *)(evens + l))),
+                    (__m256i)_mm512_cvtneps_pbh(odd), 1);
+                _mm512_storeu_si512(out + (l - lane), _mm512_permutexvar_epi16(order, both));
+            }
+            out += panels->stride;
         }
     }
 }
 
-static void pack_pairs(uint32_t *panel, int64_t width, const struct operand *operand, int64_t first,
-                       int64_t depth_first, int64_t depth)
+static void pack_pairs(const struct panels *panels, const struct operand *operand, int64_t first,
+                       int64_t count, int64_t depth_first, int64_t depth)
 {
-    if (operand->depth_runs) {
-        pack_runs(panel, width, operand, first, depth_first, depth);
-    } else {
-        pack_columns(panel, width, operand, first, depth_first, depth);
+    if (!operand->depth_runs) {
+        pack_columns(panels, operand, first, count, depth_first, depth);
+        return;
+    }
+    for (int64_t lane = 0; lane < count; lane += panels->step) {
+        pack_runs(panels->units + lane / panels->step * panels->stride, panels->width, operand,
+                  first + lane, depth_first, depth);
     }
 }
 
