@@ -23,8 +23,8 @@ struct block {
     int64_t width; /* D */
     int64_t head;
     int64_t first_head; /* what dropout counts heads from */
-    int64_t first_key; /* row of the sequence's first key */
-    int64_t first;     /* row of the block's first query */
+    int64_t first_key;  /* row of the sequence's first key */
+    int64_t first;      /* row of the block's first query */
     int64_t rows;
     int64_t keys;    /* that its last query sees */
     int64_t stride;  /* between rows of scores in the scratch */
@@ -39,16 +39,11 @@ struct block {
     int64_t kept_stride;
 };
 
-static int64_t scores_floats(int64_t longest)
-{
-    return BLOCK_ROWS * rounded_up(longest, KERNELS_LANES);
-}
-
 int64_t OPERATION(attention_scratch)(int64_t longest_sequence, int64_t head_width)
 {
     (void)head_width;
     const int64_t kept_bytes = BLOCK_ROWS * rounded_up(longest_sequence, 8) / 8 + DROPOUT_LANES;
-    return 2 * scores_floats(longest_sequence) + kept_bytes / 4 + 1;
+    return 2 * scores_floats(BLOCK_ROWS, longest_sequence) + kept_bytes / 4 + 1;
 }
 
 static struct block block_make(const struct kernels_attention_shape *shape,
@@ -71,8 +66,8 @@ static struct block block_make(const struct kernels_attention_shape *shape,
                           .scale = shape->scale,
                           .dropout = shape->dropout.threshold == 0 ? NULL : &shape->dropout,
                           .scores = scratch,
-                          .slopes = scratch + scores_floats(longest),
-                          .kept = (uint8_t *)(scratch + 2 * scores_floats(longest))};
+                          .slopes = scratch + scores_floats(BLOCK_ROWS, longest),
+                          .kept = (uint8_t *)(scratch + 2 * scores_floats(BLOCK_ROWS, longest))};
 }
 
 /* Places the block at query row `offset` of the sequence [start, end). */
@@ -162,13 +157,13 @@ static void block_forward(const struct block *block, float *out, float *log_sum,
         block_hide(block, i);
         const float most = lanes_max(row, keys);
         const bool blind = block_blind(block, i);
-        row_exp(row, blind ? 0.0F : most, keys);
-        const float sum = lanes_sum(row, keys);
+        const float sum =
+            row_softmax(row, block->dropout != NULL ? block->kept + i * block->kept_stride : NULL,
+                        blind ? 0.0F : most, keys);
         logs[i] = blind ? __builtin_inff() : (float)((double)most + function_log((double)sum));
         factors[i] = blind ? 0.0F : 1.0F / sum;
         if (block->dropout != NULL) {
             factors[i] *= block->dropout->scale;
-            row_drop(row, block->kept + i * block->kept_stride, keys);
         }
         row_clear(row, keys, block->keys);
     }

@@ -4,16 +4,24 @@
 
 #include "kernels/cpu/cpu_dropout.h"
 
-enum { PHILOX_ROUNDS = 10, PHILOX_GROUP = 4 };
-
-/* One 32-bit word of four Philox states, in the low halves of 64-bit elements; what the high halves
- * hold never matters, as the product reads low halves only. */
+/* One 32-bit word of several Philox states, in the low halves of 64-bit elements; what the high
+ * halves hold never matters, as the product reads low halves only. */
+#ifdef __AVX512F__
+enum { PHILOX_ROUNDS = 10, PHILOX_GROUP = DROPOUT_LANES };
+typedef uint64_t words __attribute__((vector_size(64)));
+static const words group_places = {0, 1, 2, 3, 4, 5, 6, 7};
+#define words_product(a, b) ((words)_mm512_mul_epu32((__m512i)(a), (__m512i)(b)))
+#else
+enum { PHILOX_ROUNDS = 10, PHILOX_GROUP = DROPOUT_LANES / 2 };
 typedef uint64_t words __attribute__((vector_size(32)));
+static const words group_places = {0, 1, 2, 3};
+#define words_product(a, b) ((words)_mm256_mul_epu32((__m256i)(a), (__m256i)(b)))
+#endif
 
 static inline words low_product(words a, uint64_t b)
 {
     const words factor = (words){0} + b;
-    return (words)_mm256_mul_epu32((__m256i)a, (__m256i)factor);
+    return words_product(a, factor);
 }
 
 /* Bits 0 and 32: whether the low and the high half of each word are at least the threshold, as a
@@ -25,7 +33,7 @@ static inline words kept_pair(words word, uint64_t threshold)
     return (halves + (rest | rest << 32)) >> 16 & 0x100000001;
 }
 
-/* The bytes of blocks first[0..3] in the low bytes of the result. */
+/* The bytes of a group of blocks in the low bytes of the result. */
 static inline words philox_kept(words first, const struct kernels_dropout *dropout)
 {
     words a = first;
@@ -46,35 +54,34 @@ static inline words philox_kept(words first, const struct kernels_dropout *dropo
     return pairs | pairs >> 31;
 }
 
-void dropout_bytes(uint8_t *bytes, const struct kernels_dropout *dropout,
-                   const uint64_t first[DROPOUT_LANES])
+static inline void low_bytes(uint8_t *bytes, words kept)
 {
-    words kept[DROPOUT_LANES / PHILOX_GROUP];
-    for (int group = 0; group < DROPOUT_LANES / PHILOX_GROUP; group++) {
-        words counters;
-        memcpy(&counters, first + PHILOX_GROUP * group, sizeof counters);
-        kept[group] = philox_kept(counters, dropout);
+#ifdef __AVX512F__
+    _mm_storel_epi64((void *)bytes, _mm512_cvtepi64_epi8((__m512i)kept));
+#else
+    for (int l = 0; l < PHILOX_GROUP; l++) {
+        bytes[l] = (uint8_t)kept[l];
     }
-    for (int l = 0; l < DROPOUT_LANES; l++) {
-        bytes[l] = (uint8_t)kept[l / PHILOX_GROUP][l % PHILOX_GROUP];
+#endif
+}
+
+void dropout_bytes(uint8_t *bytes, const struct kernels_dropout *dropout, uint64_t first,
+                   int64_t count)
+{
+    for (int64_t byte = 0; byte < count; byte += PHILOX_GROUP) {
+        low_bytes(bytes + byte, philox_kept(group_places + (first + (uint64_t)byte), dropout));
     }
 }
 
 void OPERATION(dropout_bits)(uint32_t *bits, const struct kernels_dropout *dropout, int64_t count)
 {
     const int64_t word_count = (count + 31) / 32;
-    const int64_t byte_count = word_count * 4;
-    for (int64_t byte = 0; byte < byte_count; byte += DROPOUT_LANES) {
-        uint64_t blocks[DROPOUT_LANES];
-        for (int l = 0; l < DROPOUT_LANES; l++) {
-            blocks[l] = (uint64_t)(byte + l);
-        }
-        uint8_t bytes[DROPOUT_LANES];
-        dropout_bytes(bytes, dropout, blocks);
-        const int64_t left = byte_count - byte;
-        memcpy((uint8_t *)bits + byte, bytes,
-               (size_t)(left < DROPOUT_LANES ? left : DROPOUT_LANES));
-    }
+    const int64_t byte_count = word_count * (int64_t)sizeof *bits;
+    const int64_t whole = byte_count / DROPOUT_LANES * DROPOUT_LANES;
+    uint8_t last[DROPOUT_LANES];
+    dropout_bytes((uint8_t *)bits, dropout, 0, whole);
+    dropout_bytes(last, dropout, (uint64_t)whole, byte_count - whole);
+    memcpy((uint8_t *)bits + whole, last, (size_t)(byte_count - whole));
     if (count % 32 != 0) {
         bits[word_count - 1] &= (1U << (count % 32)) - 1U;
     }

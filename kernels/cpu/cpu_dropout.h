@@ -8,12 +8,12 @@
 
 _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "bits are stored as bytes");
 
-enum { DROPOUT_LANES = 16 };
+enum { DROPOUT_LANES = 8 };
 
-/* The bytes of blocks first[l], l < 16. */
+/* The bytes of `count` blocks from `first` on; up to DROPOUT_LANES - 1 more are written. */
 #define dropout_bytes OPERATION(dropout_bytes)
-void dropout_bytes(uint8_t *bytes, const struct kernels_dropout *dropout,
-                   const uint64_t first[DROPOUT_LANES]);
+void dropout_bytes(uint8_t *bytes, const struct kernels_dropout *dropout, uint64_t first,
+                   int64_t count);
 
 /* The 32 kept-bits from `element` on (a bit behind `count` is 0). */
 static inline uint32_t dropout_word(const uint32_t *bits, int64_t element, int64_t count)

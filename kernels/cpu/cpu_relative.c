@@ -42,11 +42,6 @@ struct block {
 };
 
 /* Floats of the parts of the scratch. */
-static int64_t scores_floats(int64_t longest_keys)
-{
-    return BLOCK_ROWS * rounded_up(longest_keys, KERNELS_LANES);
-}
-
 static int64_t shifted_floats(int64_t longest_keys)
 {
     return BLOCK_ROWS * rounded_up(2 * longest_keys, KERNELS_LANES);
@@ -55,7 +50,7 @@ static int64_t shifted_floats(int64_t longest_keys)
 int64_t OPERATION(relative_scratch)(int64_t longest_keys, int64_t head_width)
 {
     const int64_t kept_bytes = BLOCK_ROWS * rounded_up(longest_keys, 8) / 8 + DROPOUT_LANES;
-    return 2 * scores_floats(longest_keys) + shifted_floats(longest_keys) +
+    return 2 * scores_floats(BLOCK_ROWS, longest_keys) + shifted_floats(longest_keys) +
            (2 * BLOCK_ROWS + 1) * head_width + kept_bytes / 4 + 1;
 }
 
@@ -74,8 +69,8 @@ static struct block block_make(const struct kernels_relative_shape *shape,
                           .width = shape->head_width,
                           .longest = rounded_up(longest, 8)};
     block.scores = scratch;
-    block.slopes = block.scores + scores_floats(longest);
-    block.shifted = block.slopes + scores_floats(longest);
+    block.slopes = block.scores + scores_floats(BLOCK_ROWS, longest);
+    block.shifted = block.slopes + scores_floats(BLOCK_ROWS, longest);
     block.content = block.shifted + shifted_floats(longest);
     block.position = block.content + BLOCK_ROWS * block.width;
     block.segment = block.position + BLOCK_ROWS * block.width;
@@ -280,13 +275,13 @@ static void block_forward(const struct block *block, float *out, float *log_sum)
         float *const row = block->scores + i * block->stride;
         const bool sees = row_hide(block, i);
         const float most = lanes_max(row, block->keys);
-        row_exp(row, sees ? most : 0.0F, block->keys);
-        const float sum = lanes_sum(row, block->keys);
+        const float sum =
+            row_softmax(row, block->dropout != NULL ? block->kept + i * block->kept_stride : NULL,
+                        sees ? most : 0.0F, block->keys);
         logs[i] = sees ? (float)((double)most + function_log((double)sum)) : __builtin_inff();
         factors[i] = sees ? 1.0F / sum : 0.0F;
         if (block->dropout != NULL) {
             factors[i] *= block->dropout->scale;
-            row_drop(row, block->kept + i * block->kept_stride, block->keys);
         }
     }
     OPERATION(matmul)
