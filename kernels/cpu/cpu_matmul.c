@@ -27,25 +27,34 @@ struct depth_block {
     int64_t units;
 };
 
+/* Rows of the next tile where `left` are left. Some more than a tile has stand in its panel and are
+ * cut in two: a tile of one or two rows would wait for its own sums. */
+static int64_t tile_height(int64_t left)
+{
+    return left > ROW_PANEL ? TILE_ROWS : left > TILE_ROWS ? ROW_PANEL / 2 : left;
+}
+
 /* Packed rows [first, first + count) by one block of columns. */
 static void block_run(const struct matmul_type *type, const struct product *product,
                       const struct depth_block *depth, const struct panels *rows, int64_t first,
                       int64_t count, const struct panels *columns, int64_t column_first)
 {
     const int64_t width = smaller(product->b.lanes - column_first, BLOCK_COLUMNS);
-    for (int64_t i = 0; i < count; i += TILE_ROWS) {
-        const uint32_t *const row_panel = rows->units + i / TILE_ROWS * rows->stride;
-        const int64_t row_count = smaller(count - i, TILE_ROWS);
+    int64_t height;
+    for (int64_t i = 0; i < count; i += height) {
+        height = tile_height(count - i);
+        const uint32_t *const row_panel =
+            rows->units + i / TILE_ROWS * rows->stride + i % TILE_ROWS;
         for (int64_t j = 0; j < width; j += TILE_COLUMNS) {
             const struct tile_place place = {
                 product->c + (first + i) * product->ldc + column_first + j, product->ldc,
                 product->alpha, depth->first == 0 ? product->beta : 1.0F};
             const uint32_t *const panel = columns->units + j / TILE_COLUMNS * columns->stride;
-            if (row_count == TILE_ROWS && width - j >= TILE_COLUMNS) {
-                type->tile(&place, TILE_ROWS, row_panel, panel, depth->units);
+            if ((height == TILE_ROWS || height == ROW_PANEL / 2) && width - j >= TILE_COLUMNS) {
+                type->tile(&place, height, row_panel, panel, depth->units);
             } else {
-                tile_edge(type, &place, row_count, smaller(width - j, TILE_COLUMNS), row_panel,
-                          panel, depth->units);
+                tile_edge(type, &place, height, smaller(width - j, TILE_COLUMNS), row_panel, panel,
+                          depth->units);
             }
         }
     }
@@ -63,8 +72,10 @@ static void depth_run(const struct matmul_type *type, const struct product *prod
     const struct panels rows = {row_units, TILE_ROWS, ROW_PANEL, ROW_PANEL * depth->units};
     const int64_t step = product->b.lanes <= BLOCK_COLUMNS ? TILE_ROWS : PACKED_ROWS;
     int64_t packed = -1;
-    for (int64_t i = 0; i < product->a.lanes; i += step) {
-        const int64_t count = smaller(product->a.lanes - i, step);
+    int64_t count;
+    for (int64_t i = 0; i < product->a.lanes; i += count) {
+        const int64_t left = product->a.lanes - i;
+        count = left <= ROW_PANEL ? left : smaller(left, step);
         type->pack(&rows, &product->a, i, count, depth->first, depth->count);
         for (int64_t j = 0; j < product->b.lanes; j += BLOCK_COLUMNS) {
             const int64_t inside = j % PACKED_COLUMNS;
