@@ -4,6 +4,9 @@
 #include <stdio.h>
 #include <string.h>
 #include <xxhash.h>
+#ifdef XXHASH_DISPATCHES
+#include <xxh_x86dispatch.h> /* the same names, each by the processor's vector level */
+#endif
 
 #include "base/error.h"
 

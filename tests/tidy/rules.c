@@ -47,6 +47,7 @@ static const struct {
     {"yaml.h", "launch/config_yaml.c"},
     {"jansson.h", "base/json.[ch]"},
     {"xxhash.h", "base/hash.c"},
+    {"xxh_x86dispatch.h", "base/hash.c"},
     {"zstd.h", "data_pipeline/corpus_text*.c data_pipeline/corpus_stream.c"},
     {"zlib.h", "data_pipeline/corpus_text*.c data_pipeline/corpus_stream.c"},
     {"utf8proc.h", "data_pipeline/unicode_form.c"},
