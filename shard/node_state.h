@@ -94,9 +94,9 @@ struct node_ledger {
 
 enum {
     NODE_STATE_OWNERS_MAX = 1024, /* a node */
-    /* 16 Ki elements: with record, sums and the chunk that is fetched ahead 832 KiB, which a
+    /* 8 Ki elements: with record, sums and the chunk that is fetched ahead 416 KiB, which a
      * second-level cache holds */
-    NODE_STATE_CHUNK_BLOCKS = 4,
+    NODE_STATE_CHUNK_BLOCKS = 2,
     NODE_STATE_CHUNK = NODE_STATE_CHUNK_BLOCKS * PARAMETER_BLOCK,
 };
 
