@@ -122,6 +122,10 @@ enum status node_state_vacate(const struct node_state *state, const struct parti
 static enum status node_state_reserve(const struct node_state *state,
                                       const struct partition *partition, struct error *error)
 {
+    const struct node_owner *const end = state->owners + partition->driver_count;
+    if (partition->node_count == 1 || partition->stage == 0) {
+        return part_reserve(state, state->window.data, end, error);
+    }
     TRY(part_reserve(state, state->window.data, state->weights, error));
     if (!partition_divides_weights(partition)) {
         TRY(part_reserve(state, state->weights, state->sums, error));
@@ -140,7 +144,7 @@ static enum status node_state_reserve(const struct node_state *state,
             TRY(part_reserve(state, state->second + owned.first, state->second + next, error));
         }
     }
-    return part_reserve(state, state->owners, state->owners + partition->driver_count, error);
+    return part_reserve(state, state->owners, end, error);
 }
 
 enum status node_state_open(struct node_state *state, const struct partition *partition,
@@ -156,7 +160,9 @@ enum status node_state_open(struct node_state *state, const struct partition *pa
     node_state_place(state, partition->table, NODE_STATE_OWNERS_MAX);
     enum status status = STATUS_OK;
     if (topology->local_index == 0) {
+        state->window.large = true;
         status = node_state_reserve(state, partition, error);
+        state->window.large = false;
     }
     return fabric_agree(topology->node, status, error);
 }

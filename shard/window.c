@@ -18,18 +18,54 @@
 
 static const char window_folder[] = "/dev/shm";
 
-enum { WINDOW_PATH_BYTES = 96, LOCK_POLL_NS = 20000000 };
+enum {
+    WINDOW_PATH_BYTES = 96,
+    LOCK_POLL_NS = 20000000,
+    LARGE_PAGE_BYTES = 2 << 20,
+};
+
+#ifndef MADV_COLLAPSE
+#define MADV_COLLAPSE 25 /* Linux 6.1; older ones say EINVAL */
+#endif
 
 static void window_path(char path[WINDOW_PATH_BYTES], const char *name)
 {
     (void)snprintf(path, WINDOW_PATH_BYTES, "%s/%.63s", window_folder, name);
 }
 
+/* Maps the file where its large pages are large pages of the process, too: at a multiple of their
+ * size. */
+static void *large_map(int descriptor, size_t size_bytes)
+{
+    const size_t room = size_bytes + LARGE_PAGE_BYTES;
+    unsigned char *const found = mmap(NULL, room, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (found == MAP_FAILED) {
+        return MAP_FAILED;
+    }
+    const size_t before = (0 - (uintptr_t)found) % LARGE_PAGE_BYTES;
+    const size_t page_bytes = (size_t)sysconf(_SC_PAGESIZE);
+    const size_t mapped = (size_bytes + page_bytes - 1) / page_bytes * page_bytes;
+    unsigned char *const place = found + before;
+    void *const data =
+        mmap(place, size_bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, descriptor, 0);
+    if (data == MAP_FAILED) {
+        const int reason = errno;
+        (void)munmap(found, room);
+        errno = reason;
+        return MAP_FAILED;
+    }
+    if (before > 0) {
+        (void)munmap(found, before);
+    }
+    (void)munmap(place + mapped, room - before - mapped);
+    return data;
+}
+
 /* Takes over `descriptor`. */
 static enum status window_map(struct window *window, int descriptor, size_t size_bytes,
                               const char *purpose, struct error *error)
 {
-    void *const data = mmap(NULL, size_bytes, PROT_READ | PROT_WRITE, MAP_SHARED, descriptor, 0);
+    void *const data = large_map(descriptor, size_bytes);
     if (data == MAP_FAILED || flock(descriptor, LOCK_SH | LOCK_NB) != 0) {
         const int reason = errno;
         (void)close(descriptor);
@@ -130,9 +166,28 @@ enum status window_adopt(struct window *window, struct fabric_group *node, const
     return fabric_agree(node, status, error);
 }
 
+/* Takes large pages for what is new: one small page each, which the system then makes a large one
+ * of. It may decline; window_reserve takes small ones for what is left. */
+static void large_take(const struct window *window, size_t first_byte, size_t size_bytes)
+{
+    const size_t first = (first_byte + LARGE_PAGE_BYTES - 1) / LARGE_PAGE_BYTES * LARGE_PAGE_BYTES;
+    const size_t end = (first_byte + size_bytes) / LARGE_PAGE_BYTES * LARGE_PAGE_BYTES;
+    for (size_t page = first; page < end; page += LARGE_PAGE_BYTES) {
+        if (posix_fallocate(window->descriptor, (off_t)page, 1) != 0) {
+            return;
+        }
+    }
+    if (first < end) {
+        (void)madvise(window->data + first, end - first, MADV_COLLAPSE);
+    }
+}
+
 enum status window_reserve(const struct window *window, size_t first_byte, size_t size_bytes,
                            const char *purpose, struct error *error)
 {
+    if (window->large) {
+        large_take(window, first_byte, size_bytes);
+    }
     const int reason =
         size_bytes == 0 ? 0
                         : posix_fallocate(window->descriptor, (off_t)first_byte, (off_t)size_bytes);

@@ -13,9 +13,10 @@
 enum { WINDOW_NAME_BYTES = 64 };
 
 struct window {
-    unsigned char *data; /* zeroed at open, page aligned */
+    unsigned char *data; /* zeroed at open, large page aligned */
     size_t size_bytes;
     int descriptor; /* while data != NULL */
+    bool large;     /* window_reserve takes large pages where it can: for ranges that are new */
 };
 
 /* A new one, zeroed; its pages are taken by window_reserve or when they are touched. Collective

@@ -309,6 +309,38 @@ START_TEST(test_window_is_shared_and_its_barrier_holds_and_gives_up)
 }
 END_TEST
 
+/* Whether the system has large pages for it or not. */
+START_TEST(test_window_takes_and_gives_back_pages_of_any_size)
+{
+    enum { SIZE = 9 << 20, FIRST = 3 << 20, COUNT = 1 << 20, LARGE = 2 << 20 };
+    struct fabric_group *const world = fabric_world(fabric);
+    struct error error;
+    struct fabric_group *node;
+    struct window window;
+    CHECK_OK(fabric_split_hosts(world, "node", &node, &error), error);
+    CHECK_OK(window_open(&window, node, SIZE, "test", &error), error);
+    ck_assert_uint_eq((uintptr_t)window.data % LARGE, 0);
+    if (fabric_rank(node) == 0) {
+        window.large = true;
+        CHECK_OK(window_reserve(&window, 5, SIZE - 5, "test", &error), error);
+        ck_assert_int_eq(window_taken_bytes(&window), SIZE);
+        for (int64_t i = 0; i < SIZE; i++) {
+            ck_assert_int_eq(window.data[i], 0);
+            window.data[i] = (unsigned char)(i % 251 + 1);
+        }
+        CHECK_OK(window_vacate(&window, FIRST, COUNT, &error), error);
+        ck_assert_int_eq(window_taken_bytes(&window), SIZE - COUNT);
+    }
+    CHECK_OK(fabric_barrier(world, &error), error);
+    for (int64_t i = 0; i < SIZE; i++) {
+        const bool gone = i >= FIRST && i < FIRST + COUNT;
+        ck_assert_int_eq(window.data[i], gone ? 0 : (unsigned char)(i % 251 + 1));
+    }
+    CHECK_OK(fabric_barrier(world, &error), error);
+    window_close(&window);
+}
+END_TEST
+
 int main(void)
 {
     struct error error;
@@ -318,16 +350,17 @@ int main(void)
     }
     fabric_limit_set(fabric, 60);
     const int failed = suite_run(
-        "fabric",
-        (const TTest *[]){
-            test_fabric_agree_makes_the_lowest_failure_everybodys,
-            test_fabric_sums_integers_and_finds_the_least,
-            test_fabric_scatters_sums_over_uneven_ranges,
-            test_fabric_gathers_uneven_ranges_everywhere_and_at_the_root,
-            test_topology_numbers_simulated_nodes_and_makes_slices,
-            test_fabric_sends_between_two_ranks_by_tag, test_fabric_does_its_duty_while_it_waits,
-            test_topology_makes_teams_of_neighbours, test_tensor_group_adds_in_a_tree_and_gathers,
-            test_window_is_shared_and_its_barrier_holds_and_gives_up, NULL});
+        "fabric", (const TTest *[]){test_fabric_agree_makes_the_lowest_failure_everybodys,
+                                    test_fabric_sums_integers_and_finds_the_least,
+                                    test_fabric_scatters_sums_over_uneven_ranges,
+                                    test_fabric_gathers_uneven_ranges_everywhere_and_at_the_root,
+                                    test_topology_numbers_simulated_nodes_and_makes_slices,
+                                    test_fabric_sends_between_two_ranks_by_tag,
+                                    test_fabric_does_its_duty_while_it_waits,
+                                    test_topology_makes_teams_of_neighbours,
+                                    test_tensor_group_adds_in_a_tree_and_gathers,
+                                    test_window_is_shared_and_its_barrier_holds_and_gives_up,
+                                    test_window_takes_and_gives_back_pages_of_any_size, NULL});
     if (failed != 0) {
         fabric_abort(fabric, EXIT_FAILURE);
     }
