@@ -356,8 +356,11 @@ static enum status folder_remove_at(const char *path, int depth, struct error *e
 enum status folder_remove(const char *path, struct error *error)
 {
     struct stat facts;
-    if (lstat(path, &facts) != 0 && errno == ENOENT) {
-        return STATUS_OK;
+    if (lstat(path, &facts) != 0) {
+        if (path_is_at_fault(errno)) {
+            return STATUS_OK; /* nothing can be there */
+        }
+        FAIL(error, STATUS_IO, "could not look at \"%s\": %s", path, strerror(errno));
     }
     if (S_ISLNK(facts.st_mode)) {
         return file_remove(path, error); /* what it points to lies elsewhere, and is not ours */

@@ -1,5 +1,6 @@
 /* base/file: what is written, and what is removed, stays within its bounds. */
 #include <stdio.h>
+#include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -79,11 +80,41 @@ START_TEST(test_file_safety_removing_a_folder_leaves_what_links_point_to)
 }
 END_TEST
 
+/* As file types of links where a struct stat of the next call will lie. */
+static __attribute__((noinline)) void stack_soil(void)
+{
+    volatile unsigned char soil[4 * PATH_BYTES];
+    for (size_t i = 0; i < sizeof soil; i++) {
+        soil[i] = 0xa0;
+    }
+}
+
+START_TEST(test_file_safety_removing_what_cannot_be_there_is_no_error)
+{
+    struct error error;
+    char file[PATH_BYTES];
+    char below[PATH_BYTES];
+    char name[300] = {0};
+    char longer[PATH_BYTES];
+    memset(name, 'y', sizeof name - 1);
+    path_of(file, "file");
+    path_of(below, "file/folder");
+    path_of(longer, name);
+    CHECK_OK(file_write_durable(file, "text", 4, &error), error);
+    stack_soil();
+    CHECK_OK(folder_remove(below, &error), error);
+    stack_soil();
+    CHECK_OK(folder_remove(longer, &error), error);
+    ck_assert(file_exists(file));
+}
+END_TEST
+
 int main(void)
 {
     return suite_run(
         "file_safety",
         (const TTest *[]){test_file_safety_a_secret_is_its_owners_whatever_the_umask,
                           test_file_safety_others_cannot_write_under_an_open_umask,
-                          test_file_safety_removing_a_folder_leaves_what_links_point_to, NULL});
+                          test_file_safety_removing_a_folder_leaves_what_links_point_to,
+                          test_file_safety_removing_what_cannot_be_there_is_no_error, NULL});
 }
