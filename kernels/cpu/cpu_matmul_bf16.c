@@ -11,7 +11,7 @@ static inline vector tile_step(vector sum, vector left, vector right)
 
 static inline __mmask16 mask_of(int64_t count)
 {
-    return count >= 16 ? (__mmask16)0xffff : count <= 0 ? 0 : (__mmask16)((1U << count) - 1U);
+    return (__mmask16)(count >= 16 ? 0xffffU : count <= 0 ? 0U : (1U << count) - 1U);
 }
 
 /* Lanes whose elements lie side by side: eight of them by sixteen k at a time, which are eight
