@@ -60,6 +60,20 @@ static void block_run(const struct matmul_type *type, const struct product *prod
     }
 }
 
+static void operand_pack(const struct matmul_type *type, const struct panels *panels,
+                         const struct operand *operand, int64_t first, int64_t count,
+                         const struct depth_block *depth)
+{
+    if (!operand->depth_runs) {
+        type->pack_columns(panels, operand, first, count, depth->first, depth->count);
+        return;
+    }
+    for (int64_t lane = 0; lane < count; lane += panels->step) {
+        type->pack_runs(panels->units + lane / panels->step * panels->stride, panels->width,
+                        operand, first + lane, depth->first, depth->count);
+    }
+}
+
 /* One block of k. Columns that fit into one block are packed once, and rows a panel at a time; else
  * many rows are packed once for all columns. */
 static void depth_run(const struct matmul_type *type, const struct product *product,
@@ -76,13 +90,13 @@ static void depth_run(const struct matmul_type *type, const struct product *prod
     for (int64_t i = 0; i < product->a.lanes; i += count) {
         const int64_t left = product->a.lanes - i;
         count = left <= ROW_PANEL ? left : smaller(left, step);
-        type->pack(&rows, &product->a, i, count, depth->first, depth->count);
+        operand_pack(type, &rows, &product->a, i, count, depth);
         for (int64_t j = 0; j < product->b.lanes; j += BLOCK_COLUMNS) {
             const int64_t inside = j % PACKED_COLUMNS;
             struct panels block = columns;
             if (inside == 0 && packed != j) {
-                type->pack(&columns, &product->b, j, smaller(product->b.lanes - j, PACKED_COLUMNS),
-                           depth->first, depth->count);
+                operand_pack(type, &columns, &product->b, j,
+                             smaller(product->b.lanes - j, PACKED_COLUMNS), depth);
                 packed = j;
             }
             block.units += inside / TILE_COLUMNS * columns.stride;
@@ -105,9 +119,10 @@ void matmul_run(const struct matmul_type *type, const struct product *product)
 }
 
 /* Lanes whose elements lie side by side: eight of them by eight k at a time. */
-static void pack_runs(float *panel, int64_t width, const struct operand *operand, int64_t first,
+static void pack_runs(uint32_t *units, int64_t width, const struct operand *operand, int64_t first,
                       int64_t depth_first, int64_t depth)
 {
+    float *const panel = (float *)units;
     for (int64_t group = 0; group < width; group += 8) {
         const int64_t lanes = operand->lanes - first - group;
         const float *const in = operand->values + (first + group) * operand->ld + depth_first;
@@ -121,7 +136,7 @@ static void pack_runs(float *panel, int64_t width, const struct operand *operand
                 rows[l] = l < lanes ? (__m256i)_mm256_loadu_ps(in + l * operand->ld + k)
                                     : _mm256_setzero_si256();
             }
-            units_transpose((uint32_t *)panel + k * width + group, width, rows);
+            units_transpose(units + k * width + group, width, rows);
         }
         for (; k < depth; k++) {
             for (int64_t l = 0; l < 8; l++) {
@@ -153,19 +168,6 @@ static void pack_columns(const struct panels *panels, const struct operand *oper
     }
 }
 
-static void pack_floats(const struct panels *panels, const struct operand *operand, int64_t first,
-                        int64_t count, int64_t depth_first, int64_t depth)
-{
-    if (!operand->depth_runs) {
-        pack_columns(panels, operand, first, count, depth_first, depth);
-        return;
-    }
-    for (int64_t lane = 0; lane < count; lane += panels->step) {
-        pack_runs((float *)panels->units + lane / panels->step * panels->stride, panels->width,
-                  operand, first + lane, depth_first, depth);
-    }
-}
-
 static inline vector tile_step(vector sum, vector left, vector right)
 {
 #ifdef __AVX512F__
@@ -179,7 +181,7 @@ void OPERATION(matmul)(bool transpose_a, bool transpose_b, int64_t m, int64_t n,
                        float alpha, const float *a, int64_t lda, const float *b, int64_t ldb,
                        float beta, float *c, int64_t ldc)
 {
-    static const struct matmul_type type = {1, pack_floats, tile_run};
+    static const struct matmul_type type = {1, pack_runs, pack_columns, tile_run};
     const struct product product = {.a = {a, lda, !transpose_a, m},
                                     .b = {b, ldb, transpose_b, n},
                                     .k = k,

@@ -62,11 +62,14 @@ struct panels {
 
 struct matmul_type {
     int64_t unit_elements; /* of k */
-    /* `depth` elements from `depth_first` on of `count` <= PACKED_LANES lanes from `first` on; zeros
-     * behind the operand's last lane and k. Units of a panel beyond its own lanes are those of
-     * neighbours or zeros. */
-    void (*pack)(const struct panels *panels, const struct operand *operand, int64_t first,
-                 int64_t count, int64_t depth_first, int64_t depth);
+    /* Packs `depth` elements from `depth_first` on of an operand's lanes from `first` on; zeros
+     * behind its last lane and k. One panel of lanes whose elements lie side by side: */
+    void (*pack_runs)(uint32_t *panel, int64_t width, const struct operand *operand, int64_t first,
+                      int64_t depth_first, int64_t depth);
+    /* All panels of `count` <= PACKED_LANES lanes that lie side by side. Units of a panel beyond
+     * its own lanes are those of neighbours or zeros. */
+    void (*pack_columns)(const struct panels *panels, const struct operand *operand, int64_t first,
+                         int64_t count, int64_t depth_first, int64_t depth);
     /* A tile of which `rows` <= TILE_ROWS are wanted (more may be written into the buffer c). */
     void (*tile)(const struct tile_place *place, int64_t rows, const uint32_t *row_panel,
                  const uint32_t *column_panel, int64_t units);

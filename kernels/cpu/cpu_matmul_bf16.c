@@ -88,24 +88,11 @@ static void pack_columns(const struct panels *panels, const struct operand *oper
     }
 }
 
-static void pack_pairs(const struct panels *panels, const struct operand *operand, int64_t first,
-                       int64_t count, int64_t depth_first, int64_t depth)
-{
-    if (!operand->depth_runs) {
-        pack_columns(panels, operand, first, count, depth_first, depth);
-        return;
-    }
-    for (int64_t lane = 0; lane < count; lane += panels->step) {
-        pack_runs(panels->units + lane / panels->step * panels->stride, panels->width, operand,
-                  first + lane, depth_first, depth);
-    }
-}
-
 void matmul_bf16_avx512(bool transpose_a, bool transpose_b, int64_t m, int64_t n, int64_t k,
                         float alpha, const float *a, int64_t lda, const float *b, int64_t ldb,
                         float beta, float *c, int64_t ldc)
 {
-    static const struct matmul_type type = {2, pack_pairs, tile_run};
+    static const struct matmul_type type = {2, pack_runs, pack_columns, tile_run};
     const struct product product = {.a = {a, lda, !transpose_a, m},
                                     .b = {b, ldb, transpose_b, n},
                                     .k = k,
