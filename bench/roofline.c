@@ -146,6 +146,13 @@ static struct cost run_fixed_point_add(const struct space *space)
     return (struct cost){20.0 * PARAMETERS, 3.0 * PARAMETERS};
 }
 
+static struct cost run_fixed_point_set(const struct space *space)
+{
+    double squares;
+    (void)space->kernels->fixed_point_set(space->sums, &squares, space->a, 54, 8, PARAMETERS);
+    return (struct cost){12.0 * PARAMETERS, 6.0 * PARAMETERS};
+}
+
 static struct cost run_fixed_point_value(const struct space *space)
 {
     space->kernels->fixed_point_value(space->b, space->sums, 54, PARAMETERS);
@@ -162,8 +169,9 @@ static struct cost run_adamw(const struct space *space)
                                           .correction1 = 1.0,
                                           .correction2 = 1.0,
                                           .gradient_scale = 1.0};
-    space->kernels->adamw(space->a, space->b, space->c, space->d, &options, PARAMETERS);
-    return (struct cost){28.0 * PARAMETERS, 16.0 * PARAMETERS};
+    const struct kernels_state state = {space->a, space->b, space->c};
+    space->kernels->adamw(&state, &state, space->sums, 54, &options, PARAMETERS);
+    return (struct cost){32.0 * PARAMETERS, 17.0 * PARAMETERS};
 }
 
 static struct cost run_stream(const struct space *space)
@@ -220,6 +228,7 @@ int main(int argument_count, char **arguments)
                  {"attention, T 128", run_attention},
                  {"attention, backward", run_attention_backward},
                  {"softmax, cross entropy", run_softmax},
+                 {"exact sums, written", run_fixed_point_set},
                  {"exact sums, added to", run_fixed_point_add},
                  {"exact sums, read", run_fixed_point_value},
                  {"AdamW", run_adamw}};

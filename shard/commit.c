@@ -55,34 +55,29 @@ static bool chunk_range(const struct partition *partition, int64_t index,
     return false;
 }
 
-/* Copies a chunk's values and digests into its owner's record, or back. */
-static void chunk_copy(struct node_state *node, struct node_owner *owner,
-                       struct partition_range range, bool back)
+/* The new values of a chunk and their digests, into the record. */
+static void record_fill(struct optimizer *optimizer, const struct node_state *node,
+                        struct node_owner *owner, struct partition_range range)
 {
-    float *const arrays[FINGERPRINT_ARRAYS] = {node->weights, node->first, node->second};
-    const size_t value_bytes = (size_t)range.count * sizeof(float);
-    const size_t digest_bytes_count =
-        (size_t)(range.count / PARAMETER_BLOCK) * sizeof(struct digest);
+    const struct kernels_state values = {owner->values[0], owner->values[1], owner->values[2]};
+    optimizer_update(optimizer, node, range, &values);
     for (int64_t i = 0; i < FINGERPRINT_ARRAYS; i++) {
-        float *const values = arrays[i] + range.first;
-        struct digest *const digests =
-            node->digests + i * node->block_count + range.first / PARAMETER_BLOCK;
-        memcpy(back ? values : owner->values[i], back ? owner->values[i] : values, value_bytes);
-        memcpy(back ? digests : owner->digests[i], back ? owner->digests[i] : digests,
-               digest_bytes_count);
+        fingerprint_blocks(owner->digests[i], owner->values[i], range.count);
     }
 }
 
-static void chunk_update(struct optimizer *optimizer, struct node_state *node,
-                         struct partition_range range, int64_t step, const struct fault *fault)
+/* Blocks [first, first + count) of the record to where they belong. */
+static void record_apply(struct node_state *node, const struct node_owner *owner,
+                         struct partition_range range, int64_t first, int64_t count)
 {
-    const int64_t half = range.count / PARAMETER_BLOCK / 2 * PARAMETER_BLOCK;
-    optimizer_update(optimizer, node, (struct partition_range){range.first, half});
-    fault_reach(fault, FAULT_POINT_UPDATE_TORN, step);
-    optimizer_update(optimizer, node,
-                     (struct partition_range){range.first + half, range.count - half});
-    node_state_digests(node, range);
-    fault_reach(fault, FAULT_POINT_UPDATE_APPLIED, step);
+    float *const arrays[FINGERPRINT_ARRAYS] = {node->weights, node->first, node->second};
+    const int64_t block = range.first / PARAMETER_BLOCK + first;
+    for (int64_t i = 0; i < FINGERPRINT_ARRAYS; i++) {
+        memcpy(arrays[i] + block * PARAMETER_BLOCK, owner->values[i] + first * PARAMETER_BLOCK,
+               (size_t)(count * PARAMETER_BLOCK) * sizeof(float));
+        memcpy(node->digests + i * node->block_count + block, owner->digests[i] + first,
+               (size_t)count * sizeof(struct digest));
+    }
 }
 
 void commit_update(struct optimizer *optimizer, struct node_state *node, int64_t step,
@@ -101,10 +96,14 @@ void commit_update(struct optimizer *optimizer, struct node_state *node, int64_t
     struct partition_range range;
     for (int64_t chunk = atomic_load(&owner->counted); chunk_range(partition, chunk, &range);
          chunk++) {
-        chunk_copy(node, owner, range, false);
+        const int64_t blocks = range.count / PARAMETER_BLOCK;
+        record_fill(optimizer, node, owner, range);
         atomic_store(&owner->saved, chunk + 1);
         fault_reach(fault, FAULT_POINT_UPDATE_SAVED, step);
-        chunk_update(optimizer, node, range, step, fault);
+        record_apply(node, owner, range, 0, blocks / 2);
+        fault_reach(fault, FAULT_POINT_UPDATE_TORN, step);
+        record_apply(node, owner, range, blocks / 2, blocks - blocks / 2);
+        fault_reach(fault, FAULT_POINT_UPDATE_APPLIED, step);
         atomic_store(&owner->counted, chunk + 1);
         fault_reach(fault, FAULT_POINT_UPDATE_COUNTED, step);
     }
@@ -117,7 +116,8 @@ void commit_mend(struct node_state *node, const struct partition *partition, int
     struct partition_range range;
     if (atomic_load(&owner->step) == step && atomic_load(&owner->saved) == chunk + 1 &&
         chunk_range(partition, chunk, &range)) {
-        chunk_copy(node, owner, range, true);
+        record_apply(node, owner, range, 0, range.count / PARAMETER_BLOCK);
+        atomic_store(&owner->counted, chunk + 1);
     }
 }
 

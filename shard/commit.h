@@ -5,8 +5,8 @@
  *
  * (1) the complete sums, norms and totals of t are in the windows of all nodes. Each node's first
  *     worker marks its node; nobody updates before all nodes are marked.
- * (2) each owner updates its part in chunks. Before it touches a chunk it saves the former values
- *     and digests; when the chunk is new it counts it.
+ * (2) each owner updates its part in chunks. It makes a chunk's new values and digests in its
+ *     record, notes that they are whole, copies them to where they belong, and counts the chunk.
  * (3) all owners are done and the weights of other nodes' owners have come in.
  *
  * After a crash: if all nodes are ready at t the update is completed, with the same bits, by any
@@ -32,8 +32,8 @@ void commit_update(struct optimizer *optimizer, struct node_state *node, int64_t
 void commit_done(struct node_state *node, const struct node_record *record);
 const struct node_record *commit_record(const struct node_state *node); /* of done_step */
 
-/* After a crash, for one owner of the crashed job: puts back the former values of a chunk that was
- * under way, if the update of `step` had begun. Local. */
+/* After a crash, for one owner of the crashed job: completes the chunk whose new values its record
+ * has, if the update of `step` had come so far. Local. */
 void commit_mend(struct node_state *node, const struct partition *partition, int64_t step);
 /* STATUS_FORMAT if a block of this owner does not have its digest. Local. */
 MUST_CHECK enum status commit_check(const struct node_state *node,

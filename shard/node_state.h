@@ -85,7 +85,7 @@ struct node_record {
 
 /* What a restart needs to know of the window before it trusts it; see shard/commit.h. */
 struct node_ledger {
-    struct digest identity;                              /* of model, data, seed and numerics */
+    struct digest identity; /* of format, model, data, seed and numerics */
     int64_t stage, node_count, node_index, driver_count; /* who owned what */
     _Atomic int64_t ready_step;    /* all that its update needs is complete on all nodes */
     _Atomic int64_t done_step;     /* weights and moments are those after this step */
@@ -93,18 +93,18 @@ struct node_ledger {
 };
 
 enum {
+    NODE_STATE_FORMAT = 2,        /* what is in a window, and what it means */
     NODE_STATE_OWNERS_MAX = 1024, /* a node */
-    /* 8 Ki elements: with record, sums and the chunk that is fetched ahead 416 KiB, which a
-     * second-level cache holds */
+    /* 8 Ki elements: with record and sums 256 KiB, which a second-level cache holds */
     NODE_STATE_CHUNK_BLOCKS = 2,
     NODE_STATE_CHUNK = NODE_STATE_CHUNK_BLOCKS * PARAMETER_BLOCK,
 };
 
-/* An owner's progress through the update of a step, and the former values of the chunk in hand. */
+/* An owner's progress through the update of a step, and the new values of the chunk in hand. */
 struct node_owner {
     _Atomic int64_t step;
     _Atomic int64_t counted; /* chunks of that update that are complete */
-    _Atomic int64_t saved;   /* 1 + chunk whose former values stand here; 0: none */
+    _Atomic int64_t saved; /* 1 + chunk whose new values stand here, until it is counted; 0: none */
     float values[FINGERPRINT_ARRAYS][NODE_STATE_CHUNK];
     struct digest digests[FINGERPRINT_ARRAYS][NODE_STATE_CHUNK_BLOCKS];
 };

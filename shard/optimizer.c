@@ -31,22 +31,6 @@ void optimizer_deinit(struct optimizer *optimizer)
     *optimizer = (struct optimizer){0};
 }
 
-/* Sums come from memory while those of the chunk before are at work, as weights and moments do
- * (kernels_adamw.ahead): the update waits for memory more than for anything else. */
-static void block_gradient(struct optimizer *optimizer, const struct node_state *node,
-                           int64_t first)
-{
-    enum { RUN = 64, LINE_SUMS = 8, LOCALITY_SECOND = 2 };
-    for (int64_t i = 0; i < PARAMETER_BLOCK; i += RUN) {
-        const int64_t *const sums = node->sums + first + i;
-        for (int64_t line = 0; line < RUN; line += LINE_SUMS) {
-            __builtin_prefetch(sums + NODE_STATE_CHUNK + line, 0, LOCALITY_SECOND);
-        }
-        optimizer->kernels->fixed_point_value(optimizer->gradient + i, sums,
-                                              ACCUMULATOR_FRACTION_BITS, RUN);
-    }
-}
-
 void optimizer_norms(struct optimizer *optimizer, struct node_state *node)
 {
     for (int64_t group = 0; group < optimizer->partition->table->group_count; group++) {
@@ -90,59 +74,91 @@ void optimizer_begin(struct optimizer *optimizer, const struct node_state *node,
         .correction1 = options->bias_correction ? 1.0 / (1.0 - pow(options->betas[0], t)) : 1.0,
         .correction2 = options->bias_correction ? 1.0 / (1.0 - pow(options->betas[1], t)) : 1.0,
         .gradient_scale = mean * factor,
-        .ahead = NODE_STATE_CHUNK,
     };
 }
 
 /* A tensor's part in one block. */
 struct piece {
     const struct parameter *tensor;
-    int64_t row;    /* the tensor's, in the table */
-    int64_t first;  /* element of the flat space */
-    int64_t inside; /* element of the block */
+    int64_t row;   /* the tensor's, in the table */
+    int64_t first; /* element of the flat space */
     int64_t count;
 };
 
-/* One block: cut where tensors begin and end, since weight decay and LAMB depend on the tensor.
- * `row` walks the table. */
-static void block_pieces(struct optimizer *optimizer, struct node_state *node, int64_t first,
-                         int64_t *row,
-                         void (*call)(struct optimizer *optimizer, struct node_state *node,
-                                      const struct piece *piece))
+/* Whoever is called for a piece; `to` is where its first element's new values go, if any do. */
+typedef void piece_function(struct optimizer *optimizer, const struct node_state *node,
+                            const struct piece *piece, const struct kernels_state *to);
+
+static struct kernels_state state_from(const struct kernels_state *state, int64_t first)
+{
+    return (struct kernels_state){state->weights + first, state->first + first,
+                                  state->second + first};
+}
+
+static struct kernels_state piece_state(const struct node_state *node, const struct piece *piece)
+{
+    const struct kernels_state all = {node->weights, node->first, node->second};
+    return state_from(&all, piece->first);
+}
+
+/* What no tensor holds is zero, always. */
+static void state_clear(const struct kernels_state *state, int64_t from, int64_t to)
+{
+    if (from < to) {
+        const size_t bytes = (size_t)(to - from) * sizeof(float);
+        memset(state->weights + from, 0, bytes);
+        memset(state->first + from, 0, bytes);
+        memset(state->second + from, 0, bytes);
+    }
+}
+
+/* One block, whose new values go to `to`: cut where tensors begin and end, since weight decay and
+ * LAMB depend on the tensor. `row` walks the table. */
+static void block_pieces(struct optimizer *optimizer, const struct node_state *node, int64_t first,
+                         int64_t *row, piece_function *call, const struct kernels_state *to)
 {
     const struct parameter_table *const table = optimizer->partition->table;
     while (*row < table->row_count && table->rows[*row].offset + table->rows[*row].count <= first) {
         (*row)++;
     }
-    block_gradient(optimizer, node, first);
     const int64_t end = first + PARAMETER_BLOCK;
+    int64_t covered = 0; /* elements of `to` */
     for (int64_t r = *row; r < table->row_count && table->rows[r].offset < end; r++) {
         const struct parameter *const tensor = &table->rows[r];
         const int64_t from = tensor->offset > first ? tensor->offset : first;
         const int64_t tensor_end = tensor->offset + tensor->count;
-        const int64_t to = tensor_end < end ? tensor_end : end;
-        const struct piece piece = {tensor, r, from, from - first, to - from};
+        const int64_t tensor_to = tensor_end < end ? tensor_end : end;
+        const struct piece piece = {tensor, r, from, tensor_to - from};
+        const struct kernels_state piece_to = state_from(to, from - first);
         optimizer->settings.weight_decay = tensor->decays ? optimizer->options->weight_decay : 0.0;
-        call(optimizer, node, &piece);
+        state_clear(to, covered, from - first);
+        call(optimizer, node, &piece, &piece_to);
+        covered = tensor_to - first;
     }
+    state_clear(to, covered, PARAMETER_BLOCK);
 }
 
-static void piece_adamw(struct optimizer *optimizer, struct node_state *node,
-                        const struct piece *piece)
+static void piece_adamw(struct optimizer *optimizer, const struct node_state *node,
+                        const struct piece *piece, const struct kernels_state *to)
 {
-    optimizer->kernels->adamw(node->weights + piece->first, node->first + piece->first,
-                              node->second + piece->first, optimizer->gradient + piece->inside,
+    const struct kernels_state from = piece_state(node, piece);
+    optimizer->kernels->adamw(to, &from, node->sums + piece->first, ACCUMULATOR_FRACTION_BITS,
                               &optimizer->settings, piece->count);
 }
 
-/* New moments in place, and optimizer->direction from them. */
-static void piece_direction(struct optimizer *optimizer, const float *weights, float *first,
-                            float *second, const struct piece *piece)
+/* New moments into `to`, and optimizer->direction from them and the node's weights. */
+static void piece_direction(struct optimizer *optimizer, const struct node_state *node,
+                            const struct piece *piece, const struct kernels_state *to)
 {
-    optimizer->kernels->lamb_moments(first, second, optimizer->gradient + piece->inside,
+    const size_t bytes = (size_t)piece->count * sizeof(float);
+    memcpy(to->first, node->first + piece->first, bytes);
+    memcpy(to->second, node->second + piece->first, bytes);
+    optimizer->kernels->fixed_point_value(optimizer->gradient, node->sums + piece->first,
+                                          ACCUMULATOR_FRACTION_BITS, piece->count);
+    optimizer->kernels->lamb_moments(to->first, to->second, optimizer->gradient,
                                      &optimizer->settings, piece->count);
-    optimizer->kernels->lamb_direction(optimizer->direction, weights, first, second,
-                                       &optimizer->settings, piece->count);
+    optimizer->kernels->lamb_direction(optimizer->direction, node->weights + piece->first,
+                                       to->first, to->second, &optimizer->settings, piece->count);
 }
 
 static double *piece_place(const struct node_state *node, int64_t block, int64_t row)
@@ -150,17 +166,12 @@ static double *piece_place(const struct node_state *node, int64_t block, int64_t
     return node->piece_norms + 2 * (block + row);
 }
 
-static void piece_norms(struct optimizer *optimizer, struct node_state *node,
-                        const struct piece *piece)
+static void piece_norms(struct optimizer *optimizer, const struct node_state *node,
+                        const struct piece *piece, const struct kernels_state *to)
 {
-    const float *const weights = node->weights + piece->first;
-    float *const first = optimizer->moments; /* the node's change in the update only */
-    float *const second = optimizer->moments + PARAMETER_BLOCK;
     double *const norms = piece_place(node, piece->first / PARAMETER_BLOCK, piece->row);
-    memcpy(first, node->first + piece->first, (size_t)piece->count * sizeof *first);
-    memcpy(second, node->second + piece->first, (size_t)piece->count * sizeof *second);
-    piece_direction(optimizer, weights, first, second, piece);
-    norms[0] = optimizer->kernels->square_sum(weights, piece->count);
+    piece_direction(optimizer, node, piece, to);
+    norms[0] = optimizer->kernels->square_sum(node->weights + piece->first, piece->count);
     norms[1] = optimizer->kernels->square_sum(optimizer->direction, piece->count);
 }
 
@@ -181,17 +192,16 @@ static double trust_ratio(const struct node_state *node, const struct parameter 
     return kernels_trust_ratio(sums[0], sums[1]);
 }
 
-static void piece_lamb(struct optimizer *optimizer, struct node_state *node,
-                       const struct piece *piece)
+static void piece_lamb(struct optimizer *optimizer, const struct node_state *node,
+                       const struct piece *piece, const struct kernels_state *to)
 {
-    float *const weights = node->weights + piece->first;
     if (optimizer->trust_row != piece->row) {
         optimizer->trust_row = piece->row;
         optimizer->trust = trust_ratio(node, piece->tensor, piece->row);
     }
-    piece_direction(optimizer, weights, node->first + piece->first, node->second + piece->first,
-                    piece);
-    optimizer->kernels->lamb_apply(weights, optimizer->direction,
+    piece_direction(optimizer, node, piece, to);
+    memcpy(to->weights, node->weights + piece->first, (size_t)piece->count * sizeof(float));
+    optimizer->kernels->lamb_apply(to->weights, optimizer->direction,
                                    optimizer->settings.rate * optimizer->trust, piece->count);
 }
 
@@ -202,21 +212,25 @@ bool optimizer_adapts(const struct optimizer *optimizer)
 
 void optimizer_piece_norms(struct optimizer *optimizer, struct node_state *node)
 {
+    /* the node's change in the update only */
+    const struct kernels_state nowhere = {optimizer->direction, optimizer->moments,
+                                          optimizer->moments + PARAMETER_BLOCK};
     int64_t row = 0;
     for (int64_t group = 0; group < optimizer->partition->table->group_count; group++) {
         const struct partition_range owned = optimizer->partition->owned[group];
         for (int64_t i = owned.first; i < owned.first + owned.count; i += PARAMETER_BLOCK) {
-            block_pieces(optimizer, node, i, &row, piece_norms);
+            block_pieces(optimizer, node, i, &row, piece_norms, &nowhere);
         }
     }
 }
 
-void optimizer_update(struct optimizer *optimizer, struct node_state *node,
-                      struct partition_range range)
+void optimizer_update(struct optimizer *optimizer, const struct node_state *node,
+                      struct partition_range range, const struct kernels_state *to)
 {
     int64_t row = 0;
-    for (int64_t i = range.first; i < range.first + range.count; i += PARAMETER_BLOCK) {
-        block_pieces(optimizer, node, i, &row,
-                     optimizer_adapts(optimizer) ? piece_lamb : piece_adamw);
+    for (int64_t i = 0; i < range.count; i += PARAMETER_BLOCK) {
+        const struct kernels_state block_to = state_from(to, i);
+        block_pieces(optimizer, node, range.first + i, &row,
+                     optimizer_adapts(optimizer) ? piece_lamb : piece_adamw, &block_to);
     }
 }

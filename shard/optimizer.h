@@ -17,7 +17,7 @@ struct optimizer {
     const struct optimizer_options *options;
     const struct partition *partition;
     struct kernels_adamw settings; /* of the update under way */
-    float *gradient;               /* scratch: one block */
+    float *gradient;               /* scratch: one block, or a part of it */
     float *direction;              /* LAMB: one block */
     float *moments;                /* LAMB: two blocks */
     int64_t trust_row;             /* LAMB: the tensor that `trust` is of; -1: none */
@@ -48,9 +48,10 @@ void optimizer_begin(struct optimizer *optimizer, const struct node_state *node,
  * node->piece_norms of what is owned here, and changes nothing else. Local. */
 bool optimizer_adapts(const struct optimizer *optimizer);
 void optimizer_piece_norms(struct optimizer *optimizer, struct node_state *node);
-/* Updates weights and moments of `range`, whole blocks of one group; node->piece_norms must be
- * complete if the optimizer adapts. Local. */
-void optimizer_update(struct optimizer *optimizer, struct node_state *node,
-                      struct partition_range range);
+/* New weights and moments of `range`, whole blocks of one group, into `to` (range.count values
+ * each); the node's stay as they are. node->piece_norms must be complete if the optimizer adapts.
+ * Local. */
+void optimizer_update(struct optimizer *optimizer, const struct node_state *node,
+                      struct partition_range range, const struct kernels_state *to);
 
 #endif

@@ -70,11 +70,10 @@ static bool piece_set_measured(const struct piece_sums *sums, const float *gradi
     bool finite = true;
     for (int64_t i = 0; i < sums->part.count && finite; i += PARAMETER_BLOCK) {
         const int64_t first = sums->part.first + i;
+        double *const norm = node->block_norms + first / PARAMETER_BLOCK;
         finite =
-            kernels->fixed_point_set(node->sums + first, sums->values, gradient + i,
+            kernels->fixed_point_set(node->sums + first, norm, gradient + i,
                                      ACCUMULATOR_FRACTION_BITS, sums->limit_bits, PARAMETER_BLOCK);
-        node->block_norms[first / PARAMETER_BLOCK] =
-            kernels->square_sum(sums->values, PARAMETER_BLOCK);
     }
     return finite;
 }

@@ -21,7 +21,9 @@ struct digest recall_identity(const struct worker *worker)
     const struct parameter_table *const table = worker->partition.table;
     const struct digest corpus = data_source_fingerprint(worker->source);
     struct digest_stream stream;
+    const int64_t format = NODE_STATE_FORMAT;
     digest_stream_init(&stream);
+    digest_stream_add(&stream, &format, sizeof format);
     for (int64_t i = 0; i < table->row_count; i++) {
         const struct parameter *const row = &table->rows[i];
         digest_stream_add(&stream, row->name, strlen(row->name));

@@ -88,51 +88,52 @@ void OPERATION(fixed_point_value)(float *values, const int64_t *sums, int fracti
     }
 }
 
-/* A line of the cache. */
-enum { LINE_SUMS = 8 };
+/* Eight sums: a line of the cache. */
+enum { LINE_SUMS = KERNELS_LANES / 2 };
+typedef uint64_t line_sums __attribute__((vector_size(64)));
 
 /* Past the caches: the sums of a large model leave them long before they are read again, and a line
  * that is written as a whole need not be read first. */
-static inline void line_stream(uint64_t *out, const uint64_t line[LINE_SUMS])
+static inline void line_stream(uint64_t *out, const line_sums *line)
 {
 #ifdef __AVX512F__
-    _mm512_stream_si512((void *)out, _mm512_load_si512(line));
+    _mm512_stream_si512((void *)out, (__m512i)*line);
 #else
-    _mm256_stream_si256((void *)out, _mm256_load_si256((const void *)line));
-    _mm256_stream_si256((void *)(out + 4), _mm256_load_si256((const void *)(line + 4)));
+    __m256i halves[2];
+    memcpy(halves, line, sizeof halves);
+    _mm256_stream_si256((void *)out, halves[0]);
+    _mm256_stream_si256((void *)(out + 4), halves[1]);
 #endif
 }
 
-/* A line's sums, streamed; `back` gets what they are as floats: a sum is an integer below 2^51,
- * which is exact in double. */
-static inline void line_set(uint64_t *out, float *back, const float *values, double unit,
-                            float fraction)
+/* A line's sums, streamed; returns them as floats: a sum is an integer below 2^51, which is exact
+ * in double. */
+static inline half_lanes line_set(uint64_t *out, half_lanes values, double unit, float fraction)
 {
-    _Alignas(64) uint64_t line[LINE_SUMS];
-    SIMD
-    for (int l = 0; l < LINE_SUMS; l++) {
-        const double shifted = (double)values[l] * unit + 0x1.8p52;
-        line[l] = double_bits(shifted) - double_bits(0x1.8p52);
-        back[l] = (float)(shifted - 0x1.8p52) * fraction;
-    }
-    line_stream(out, line);
+    const half_doubles shifted = doubles_of(values) * unit + 0x1.8p52;
+    const line_sums line = (line_sums)shifted - double_bits(0x1.8p52);
+    line_stream(out, &line);
+    return __builtin_convertvector(shifted - 0x1.8p52, half_lanes) * fraction;
 }
 
-bool OPERATION(fixed_point_set)(int64_t *sums, float *back, const float *values, int fraction_bits,
-                                int limit_bits, int64_t count)
+bool OPERATION(fixed_point_set)(int64_t *sums, double *squares, const float *values,
+                                int fraction_bits, int limit_bits, int64_t count)
 {
     const double unit = ldexp(1.0, fraction_bits);
     const float fraction = ldexpf(1.0F, -fraction_bits);
     const enum way way = way_of(values, unit, limit_bits, count);
     uint64_t *const totals = (uint64_t *)sums;
+    struct square_sums sum = {{0}, {0}};
+    int64_t i = 0;
     if (way == WAY_NONE) {
         return false;
     }
-    int64_t i = 0;
     if (way == WAY_SMALL && (uintptr_t)sums % 64 == 0) {
-        float unwanted[LINE_SUMS];
-        for (; i + LINE_SUMS <= count; i += LINE_SUMS) {
-            line_set(totals + i, back == NULL ? unwanted : back + i, values + i, unit, fraction);
+        for (; i + KERNELS_LANES <= count; i += KERNELS_LANES) {
+            struct lanes lanes = lanes_load(values + i);
+            lanes.low = line_set(totals + i, lanes.low, unit, fraction);
+            lanes.high = line_set(totals + i + LINE_SUMS, lanes.high, unit, fraction);
+            square_sums_add(&sum, lanes);
         }
         _mm_sfence(); /* before the caller says that they stand there */
     }
@@ -140,8 +141,14 @@ bool OPERATION(fixed_point_set)(int64_t *sums, float *back, const float *values,
     for (int64_t j = i; j < count; j++) {
         totals[j] = round_large((double)values[j] * unit);
     }
-    if (back != NULL) {
-        OPERATION(fixed_point_value)(back + i, sums + i, fraction_bits, count - i);
+    for (; i < count && squares != NULL; i += KERNELS_LANES) {
+        float floats[KERNELS_LANES];
+        const int64_t part = count - i < KERNELS_LANES ? count - i : KERNELS_LANES;
+        OPERATION(fixed_point_value)(floats, sums + i, fraction_bits, part);
+        square_sums_add(&sum, lanes_load_part(floats, part));
+    }
+    if (squares != NULL) {
+        *squares = square_sums_total(&sum);
     }
     return true;
 }

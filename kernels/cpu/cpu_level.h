@@ -8,6 +8,7 @@
 #ifndef SHARDLM_KERNELS_CPU_LEVEL_H
 #define SHARDLM_KERNELS_CPU_LEVEL_H
 
+#include <immintrin.h>
 #include <string.h>
 
 #include "kernels/operations.h"
@@ -88,6 +89,38 @@ static inline float lanes_sum(const float *values, int64_t count)
         sum = lanes_add(sum, lanes_load(values + j));
     }
     return lanes_total(lanes_add(sum, lanes_load_part(values + j, count - j)));
+}
+
+/* Sums of squares in double, in the same lanes. */
+typedef double half_doubles __attribute__((vector_size(64)));
+
+#ifdef __AVX512F__ /* where the compiler would convert halves and join them */
+#define doubles_of(values) ((half_doubles)_mm512_cvtps_pd((__m256)(values)))
+#else
+#define doubles_of(values) __builtin_convertvector(values, half_doubles)
+#endif
+
+struct square_sums {
+    half_doubles low;
+    half_doubles high;
+};
+
+static inline void square_sums_add(struct square_sums *sum, struct lanes values)
+{
+    const half_doubles low = doubles_of(values.low);
+    const half_doubles high = doubles_of(values.high);
+    sum->low += low * low;
+    sum->high += high * high;
+}
+
+static inline double square_sums_total(const struct square_sums *sum)
+{
+    const half_doubles eight = sum->low + sum->high;
+    double four[4];
+    for (int i = 0; i < 4; i++) {
+        four[i] = eight[i] + eight[i + 4];
+    }
+    return (four[0] + four[2]) + (four[1] + four[3]);
 }
 
 /* The largest value; NaN is passed over. In any order, since the result is the same. */

@@ -1,39 +1,68 @@
-/* AdamW in one pass, LAMB in three, and the sum of squares that clipping needs. */
+/* AdamW in one pass over sums, weights and moments, LAMB in three, and the sum of squares that
+ * clipping needs. */
 #include <math.h>
 
 #include "kernels/cpu/cpu_level.h"
 
-enum { LINE_FLOATS = 16, LOCALITY_SECOND = 2 /* of __builtin_prefetch: second-level cache */ };
+/* What adamw() needs of its options, each rounded to float once. */
+struct adamw {
+    float unit; /* of the sums */
+    float gradient_scale;
+    float beta1, rest1;
+    float beta2, rest2;
+    float correction;
+    float epsilon;
+    float keep;
+    float rate;
+};
 
-void OPERATION(adamw)(float *weights, float *first, float *second, const float *gradient,
-                      const struct kernels_adamw *options, int64_t count)
+/* Up to a line of elements; a constant where this is called. */
+static inline __attribute__((always_inline)) void
+adamw_line(const struct adamw *adamw, const struct kernels_state *to,
+           const struct kernels_state *from, const int64_t *sums, int64_t first, int64_t count)
 {
-    const float gradient_scale = (float)options->gradient_scale;
-    const float beta1 = (float)options->beta1;
-    const float beta2 = (float)options->beta2;
-    const float rest1 = (float)(1.0 - options->beta1);
-    const float rest2 = (float)(1.0 - options->beta2);
-    const float correction = (float)options->correction2;
-    const float epsilon = (float)options->epsilon;
-    const float keep = (float)(1.0 - options->rate * options->weight_decay);
-    const float rate = (float)(options->rate * options->correction1);
-    for (int64_t line = 0; line < count; line += LINE_FLOATS) {
-        const int64_t end = line + LINE_FLOATS < count ? line + LINE_FLOATS : count;
-        if (options->ahead != 0) {
-            __builtin_prefetch(weights + line + options->ahead, 0, LOCALITY_SECOND);
-            __builtin_prefetch(first + line + options->ahead, 0, LOCALITY_SECOND);
-            __builtin_prefetch(second + line + options->ahead, 0, LOCALITY_SECOND);
-        }
-        SIMD
-        for (int64_t i = line; i < end; i++) {
-            const float g = gradient[i] * gradient_scale;
-            const float m = beta1 * first[i] + rest1 * g;
-            const float v = beta2 * second[i] + rest2 * (g * g);
-            first[i] = m;
-            second[i] = v;
-            weights[i] = weights[i] * keep - rate * (m / (sqrtf(v * correction) + epsilon));
-        }
+    float gradient[KERNELS_LANES];
+    SIMD
+    for (int64_t l = 0; l < count; l++) {
+        gradient[l] = (float)sums[first + l] * adamw->unit;
     }
+    SIMD
+    for (int64_t l = 0; l < count; l++) {
+        const int64_t i = first + l;
+        const float g = gradient[l] * adamw->gradient_scale;
+        const float m = adamw->beta1 * from->first[i] + adamw->rest1 * g;
+        const float v = adamw->beta2 * from->second[i] + adamw->rest2 * (g * g);
+        const float root = sqrtf(v * adamw->correction);
+        to->first[i] = m;
+        to->second[i] = v;
+        to->weights[i] =
+            from->weights[i] * adamw->keep - adamw->rate * (m / (root + adamw->epsilon));
+    }
+}
+
+/* Four streams come from memory side by side, each in its order, which is as fast as memory gets:
+ * a line's gradient is made where it is used. */
+void OPERATION(adamw)(const struct kernels_state *to, const struct kernels_state *from,
+                      const int64_t *sums, int fraction_bits, const struct kernels_adamw *options,
+                      int64_t count)
+{
+    const struct adamw adamw = {.unit = ldexpf(1.0F, -fraction_bits),
+                                .gradient_scale = (float)options->gradient_scale,
+                                .beta1 = (float)options->beta1,
+                                .rest1 = (float)(1.0 - options->beta1),
+                                .beta2 = (float)options->beta2,
+                                .rest2 = (float)(1.0 - options->beta2),
+                                .correction = (float)options->correction2,
+                                .epsilon = (float)options->epsilon,
+                                .keep = (float)(1.0 - options->rate * options->weight_decay),
+                                .rate = (float)(options->rate * options->correction1)};
+    const struct kernels_state out = *to;
+    const struct kernels_state in = *from;
+    int64_t i = 0;
+    for (; i + KERNELS_LANES <= count; i += KERNELS_LANES) {
+        adamw_line(&adamw, &out, &in, sums, i, KERNELS_LANES);
+    }
+    adamw_line(&adamw, &out, &in, sums, i, count - i);
 }
 
 void OPERATION(lamb_moments)(float *first, float *second, const float *gradient,
@@ -78,21 +107,11 @@ void OPERATION(lamb_apply)(float *weights, const float *direction, double step, 
 
 double OPERATION(square_sum)(const float *values, int64_t count)
 {
-    typedef double quarter_lanes __attribute__((vector_size(32)));
-    typedef float quarter_floats __attribute__((vector_size(16)));
-    quarter_lanes sum[4] = {{0}, {0}, {0}, {0}};
+    struct square_sums sum = {{0}, {0}};
     int64_t i = 0;
     for (; i + KERNELS_LANES <= count; i += KERNELS_LANES) {
-        for (int q = 0; q < 4; q++) {
-            quarter_floats part;
-            memcpy(&part, values + i + 4 * q, sizeof part);
-            const quarter_lanes wide = __builtin_convertvector(part, quarter_lanes);
-            sum[q] += wide * wide;
-        }
+        square_sums_add(&sum, lanes_load(values + i));
     }
-    for (int l = 0; i + l < count; l++) {
-        sum[l / 4][l % 4] += (double)values[i + l] * (double)values[i + l];
-    }
-    const quarter_lanes four = (sum[0] + sum[2]) + (sum[1] + sum[3]);
-    return (four[0] + four[2]) + (four[1] + four[3]);
+    square_sums_add(&sum, lanes_load_part(values + i, count - i));
+    return square_sums_total(&sum);
 }

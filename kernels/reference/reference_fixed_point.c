@@ -4,6 +4,7 @@
 #include <math.h>
 
 #include "kernels/operations.h"
+#include "kernels/reference/reference_lanes.h"
 
 static bool values_fit(const float *values, int limit_bits, int64_t count)
 {
@@ -35,8 +36,8 @@ void fixed_point_value_reference(float *values, const int64_t *sums, int fractio
     }
 }
 
-bool fixed_point_set_reference(int64_t *sums, float *back, const float *values, int fraction_bits,
-                               int limit_bits, int64_t count)
+bool fixed_point_set_reference(int64_t *sums, double *squares, const float *values,
+                               int fraction_bits, int limit_bits, int64_t count)
 {
     if (!values_fit(values, limit_bits, count)) {
         return false;
@@ -44,8 +45,13 @@ bool fixed_point_set_reference(int64_t *sums, float *back, const float *values, 
     for (int64_t i = 0; i < count; i++) {
         sums[i] = llrint(ldexp((double)values[i], fraction_bits));
     }
-    if (back != NULL) {
-        fixed_point_value_reference(back, sums, fraction_bits, count);
+    if (squares != NULL) {
+        double lanes[KERNELS_LANES] = {0};
+        for (int64_t i = 0; i < count; i++) {
+            const double value = (double)ldexpf((float)sums[i], -fraction_bits);
+            lanes[i % KERNELS_LANES] += value * value;
+        }
+        *squares = square_sums_total(lanes);
     }
     return true;
 }

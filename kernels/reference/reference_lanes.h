@@ -16,4 +16,15 @@ static inline float lanes_total(float lanes[KERNELS_LANES])
     return lanes[0];
 }
 
+/* Σ (double)value² of values that were added to lanes likewise. Consumes the lanes. */
+static inline double square_sums_total(double lanes[KERNELS_LANES])
+{
+    for (int step = KERNELS_LANES / 2; step >= 1; step /= 2) {
+        for (int i = 0; i < step; i++) {
+            lanes[i] += lanes[i + step];
+        }
+    }
+    return lanes[0];
+}
+
 #endif

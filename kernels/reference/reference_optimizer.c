@@ -2,18 +2,23 @@
 #include <math.h>
 
 #include "kernels/operations.h"
+#include "kernels/reference/reference_lanes.h"
 
-void adamw_reference(float *weights, float *first, float *second, const float *gradient,
-                     const struct kernels_adamw *options, int64_t count)
+void adamw_reference(const struct kernels_state *to, const struct kernels_state *from,
+                     const int64_t *sums, int fraction_bits, const struct kernels_adamw *options,
+                     int64_t count)
 {
     const float keep = (float)(1.0 - options->rate * options->weight_decay);
     const float rate = (float)(options->rate * options->correction1);
     for (int64_t i = 0; i < count; i++) {
-        const float g = gradient[i] * (float)options->gradient_scale;
-        first[i] = (float)options->beta1 * first[i] + (float)(1.0 - options->beta1) * g;
-        second[i] = (float)options->beta2 * second[i] + (float)(1.0 - options->beta2) * (g * g);
-        const float root = sqrtf(second[i] * (float)options->correction2);
-        weights[i] = weights[i] * keep - rate * (first[i] / (root + (float)options->epsilon));
+        const float g = ldexpf((float)sums[i], -fraction_bits) * (float)options->gradient_scale;
+        const float m = (float)options->beta1 * from->first[i] + (float)(1.0 - options->beta1) * g;
+        const float v =
+            (float)options->beta2 * from->second[i] + (float)(1.0 - options->beta2) * (g * g);
+        const float root = sqrtf(v * (float)options->correction2);
+        to->weights[i] = from->weights[i] * keep - rate * (m / (root + (float)options->epsilon));
+        to->first[i] = m;
+        to->second[i] = v;
     }
 }
 
@@ -51,10 +56,5 @@ double square_sum_reference(const float *values, int64_t count)
     for (int64_t i = 0; i < count; i++) {
         lanes[i % KERNELS_LANES] += (double)values[i] * (double)values[i];
     }
-    for (int step = KERNELS_LANES / 2; step >= 1; step /= 2) {
-        for (int i = 0; i < step; i++) {
-            lanes[i] += lanes[i + step];
-        }
-    }
-    return lanes[0];
+    return square_sums_total(lanes);
 }

@@ -117,6 +117,21 @@ static bool trace_reaches(const struct run *run, const char *name)
 }
 
 /* One step on every tensor that the loss reaches. */
+/* The gradient goes through the exact sums, as it does in training. */
+static void adamw_apply_tensor(const struct run *run, const struct kernels_adamw *options,
+                               const struct parameter *row, const struct moments *moments)
+{
+    enum { FRACTION_BITS = 54, LIMIT_BITS = 8 };
+    const struct kernels_state state = {run->golden.weights + row->offset,
+                                        moments->first + row->offset,
+                                        moments->second + row->offset};
+    int64_t *const sums = memory_take((size_t)row->count, sizeof *sums, "exact gradient");
+    INVARIANT(run->kernels.fixed_point_set(sums, NULL, run->gradient + row->offset, FRACTION_BITS,
+                                           LIMIT_BITS, row->count));
+    run->kernels.adamw(&state, &state, sums, FRACTION_BITS, options, row->count);
+    memory_release(sums);
+}
+
 static void trace_step(struct run *run, const struct trace *trace, int64_t step,
                        const struct moments *moments)
 {
@@ -140,9 +155,7 @@ static void trace_step(struct run *run, const struct trace *trace, int64_t step,
             lamb_apply_tensor(run, &options, row, moments->first, moments->second,
                               moments->direction);
         } else {
-            run->kernels.adamw(run->golden.weights + row->offset, moments->first + row->offset,
-                               moments->second + row->offset, run->gradient + row->offset, &options,
-                               row->count);
+            adamw_apply_tensor(run, &options, row, moments);
         }
     }
 }

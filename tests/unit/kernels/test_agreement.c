@@ -211,10 +211,12 @@ static void run_fixed_point(const struct kernels *kernels, struct bench *bench, 
     const float *const values = bench_floats(bench, n * c, 100);
     int64_t *const sums = bench_take(bench, n * c, sizeof *sums, false);
     float *const back = bench_floats(bench, n * c, 1);
+    double *const squares = bench_take(bench, ARRAY_LENGTH(fractions), sizeof *squares, false);
     for (int64_t i = 0; i < ARRAY_LENGTH(fractions); i++) {
         ck_assert(kernels->fixed_point_add(sums, values, fractions[i], 7, n * c));
         kernels->fixed_point_value(back, sums, fractions[i], n * c);
-        ck_assert(kernels->fixed_point_set(sums, back, values, fractions[i], 7, n * c));
+        ck_assert(kernels->fixed_point_set(sums, squares + i, values, fractions[i], 7,
+                                           n * c));
     }
 }
 
@@ -232,10 +234,14 @@ static void run_optimizer(const struct kernels *kernels, struct bench *bench, in
                                           .weight_decay = 0.1,
                                           .correction1 = 10,
                                           .correction2 = 50,
-                                          .gradient_scale = 0.3,
-                                          .ahead = 16};
-    kernels->adamw(weights, first, second, gradient, &options, n * c);
-    kernels->adamw(weights, first, second, gradient, &options, n * c);
+                                          .gradient_scale = 0.3};
+    const struct kernels_state state = {weights, first, second};
+    const struct kernels_state next = {bench_floats(bench, n * c, 0), bench_floats(bench, n * c, 0),
+                                       bench_floats(bench, n * c, 0)};
+    int64_t *const sums = bench_take(bench, n * c, sizeof *sums, false);
+    ck_assert(kernels->fixed_point_set(sums, NULL, gradient, 54, 8, n * c));
+    kernels->adamw(&next, &state, sums, 54, &options, n * c);
+    kernels->adamw(&state, &next, sums, 54, &options, n * c);
     *square = kernels->square_sum(gradient, n * c);
     float *const direction = bench_floats(bench, n * c, 0);
     kernels->lamb_moments(first, second, gradient, &options, n * c);

@@ -25,9 +25,14 @@ typedef void (*trace_step)(const struct trace *trace, const float *gradient, int
 
 static void adamw_step(const struct trace *trace, const float *gradient, int step)
 {
+    enum { FRACTION_BITS = 54, LIMIT_BITS = 8 };
+    const struct kernels_state state = {trace->weights, trace->first, trace->second};
+    int64_t *const sums = memory_take((size_t)trace->count, sizeof *sums, "test");
     (void)step;
-    trace->kernels->adamw(trace->weights, trace->first, trace->second, gradient, &trace->options,
-                          trace->count);
+    ck_assert(trace->kernels->fixed_point_set(sums, NULL, gradient, FRACTION_BITS, LIMIT_BITS,
+                                              trace->count));
+    trace->kernels->adamw(&state, &state, sums, FRACTION_BITS, &trace->options, trace->count);
+    memory_release(sums);
 }
 
 /* In blocks of 8 elements, as a trainer that owns parts of a tensor does it. */

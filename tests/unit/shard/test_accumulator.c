@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/memory.h"
+#include "kernels/operations.h"
 #include "shard/commit.h"
 #include "tests/support/suite.h"
 
@@ -245,12 +246,12 @@ static bool float_add(int64_t *sums, const float *values, int fraction_bits, int
     return true;
 }
 
-static bool float_set(int64_t *sums, float *back, const float *values, int fraction_bits,
+static bool float_set(int64_t *sums, double *squares, const float *values, int fraction_bits,
                       int limit_bits, int64_t count)
 {
     memset(sums, 0, (size_t)count * sizeof *sums);
-    if (back != NULL) {
-        memcpy(back, values, (size_t)count * sizeof *back);
+    if (squares != NULL) {
+        *squares = square_sum_reference(values, count);
     }
     return float_add(sums, values, fraction_bits, limit_bits, count);
 }
@@ -263,6 +264,17 @@ static void float_value(float *values, const int64_t *sums, int fraction_bits, i
     }
 }
 
+static void float_adamw(const struct kernels_state *to, const struct kernels_state *from,
+                        const int64_t *sums, int fraction_bits, const struct kernels_adamw *options,
+                        int64_t count)
+{
+    float values[PARAMETER_BLOCK];
+    int64_t whole[PARAMETER_BLOCK];
+    float_value(values, sums, fraction_bits, count);
+    ck_assert(fixed_point_set_reference(whole, NULL, values, fraction_bits, 8, count));
+    adamw_reference(to, from, whole, fraction_bits, options, count);
+}
+
 START_TEST(test_accumulator_check_would_notice_a_float_sum)
 {
     const int64_t forward[SLOTS] = {0, 1, 2, 3, 4, 5, 6, 7};
@@ -273,6 +285,7 @@ START_TEST(test_accumulator_check_would_notice_a_float_sum)
     mutant.fixed_point_add = float_add;
     mutant.fixed_point_set = float_set;
     mutant.fixed_point_value = float_value;
+    mutant.adamw = float_adamw;
     const struct digest expected = step_fingerprint(&mutant, 1, forward, false, 0);
     ck_assert(digest_equal(step_fingerprint(&mutant, 1, forward, false, 0), expected));
     ck_assert(!digest_equal(step_fingerprint(&mutant, 1, mixed, false, 0), expected));

@@ -1,6 +1,6 @@
 /* shard/optimizer: LAMB over parts of tensors that have several owners. That its kernels compute
  * what the paper says is golden (kernels/test_golden_optimizer.c). */
-#include "shard/optimizer.h"
+#include "shard/commit.h"
 
 #include <math.h>
 #include <string.h>
@@ -65,9 +65,7 @@ static void lamb_step(struct node_state *node, const struct parameter_table *tab
         optimizer_piece_norms(&optimizers[i], node);
     }
     for (int64_t i = owners - 1; i >= 0; i--) {
-        for (int64_t group = 0; group < table->group_count; group++) {
-            optimizer_update(&optimizers[i], node, partitions[i].owned[group]);
-        }
+        commit_update(&optimizers[i], node, step.step, NULL);
         optimizer_deinit(&optimizers[i]);
         partition_deinit(&partitions[i]);
     }
