@@ -21,7 +21,7 @@
 #include "base/random.h"
 
 enum {
-    KERNELS_VERSION = 3, /* one more with every change of a vector level's bits */
+    KERNELS_VERSION = 4, /* one more with every change of a vector level's bits, or of the model's */
     KERNELS_LANES = 16,
     KERNELS_BLOCK = 1024,
     KERNELS_MATMUL_BLOCK = 384,
@@ -76,6 +76,10 @@ struct kernels_attention_shape {
     float scale;                                 /* 1 / sqrt(D) */
     struct kernels_dropout dropout;              /* of probabilities; element index: see attention_forward */
     const struct kernels_visibility *visibility; /* KERNELS_ATTENTION_VISIBLE only */
+    /* The rows that ask, ascending; NULL: all. Query i of them is row i of qkv's query columns, of out and of log_sum;
+     * rows behind the last query are neither read nor written there. Dropout and visibility go by the rows that ask. */
+    const int32_t *queries;
+    int64_t query_count;
 };
 
 /* Attention with relative positions (Transformer-XL, XLNet). Queries and keys are rows of their own: a sequence's keys
@@ -155,7 +159,7 @@ struct kernels_state {
 
 struct kernels {
     enum kernels_level level;
-    char profile[KERNELS_PROFILE_BYTES]; /* "kernels 3": same text, same bits */
+    char profile[KERNELS_PROFILE_BYTES]; /* "kernels 4": same text, same bits */
 
     /* C (m, n) = alpha · op(A) (m, k) · op(B) (k, n) + beta · C. ld: elements between rows as stored. beta 0 does not
      * read C. */

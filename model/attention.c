@@ -3,6 +3,7 @@
 
 #include <math.h>
 #include <stddef.h>
+#include <string.h>
 
 #include "base/error.h"
 #include "model/attention_cache.h"
@@ -17,6 +18,7 @@ static struct kernels_attention_shape attention_shape(const struct pass *pass, i
     const int64_t width = options->hidden / options->heads;
     const struct parts_range heads = parts_local(pass->parts, options->heads);
     const bool visible = pass->visibility.lists != NULL;
+    const bool some = needed_asks(pass, layer);
     INVARIANT(family != NULL);
     return (struct kernels_attention_shape){
         .sequence_count = pass->batch->sequence_count,
@@ -30,6 +32,8 @@ static struct kernels_attention_shape attention_shape(const struct pass *pass, i
         .scale = (float)(1.0 / sqrt((double)width)),
         .dropout = pass_dropout(pass, options->attention_dropout, layer, PASS_PLACE_PROBABILITIES),
         .visibility = visible ? &pass->visibility : NULL,
+        .queries = some ? pass->needed_rows : NULL,
+        .query_count = some ? pass->needed_count : 0,
     };
 }
 
@@ -41,6 +45,22 @@ static struct parts_weight attention_inputs(const struct pass *pass, int64_t gro
         .group = group, .role = role, .out = 3 * c, .in = c, .segments = 3};
 }
 
+/* Where not all rows ask: what all rows have, and what those that ask have. */
+static struct parts_weight inputs_of_keys(const struct parts_weight *inputs)
+{
+    struct parts_weight keys = *inputs;
+    keys.first_segment = 1;
+    keys.segment_count = 2;
+    return keys;
+}
+
+static struct parts_weight inputs_of_queries(const struct parts_weight *inputs)
+{
+    struct parts_weight queries = *inputs;
+    queries.segment_count = 1;
+    return queries;
+}
+
 static struct parts_weight attention_output(const struct pass *pass, int64_t group)
 {
     const int64_t c = pass->options->hidden;
@@ -48,28 +68,65 @@ static struct parts_weight attention_output(const struct pass *pass, int64_t gro
         .group = group, .role = PARAMETER_ATTENTION_WEIGHT, .out = c, .in = c, .segments = 1};
 }
 
+/* kept->qkv of `in`; `rows` (N, C) is scratch. */
+static void inputs_forward(const struct pass *pass, int64_t layer, const float *in,
+                           const struct layer_activations *kept, float *rows)
+{
+    const int64_t n = pass->batch->token_count;
+    const int64_t group = parameter_layer_group(pass->table, layer, PARAMETER_HALF_ATTENTION);
+    const struct parts_weight inputs = attention_inputs(pass, group, PARAMETER_QUERY_WEIGHT);
+    const struct parts_weight biases = attention_inputs(pass, group, PARAMETER_QUERY_BIAS);
+    if (needed_asks(pass, layer)) {
+        const struct parts_weight keys = inputs_of_keys(&inputs);
+        const struct parts_weight queries = inputs_of_queries(&inputs);
+        parts_out_forward(pass, kept->qkv, in, &keys, n);
+        parts_out_forward(pass, kept->qkv,
+                          needed_gather(pass, layer, rows, in, pass->options->hidden), &queries,
+                          pass->needed_count);
+    } else {
+        parts_out_forward(pass, kept->qkv, in, &inputs, n);
+    }
+    parts_bias_forward(pass, kept->qkv, &biases, n);
+}
+
 void attention_forward(const struct pass *pass, int64_t layer, float *branch, const float *in,
                        const struct layer_activations *kept, float *rows, float *scratch)
 {
-    const int64_t n = pass->batch->token_count;
     const int64_t width = parts_local(pass->parts, pass->options->hidden).count;
     const struct pass needed = needed_pass(pass, layer);
     const int64_t group = parameter_layer_group(pass->table, layer, PARAMETER_HALF_ATTENTION);
     const struct kernels_attention_shape shape = attention_shape(pass, layer);
-    const struct parts_weight inputs = attention_inputs(pass, group, PARAMETER_QUERY_WEIGHT);
-    const struct parts_weight biases = attention_inputs(pass, group, PARAMETER_QUERY_BIAS);
     const struct parts_weight output = attention_output(pass, group);
-    parts_out_forward(pass, kept->qkv, in, &inputs, n);
-    parts_bias_forward(pass, kept->qkv, &biases, n);
+    const float *heads = kept->heads;
+    inputs_forward(pass, layer, in, kept, rows);
     if (pass->cache != NULL) {
         INVARIANT(pass->parts->member_count == 1);
-        attention_cache_forward(pass->cache, layer, kept->heads, kept->log_sum, kept->qkv, n);
+        attention_cache_forward(pass->cache, layer, kept->heads, kept->log_sum, kept->qkv,
+                                pass->batch->token_count);
+        heads = needed_gather(pass, layer, kept->heads, kept->heads, width);
     } else {
         pass->kernels->attention_forward(kept->heads, kept->log_sum, kept->qkv, &shape, scratch);
     }
     if (branch != NULL) {
-        parts_in_forward(pass, branch, needed_gather(pass, layer, rows, kept->heads, width),
-                         &output, needed.row_count);
+        parts_in_forward(pass, branch, heads, &output, needed.row_count);
+    }
+}
+
+/* Gradients of queries stand side by side: back to the rows that ask; those of other rows are 0. */
+static void queries_spread(const struct pass *pass, float *d_qkv)
+{
+    const int64_t width = parts_local(pass->parts, pass->options->hidden).count;
+    const size_t bytes = (size_t)width * sizeof *d_qkv;
+    int64_t row = pass->batch->token_count - 1;
+    for (int64_t i = pass->needed_count - 1; i >= 0; i--) { /* a row never moves down */
+        for (; row > pass->needed_rows[i]; row--) {
+            memset(d_qkv + row * 3 * width, 0, bytes);
+        }
+        memmove(d_qkv + row * 3 * width, d_qkv + i * 3 * width, bytes);
+        row--;
+    }
+    for (; row >= 0; row--) {
+        memset(d_qkv + row * 3 * width, 0, bytes);
     }
 }
 
@@ -79,18 +136,18 @@ void attention_backward_heads(const struct pass *pass, int64_t layer, float *d_q
 {
     const int64_t n = needed_pass(pass, layer).row_count;
     const int64_t c = pass->options->hidden;
-    const int64_t width = parts_local(pass->parts, c).count;
     const struct kernels_attention_shape shape = attention_shape(pass, layer);
     const struct parts_weight output = attention_output(pass, gradient->group);
-    const float *const heads =
-        needed_gather(pass, layer, d_qkv, kept->heads, width); /* d_qkv is not written yet */
+    INVARIANT(pass->cache == NULL);
     pass->kernels->bias_backward(pass_gradient(pass, gradient, PARAMETER_ATTENTION_BIAS), d_branch,
                                  n, c);
-    parts_in_gradient(pass, gradient, d_branch, heads, &output, n);
+    parts_in_gradient(pass, gradient, d_branch, kept->heads, &output, n);
     parts_in_backward(pass, d_heads, d_branch, &output, n);
-    needed_spread(pass, layer, d_heads, width);
     pass->kernels->attention_backward(d_qkv, d_heads, kept->heads, kept->log_sum, kept->qkv, &shape,
                                       scratch);
+    if (needed_asks(pass, layer)) {
+        queries_spread(pass, d_qkv);
+    }
 }
 
 void attention_backward_input(const struct pass *pass, float *d_in, bool add, const float *d_qkv,

@@ -7,7 +7,8 @@
 #include "model/pass.h"
 
 /* branch = projection of the needed rows (needed.h) without its bias. Keeps qkv, heads and log_sum;
- * `branch` NULL: only that. `rows` (N, C) is scratch, `scratch` the attention kernel's. */
+ * `branch` NULL: only that. Where the needed rows alone ask, query i and its heads are row i of
+ * those. `rows` (N, C) is scratch and may be `branch`, `scratch` the attention kernel's. */
 void attention_forward(const struct pass *pass, int64_t layer, float *branch,
                        const float *in /* (N, C) */, const struct layer_activations *kept,
                        float *rows, float *scratch);

@@ -101,7 +101,7 @@ static void heads_forward(const struct pass *pass, const struct activations *act
     if (pass_is_relative(pass)) {
         two_stream_forward(pass, layer, branch, in, kept, &activations->relative);
     } else {
-        attention_forward(pass, layer, branch, in, kept, activations->wide,
+        attention_forward(pass, layer, branch, in, kept, activations->narrow[BRANCH],
                           activations->attention_scratch);
     }
 }

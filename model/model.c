@@ -144,7 +144,7 @@ double model_train_flops(const struct model_options *options, const struct batch
     const double layers = (double)options->layers;
     const double inner = 2.0 * c * (double)options->feed_forward;
     const double matrices = layers * (4.0 * c * c + inner);
-    const double behind = c * c + inner; /* the attention of the last layer: needed.h */
+    const double asking = 2.0 * c * c + inner; /* of the last layer, for needed rows: needed.h */
     const struct family *const family = family_find(options);
     INVARIANT(family != NULL);
     const bool transforms = !family->relative && options->family != MODEL_FAMILY_GPT;
@@ -155,10 +155,12 @@ double model_train_flops(const struct model_options *options, const struct batch
         const double length = (double)(batch->starts[b + 1] - batch->starts[b]);
         squares += length * length;
     }
-    const double needed =
-        needed_is_part(options, batch) ? (double)batch->target_count : (double)batch->token_count;
-    return 6.0 * (double)batch->token_count * (matrices - behind) + 6.0 * needed * behind +
-           6.0 * queries * (matrices - layers * 2.0 * c * c) + 12.0 * layers * c * squares +
+    const double tokens = (double)batch->token_count;
+    const double needed = needed_is_part(options, batch) ? (double)batch->target_count : tokens;
+    const double share = tokens > 0 ? needed / tokens : 1.0;
+    return 6.0 * tokens * (matrices - asking) + 6.0 * needed * asking +
+           6.0 * queries * (matrices - layers * 2.0 * c * c) +
+           12.0 * (layers - 1.0 + share) * c * squares +
            6.0 * (double)batch->target_count * (head + e * (double)options->vocabulary);
 }
 

@@ -55,6 +55,11 @@ static bool leaves_out(const struct pass *pass, int64_t layer)
     return pass->needed_rows != NULL && layer == pass->options->layers - 1;
 }
 
+bool needed_asks(const struct pass *pass, int64_t layer)
+{
+    return leaves_out(pass, layer) && pass->cache == NULL;
+}
+
 struct pass needed_pass(const struct pass *pass, int64_t layer)
 {
     struct pass needed = *pass;

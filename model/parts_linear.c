@@ -13,28 +13,34 @@ struct block {
     int64_t local_out_first, local_in_first;
 };
 
-/* Nothing is cut: segments are one matrix, and one product. */
-static int64_t segments_of(const struct pass *pass, const struct parts_weight *weight)
+static int64_t segments_meant(const struct parts_weight *weight)
 {
-    return pass->parts->count == 1 ? 1 : weight->segments;
+    return weight->segment_count == 0 ? weight->segments : weight->segment_count;
+}
+
+/* Nothing is cut: segments are one matrix, and one product. */
+static int64_t products_of(const struct pass *pass, const struct parts_weight *weight)
+{
+    return pass->parts->count == 1 ? 1 : segments_meant(weight);
 }
 
 /* Columns of a row of all local outputs. */
 static int64_t out_width(const struct pass *pass, const struct parts_weight *weight)
 {
-    const int64_t segments = segments_of(pass, weight);
-    return segments * parts_local(pass->parts, weight->out / segments).count;
+    return weight->segments * parts_local(pass->parts, weight->out / weight->segments).count;
 }
 
 static struct block out_block(const struct pass *pass, const struct parts_weight *weight,
-                              int64_t segment, int64_t part)
+                              int64_t product, int64_t part)
 {
-    const int64_t height = weight->out / segments_of(pass, weight);
+    const int64_t height = weight->out / weight->segments;
     const struct parts_range local = parts_local(pass->parts, height);
     const struct parts_range range = parts_range(pass->parts, height, part);
+    const int64_t segment = weight->first_segment + product;
     const int64_t column = segment * local.count + range.first - local.first;
     return (struct block){.out_first = segment * height + range.first,
-                          .out_count = range.count,
+                          .out_count =
+                              range.count * (segments_meant(weight) / products_of(pass, weight)),
                           .in_count = weight->in,
                           .column = column,
                           .local_out = out_width(pass, weight),
@@ -141,9 +147,9 @@ static void partial_compute(const struct pass *pass, const struct sum *sum, floa
                       parts_local(pass->parts, weight->in).count, weight, &block, sum->n);
         return;
     }
-    for (int64_t segment = 0; segment < segments_of(pass, weight); segment++) {
-        const struct block block = out_block(pass, weight, segment, part);
-        block_backward(pass, out, sum->width, add || segment > 0, sum->in + block.column,
+    for (int64_t product = 0; product < products_of(pass, weight); product++) {
+        const struct block block = out_block(pass, weight, product, part);
+        block_backward(pass, out, sum->width, add || product > 0, sum->in + block.column,
                        out_width(pass, weight), weight, &block, sum->n);
     }
 }
@@ -191,8 +197,8 @@ void parts_out_forward(const struct pass *pass, float *y, const float *x,
                        const struct parts_weight *weight, int64_t n)
 {
     for (int64_t part = parts_first(pass->parts); part < parts_end(pass->parts); part++) {
-        for (int64_t segment = 0; segment < segments_of(pass, weight); segment++) {
-            const struct block block = out_block(pass, weight, segment, part);
+        for (int64_t product = 0; product < products_of(pass, weight); product++) {
+            const struct block block = out_block(pass, weight, product, part);
             block_forward(pass, y + block.column, out_width(pass, weight), x, weight->in, weight,
                           &block, n);
         }
@@ -212,8 +218,8 @@ void parts_out_gradient(const struct pass *pass, const struct group_gradient *gr
                         int64_t n)
 {
     for (int64_t part = parts_first(pass->parts); part < parts_end(pass->parts); part++) {
-        for (int64_t segment = 0; segment < segments_of(pass, weight); segment++) {
-            const struct block block = out_block(pass, weight, segment, part);
+        for (int64_t product = 0; product < products_of(pass, weight); product++) {
+            const struct block block = out_block(pass, weight, product, part);
             block_gradient(pass, gradient, d_y + block.column, out_width(pass, weight), x,
                            weight->in, weight, &block, n);
         }
@@ -252,14 +258,14 @@ void parts_in_gradient(const struct pass *pass, const struct group_gradient *gra
 /* Where the local part of a bias's segment begins among all its values. */
 static int64_t bias_first(const struct pass *pass, const struct parts_weight *bias, int64_t segment)
 {
-    const int64_t height = bias->out / segments_of(pass, bias);
+    const int64_t height = bias->out / bias->segments;
     return segment * height + parts_local(pass->parts, height).first;
 }
 
 /* One run of values, as of a single segment or where all parts are local. */
 static bool bias_is_whole(const struct pass *pass, const struct parts_weight *bias)
 {
-    return segments_of(pass, bias) == 1 || pass->parts->member_count == 1;
+    return bias->segments == 1 || pass->parts->member_count == 1;
 }
 
 void parts_bias_forward(const struct pass *pass, float *y, const struct parts_weight *bias,

@@ -14,9 +14,12 @@ struct parts_weight {
     int64_t out;
     int64_t in;
     int64_t segments; /* stacked matrices, each cut alike: 3 for query, key and value; else 1 */
+    int64_t first_segment; /* of the matrix: the segments that a product is of; biases are of all */
+    int64_t segment_count; /* 0: all */
 };
 
-/* W cut along `out`. y (n, local out) = x·Wᵀ: one segment's columns after the other. */
+/* W cut along `out`. y (n, local out) = x·Wᵀ: one segment's columns after the other. Columns of
+ * segments that the product is not of are left alone, and are no part of a sum. */
 void parts_out_forward(const struct pass *pass, float *y, const float *x /* (n, in) */,
                        const struct parts_weight *weight, int64_t n);
 /* d_x (n, in) = d_y·W + (add ? d_x : 0), over all parts. */

@@ -1,5 +1,5 @@
-/* Packed multi-head attention: for each sequence and head, blocks of query rows against all keys
- * they may see. The products are made on the packed arrays themselves (leading dimensions 3C
+/* Packed multi-head attention: for each sequence and head, blocks of queries against all keys they
+ * may see. The products are made on the packed arrays themselves (leading dimensions 3C
  * and C); only a block of scores exists at a time, in the scratch.
  *
  *   forward   S = scale · Q K', P = exp(S - max), out = (kept P) V · (dropout scale / Σ P)
@@ -22,9 +22,10 @@ struct block {
     int64_t c;
     int64_t width; /* D */
     int64_t head;
-    int64_t first_head; /* what dropout counts heads from */
-    int64_t first_key;  /* row of the sequence's first key */
-    int64_t first;      /* row of the block's first query */
+    int64_t first_head;     /* what dropout counts heads from */
+    const int32_t *queries; /* the rows that ask; NULL: all */
+    int64_t first_key;      /* row of the sequence's first key */
+    int64_t first;          /* the block's first query */
     int64_t rows;
     int64_t keys;    /* that its last query sees */
     int64_t stride;  /* between rows of scores in the scratch */
@@ -59,6 +60,7 @@ static struct block block_make(const struct kernels_attention_shape *shape,
                           .c = shape->heads * shape->head_width,
                           .width = shape->head_width,
                           .first_head = shape->first_head,
+                          .queries = shape->queries,
                           .longest = rounded_up(longest, 8),
                           .causal = shape->kind == KERNELS_ATTENTION_CAUSAL,
                           .visibility =
@@ -70,30 +72,64 @@ static struct block block_make(const struct kernels_attention_shape *shape,
                           .kept = (uint8_t *)(scratch + 2 * scores_floats(BLOCK_ROWS, longest))};
 }
 
-/* Places the block at query row `offset` of the sequence [start, end). */
-static void block_place(struct block *block, int64_t start, int64_t end, int64_t offset)
+/* The row that asks as query `row` of the block. */
+static int64_t block_asks(const struct block *block, int64_t row)
 {
-    const int64_t left = end - start - offset;
-    block->first_key = start;
-    block->first = start + offset;
-    block->rows = left < BLOCK_ROWS ? left : BLOCK_ROWS;
-    block->keys = block->causal ? offset + block->rows : end - start;
-    block->stride = rounded_up(end - start, KERNELS_LANES);
-    block->kept_stride = rounded_up(block->keys, 8) / 8;
+    return block->queries == NULL ? block->first + row : block->queries[block->first + row];
 }
 
-/* Keys that query row `row` of the block sees. */
+/* Keys that query `row` of the block sees, if no list says less. */
 static int64_t block_visible(const struct block *block, int64_t row)
 {
-    return block->causal ? block->first - block->first_key + row + 1 : block->keys;
+    return block->causal ? block_asks(block, row) - block->first_key + 1 : block->keys;
+}
+
+/* Queries among the rows below `end`. */
+static int64_t queries_below(const struct kernels_attention_shape *shape, int64_t end)
+{
+    if (shape->queries == NULL) {
+        return end;
+    }
+    int64_t low = 0;
+    int64_t high = shape->query_count;
+    while (low < high) {
+        const int64_t middle = (low + high) / 2;
+        if (shape->queries[middle] < end) {
+            low = middle + 1;
+        } else {
+            high = middle;
+        }
+    }
+    return low;
+}
+
+/* Places the block on the queries among BLOCK_ROWS rows of the sequence [start, end), from row
+ * start + offset on; false if there are none. Blocks go by rows, whoever asks, so that sums over
+ * queries are those of a pass in which all do and the others' terms are zero. */
+static bool block_place(struct block *block, const struct kernels_attention_shape *shape,
+                        int64_t start, int64_t end, int64_t offset)
+{
+    const int64_t first = start + offset;
+    const int64_t last = end - first < BLOCK_ROWS ? end : first + BLOCK_ROWS;
+    block->first_key = start;
+    block->first = queries_below(shape, first);
+    block->rows = queries_below(shape, last) - block->first;
+    if (block->rows == 0) {
+        return false;
+    }
+    block->keys = end - start;
+    block->keys = block_visible(block, block->rows - 1);
+    block->stride = rounded_up(end - start, KERNELS_LANES);
+    block->kept_stride = rounded_up(block->keys, 8) / 8;
+    return true;
 }
 
 static void block_dropout(const struct block *block)
 {
-    if (block->dropout != NULL) {
-        rows_kept(block->kept, block->dropout,
-                  (block->first_head + block->head) * block->n + block->first, block->rows,
-                  block->kept_stride, block->longest);
+    const int64_t row = (block->first_head + block->head) * block->n;
+    for (int64_t i = 0; i < block->rows && block->dropout != NULL; i++) {
+        rows_kept(block->kept + i * block->kept_stride, block->dropout, row + block_asks(block, i),
+                  1, block->kept_stride, block->longest);
     }
 }
 
@@ -105,14 +141,14 @@ static void row_hide(float *scores, int64_t from, int64_t to)
     }
 }
 
-/* Scores of keys that query row `row` of the block does not see become -infinity. */
+/* Scores of keys that query `row` of the block does not see become -infinity. */
 static void block_hide(const struct block *block, int64_t row)
 {
     if (block->visibility == NULL) {
         return;
     }
     float *const scores = block->scores + row * block->stride;
-    const int32_t *const list = block->visibility->lists + 2 * (block->first + row);
+    const int32_t *const list = block->visibility->lists + 2 * block_asks(block, row);
     int64_t from = 0;
     for (int64_t i = list[0]; i < list[1]; i++) {
         row_hide(scores, from, block->visibility->intervals[2 * i]);
@@ -121,13 +157,13 @@ static void block_hide(const struct block *block, int64_t row)
     row_hide(scores, from, block->keys);
 }
 
-/* Whether query row `row` of the block sees no key at all. */
+/* Whether query `row` of the block sees no key at all. */
 static bool block_blind(const struct block *block, int64_t row)
 {
     if (block->visibility == NULL) {
         return false;
     }
-    const int32_t *const list = block->visibility->lists + 2 * (block->first + row);
+    const int32_t *const list = block->visibility->lists + 2 * block_asks(block, row);
     return list[0] == list[1];
 }
 
@@ -185,8 +221,9 @@ static void forward_with(product_function *product, float *out, float *log_sum, 
         const int64_t end = shape->starts[b + 1];
         for (block.head = 0; block.head < shape->heads; block.head++) {
             for (int64_t offset = 0; offset < end - start; offset += BLOCK_ROWS) {
-                block_place(&block, start, end, offset);
-                block_forward(&block, out, log_sum, qkv);
+                if (block_place(&block, shape, start, end, offset)) {
+                    block_forward(&block, out, log_sum, qkv);
+                }
             }
         }
     }
@@ -253,6 +290,15 @@ void OPERATION(attention_forward)(float *out, float *log_sum, const float *qkv,
     forward_with(OPERATION(matmul), out, log_sum, qkv, shape, scratch);
 }
 
+/* d_k and d_v of rows [first, end) of the block's head, which no query sees. */
+static void keys_clear(const struct block *block, float *d_qkv, int64_t first, int64_t end)
+{
+    for (int64_t row = first; row < end; row++) {
+        row_clear(d_qkv + part_at(block, row, 1), 0, block->width);
+        row_clear(d_qkv + part_at(block, row, 2), 0, block->width);
+    }
+}
+
 static void backward_with(product_function *product, const struct backward *backward,
                           const struct kernels_attention_shape *shape, float *scratch)
 {
@@ -262,10 +308,14 @@ static void backward_with(product_function *product, const struct backward *back
         const int64_t end = shape->starts[b + 1];
         const int64_t last = (end - start - 1) / BLOCK_ROWS * BLOCK_ROWS;
         for (block.head = 0; block.head < shape->heads && end > start; block.head++) {
+            int64_t seen = 0; /* keys that have their first gradient */
             for (int64_t offset = last; offset >= 0; offset -= BLOCK_ROWS) {
-                block_place(&block, start, end, offset);
-                block_backward(&block, backward, offset == last);
+                if (block_place(&block, shape, start, end, offset)) {
+                    block_backward(&block, backward, seen == 0);
+                    seen = seen == 0 ? block.keys : seen;
+                }
             }
+            keys_clear(&block, backward->d_qkv, start + seen, end);
         }
     }
 }

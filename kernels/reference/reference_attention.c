@@ -14,7 +14,8 @@ struct query {
     int64_t n; /* rows in all */
     int64_t c;
     int64_t head;
-    int64_t row;     /* of the query */
+    int64_t row;     /* that asks */
+    int64_t place;   /* the query's number: its row in what belongs to queries */
     int64_t first;   /* row of its sequence's first key */
     int64_t keys;    /* that it sees */
     int64_t longest; /* rounded up */
@@ -44,9 +45,14 @@ static void query_each(const struct kernels_attention_shape *shape, const float 
             const int64_t end =
                 shape->kind == KERNELS_ATTENTION_CAUSAL ? query.row + 1 : shape->starts[b + 1];
             query.keys = end - query.first;
+            if (shape->queries != NULL && (query.place == shape->query_count ||
+                                           shape->queries[query.place] != query.row)) {
+                continue;
+            }
             for (query.head = 0; query.head < shape->heads; query.head++) {
                 visit(&query, context);
             }
+            query.place++;
         }
     }
 }
@@ -68,7 +74,7 @@ static double dot(const float *a, const float *b, int64_t count)
 
 static double score(const struct query *query, int64_t j)
 {
-    return (double)query->shape->scale * dot(query->qkv + part_at(query, query->row, 0),
+    return (double)query->shape->scale * dot(query->qkv + part_at(query, query->place, 0),
                                              query->qkv + part_at(query, query->first + j, 1),
                                              query->shape->head_width);
 }
@@ -117,7 +123,7 @@ static void query_forward(const struct query *query, void *context)
         sum += query_sees(query, j) ? exp(score(query, j) - most) : 0.0;
     }
     const double log_sum = sum == 0.0 ? (double)INFINITY : most + log(sum);
-    forward->log_sum[query->head * query->n + query->row] = (float)log_sum;
+    forward->log_sum[query->head * query->n + query->place] = (float)log_sum;
     for (int64_t d = 0; d < width; d++) {
         double value = 0;
         for (int64_t j = 0; j < query->keys; j++) {
@@ -125,7 +131,7 @@ static void query_forward(const struct query *query, void *context)
             const double p = query_sees(query, j) ? exp(score(query, j) - log_sum) : 0.0;
             value += dropout_factor(query, j) * p * (double)v[d];
         }
-        forward->out[query->row * query->c + query->head * width + d] = (float)value;
+        forward->out[query->place * query->c + query->head * width + d] = (float)value;
     }
 }
 
@@ -147,13 +153,13 @@ static void query_backward(const struct query *query, void *context)
 {
     const struct backward *const backward = context;
     const int64_t width = query->shape->head_width;
-    const int64_t place = query->row * query->c + query->head * width;
+    const int64_t place = query->place * query->c + query->head * width;
     const float *const d_out = backward->d_out + place;
     const double delta = dot(d_out, backward->out + place, width);
-    const double log_sum = (double)backward->log_sum[query->head * query->n + query->row];
+    const double log_sum = (double)backward->log_sum[query->head * query->n + query->place];
     const double scale = (double)query->shape->scale;
-    const float *const q = query->qkv + part_at(query, query->row, 0);
-    float *const d_q = backward->d_qkv + part_at(query, query->row, 0);
+    const float *const q = query->qkv + part_at(query, query->place, 0);
+    float *const d_q = backward->d_qkv + part_at(query, query->place, 0);
     for (int64_t j = 0; j < query->keys; j++) {
         const float *const k = query->qkv + part_at(query, query->first + j, 1);
         const float *const v = query->qkv + part_at(query, query->first + j, 2);
@@ -176,8 +182,12 @@ void attention_backward_reference(float *d_qkv, const float *d_out, const float 
 {
     (void)scratch;
     const int64_t n = shape->starts[shape->sequence_count];
-    for (int64_t i = 0; i < n * 3 * shape->heads * shape->head_width; i++) {
-        d_qkv[i] = 0;
+    const int64_t c = shape->heads * shape->head_width;
+    for (int64_t row = 0; row < n; row++) {
+        const bool asks = shape->queries == NULL || row < shape->query_count;
+        for (int64_t j = asks ? 0 : c; j < 3 * c; j++) {
+            d_qkv[row * 3 * c + j] = 0;
+        }
     }
     query_each(shape, qkv, query_backward, &(struct backward){d_qkv, d_out, out, log_sum});
 }

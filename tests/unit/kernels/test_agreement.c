@@ -215,8 +215,7 @@ static void run_fixed_point(const struct kernels *kernels, struct bench *bench, 
     for (int64_t i = 0; i < ARRAY_LENGTH(fractions); i++) {
         ck_assert(kernels->fixed_point_add(sums, values, fractions[i], 7, n * c));
         kernels->fixed_point_value(back, sums, fractions[i], n * c);
-        ck_assert(kernels->fixed_point_set(sums, squares + i, values, fractions[i], 7,
-                                           n * c));
+        ck_assert(kernels->fixed_point_set(sums, squares + i, values, fractions[i], 7, n * c));
     }
 }
 
@@ -278,9 +277,10 @@ static void visibility_fill(int32_t *lists, int32_t *intervals, int32_t start, i
     }
 }
 
-/* Sequences of lengths 1, 0 and the rest; `c` becomes the head width. */
+/* Sequences of lengths 1, 0 and the rest; `c` becomes the head width. `every`: rows 1, 1 + every, …
+ * of all but the last quarter ask; 0: all do. */
 static void run_attention(const struct kernels *kernels, struct bench *bench, int64_t n, int64_t c,
-                          enum kernels_attention kind, double rate)
+                          enum kernels_attention kind, double rate, int32_t every)
 {
     enum { HEADS = 3 };
     const int32_t starts[] = {0, n > 0 ? 1 : 0, n > 0 ? 1 : 0, (int32_t)n};
@@ -299,6 +299,11 @@ static void run_attention(const struct kernels *kernels, struct bench *bench, in
         visibility_fill(lists, intervals, starts[b], starts[b + 1]);
     }
     shape.visibility = &visibility;
+    int32_t *const queries = bench_take(bench, n, sizeof *queries, false);
+    shape.queries = every == 0 ? NULL : queries;
+    for (int32_t row = 1; every != 0 && row < n - n / 4; row += every) {
+        queries[shape.query_count++] = row;
+    }
     const float *const qkv = bench_floats(bench, n * 3 * HEADS * c, 2);
     const float *const d_out = bench_floats(bench, n * HEADS * c, 1);
     float *const out = bench_floats(bench, n * HEADS * c, 1);
@@ -314,25 +319,44 @@ static void run_attention(const struct kernels *kernels, struct bench *bench, in
 static void run_attention_full(const struct kernels *kernels, struct bench *bench, int64_t n,
                                int64_t c)
 {
-    run_attention(kernels, bench, n, c, KERNELS_ATTENTION_FULL, 0.0);
+    run_attention(kernels, bench, n, c, KERNELS_ATTENTION_FULL, 0.0, 0);
 }
 
 static void run_attention_dropout(const struct kernels *kernels, struct bench *bench, int64_t n,
                                   int64_t c)
 {
-    run_attention(kernels, bench, n, c, KERNELS_ATTENTION_FULL, 0.1);
+    run_attention(kernels, bench, n, c, KERNELS_ATTENTION_FULL, 0.1, 0);
 }
 
 static void run_attention_causal(const struct kernels *kernels, struct bench *bench, int64_t n,
                                  int64_t c)
 {
-    run_attention(kernels, bench, n, c, KERNELS_ATTENTION_CAUSAL, 0.1);
+    run_attention(kernels, bench, n, c, KERNELS_ATTENTION_CAUSAL, 0.1, 0);
 }
 
 static void run_attention_visible(const struct kernels *kernels, struct bench *bench, int64_t n,
                                   int64_t c)
 {
-    run_attention(kernels, bench, n, c, KERNELS_ATTENTION_VISIBLE, 0.1);
+    run_attention(kernels, bench, n, c, KERNELS_ATTENTION_VISIBLE, 0.1, 0);
+}
+
+static void run_attention_some(const struct kernels *kernels, struct bench *bench, int64_t n,
+                               int64_t c)
+{
+    run_attention(kernels, bench, n, c, KERNELS_ATTENTION_FULL, 0.1, 2);
+}
+
+static void run_attention_causal_some(const struct kernels *kernels, struct bench *bench, int64_t n,
+                                      int64_t c)
+{
+    run_attention(kernels, bench, n, c, KERNELS_ATTENTION_CAUSAL, 0.1, 3);
+}
+
+/* One row asks, or, of a single row, none. */
+static void run_attention_visible_one(const struct kernels *kernels, struct bench *bench, int64_t n,
+                                      int64_t c)
+{
+    run_attention(kernels, bench, n, c, KERNELS_ATTENTION_VISIBLE, 0.1, INT16_MAX);
 }
 
 /* Tokens at every second place behind a memory of 3 keys, in any order; the last sequence is
@@ -413,6 +437,9 @@ static const struct {
     {"attention with dropout", run_attention_dropout, 3e-6, 64},
     {"causal attention", run_attention_causal, 3e-6, 64},
     {"visible attention", run_attention_visible, 3e-6, 64},
+    {"attention of some rows", run_attention_some, 3e-6, 64},
+    {"causal attention of some rows", run_attention_causal_some, 3e-6, 64},
+    {"visible attention of one row", run_attention_visible_one, 3e-6, 64},
     {"relative attention", run_relative, 1e-5, 64},
 };
 
@@ -552,7 +579,8 @@ START_TEST(test_bf16_attention_is_near_the_reference)
 {
     enum { ROWS = 130, WIDTH = 64 };
     void (*const runs[])(const struct kernels *, struct bench *, int64_t, int64_t) = {
-        run_attention_full, run_attention_dropout, run_attention_causal, run_attention_visible};
+        run_attention_full,    run_attention_dropout, run_attention_causal,
+        run_attention_visible, run_attention_some,    run_attention_causal_some};
     struct kernels reference;
     struct kernels vector;
     struct error error = {0};
@@ -576,6 +604,48 @@ START_TEST(test_bf16_attention_is_near_the_reference)
         ck_assert_double_lt(farthest, 0.02);
         ck_assert_double_gt(farthest, 1e-4);
         benches_deinit(&first, &second);
+    }
+}
+END_TEST
+
+/* What a row gets does not depend on who else asks. */
+START_TEST(test_a_row_that_asks_has_the_bits_of_a_pass_in_which_all_do)
+{
+    enum { HEADS = 2, WIDTH = 16, C = HEADS * WIDTH, ROWS = 300 };
+    static const enum kernels_level levels[] = {KERNELS_LEVEL_REFERENCE, KERNELS_LEVEL_AVX2};
+    static const int32_t starts[] = {0, 90, 91, ROWS};
+    static const int32_t queries[] = {3, 5, 89, 95, 96, 97, 250, 298};
+    for (int64_t i = 0; i <= ARRAY_LENGTH(levels); i++) {
+        struct kernels kernels;
+        struct bench bench;
+        kernels_take(&kernels, i < ARRAY_LENGTH(levels) ? levels[i] : kernels_level_best());
+        bench_init(&bench);
+        struct kernels_attention_shape shape = {.sequence_count = 3,
+                                                .starts = starts,
+                                                .heads = HEADS,
+                                                .head_width = WIDTH,
+                                                .kind = i % 2 == 0 ? KERNELS_ATTENTION_FULL
+                                                                   : KERNELS_ATTENTION_CAUSAL,
+                                                .scale = 0.25F,
+                                                .dropout = test_dropout(0.1)};
+        float *const all = bench_floats(&bench, (int64_t)ROWS * 3 * C, 2);
+        float *const some = bench_floats(&bench, (int64_t)ROWS * 3 * C, 2);
+        float *const outs = bench_floats(&bench, 2 * (int64_t)ROWS * C, 1);
+        float *const sums = bench_floats(&bench, 2 * (int64_t)HEADS * ROWS, 1);
+        float *const scratch = bench_floats(&bench, kernels.attention_scratch(ROWS, WIDTH), 1);
+        memcpy(some, all, (size_t)ROWS * 3 * C * sizeof *some);
+        for (int64_t q = 0; q < ARRAY_LENGTH(queries); q++) {
+            memcpy(some + q * 3 * C, all + (int64_t)queries[q] * 3 * C, C * sizeof *some);
+        }
+        kernels.attention_forward(outs, sums, all, &shape, scratch);
+        shape.queries = queries;
+        shape.query_count = ARRAY_LENGTH(queries);
+        float *const few = outs + (int64_t)ROWS * C;
+        kernels.attention_forward(few, sums + (int64_t)HEADS * ROWS, some, &shape, scratch);
+        for (int64_t q = 0; q < ARRAY_LENGTH(queries); q++) {
+            ck_assert_mem_eq(few + q * C, outs + (int64_t)queries[q] * C, C * sizeof *few);
+        }
+        bench_deinit(&bench);
     }
 }
 END_TEST
@@ -628,6 +698,7 @@ int main(void)
                      (const TTest *[]){test_avx2_agrees_with_the_reference,
                                        test_vector_levels_have_the_same_bits,
                                        test_bf16_products_have_the_bits_of_the_reference,
+                                       test_a_row_that_asks_has_the_bits_of_a_pass_in_which_all_do,
                                        test_bf16_attention_is_near_the_reference,
                                        test_bf16_is_refused_at_level_avx2,
                                        test_openblas_agrees_with_the_reference, NULL});

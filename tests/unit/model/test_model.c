@@ -355,15 +355,16 @@ START_TEST(test_model_work_bytes_end_with_the_last_byte_used)
 END_TEST
 
 /* 6·N·(L(4C²+2CF)) + 12·L·C·ΣT² + 6·K·(C²+CV), by hand for N = 22, T = 7, 12, 3, K = 7; of the last
- * layer C²+2CF for K rows only. */
+ * layer 2C²+2CF for K rows only, and K of N queries. */
 START_TEST(test_model_train_flops_follow_their_formula)
 {
     const struct model_options options = options_tiny(MODEL_NORM_POST, 0.0);
     struct batch batch = batch_tiny();
     ck_assert_int_eq(batch.token_count, 22);
     ck_assert_int_eq(batch.target_count, 7);
-    const double expected = 6.0 * 22 * (2 * 3 * 225 + 225 + 2 * 15 * 22) +
-                            6.0 * 7 * (225 + 2 * 15 * 22) + 12.0 * 2 * 15 * (49 + 144 + 9) +
+    const double expected = 6.0 * 22 * (4 * 225 + 2 * 225 + 2 * 15 * 22) +
+                            6.0 * 7 * (2 * 225 + 2 * 15 * 22) +
+                            12.0 * (1 + 7.0 / 22) * 15 * (49 + 144 + 9) +
                             6.0 * 7 * (225 + 15 * 41);
     ck_assert_double_eq_tol(model_train_flops(&options, &batch), expected, 1e-6);
     batch_deinit(&batch);
