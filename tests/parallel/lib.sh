@@ -70,8 +70,8 @@ wait_for_step() {
 rank_process() {
     local process
     for process in $(pgrep -x shardlm); do
-        if tr '\0' '\n' <"/proc/$process/cmdline" 2>/dev/null | grep -qx "$1" &&
-            tr '\0' '\n' <"/proc/$process/environ" 2>/dev/null | grep -qx "OMPI_COMM_WORLD_RANK=$2"; then
+        if grep -sqzxF -- "$1" "/proc/$process/cmdline" &&
+            grep -sqzxF "OMPI_COMM_WORLD_RANK=$2" "/proc/$process/environ"; then
             echo "$process"
             return 0
         fi
