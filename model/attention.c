@@ -3,7 +3,6 @@
 
 #include <math.h>
 #include <stddef.h>
-#include <string.h>
 
 #include "base/error.h"
 #include "model/attention_cache.h"
@@ -45,20 +44,12 @@ static struct parts_weight attention_inputs(const struct pass *pass, int64_t gro
         .group = group, .role = role, .out = 3 * c, .in = c, .segments = 3};
 }
 
-/* Where not all rows ask: what all rows have, and what those that ask have. */
-static struct parts_weight inputs_of_keys(const struct parts_weight *inputs)
+/* Some of query, key and value: where not all rows ask, not all rows have the same. */
+static struct parts_weight inputs_part(struct parts_weight inputs, int64_t first, int64_t count)
 {
-    struct parts_weight keys = *inputs;
-    keys.first_segment = 1;
-    keys.segment_count = 2;
-    return keys;
-}
-
-static struct parts_weight inputs_of_queries(const struct parts_weight *inputs)
-{
-    struct parts_weight queries = *inputs;
-    queries.segment_count = 1;
-    return queries;
+    inputs.first_segment = first;
+    inputs.segment_count = count;
+    return inputs;
 }
 
 static struct parts_weight attention_output(const struct pass *pass, int64_t group)
@@ -77,8 +68,8 @@ static void inputs_forward(const struct pass *pass, int64_t layer, const float *
     const struct parts_weight inputs = attention_inputs(pass, group, PARAMETER_QUERY_WEIGHT);
     const struct parts_weight biases = attention_inputs(pass, group, PARAMETER_QUERY_BIAS);
     if (needed_asks(pass, layer)) {
-        const struct parts_weight keys = inputs_of_keys(&inputs);
-        const struct parts_weight queries = inputs_of_queries(&inputs);
+        const struct parts_weight keys = inputs_part(inputs, 1, 2);
+        const struct parts_weight queries = inputs_part(inputs, 0, 1);
         parts_out_forward(pass, kept->qkv, in, &keys, n);
         parts_out_forward(pass, kept->qkv,
                           needed_gather(pass, layer, rows, in, pass->options->hidden), &queries,
@@ -112,30 +103,13 @@ void attention_forward(const struct pass *pass, int64_t layer, float *branch, co
     }
 }
 
-/* Gradients of queries stand side by side: back to the rows that ask; those of other rows are 0. */
-static void queries_spread(const struct pass *pass, float *d_qkv)
-{
-    const int64_t width = parts_local(pass->parts, pass->options->hidden).count;
-    const size_t bytes = (size_t)width * sizeof *d_qkv;
-    int64_t row = pass->batch->token_count - 1;
-    for (int64_t i = pass->needed_count - 1; i >= 0; i--) { /* a row never moves down */
-        for (; row > pass->needed_rows[i]; row--) {
-            memset(d_qkv + row * 3 * width, 0, bytes);
-        }
-        memmove(d_qkv + row * 3 * width, d_qkv + i * 3 * width, bytes);
-        row--;
-    }
-    for (; row >= 0; row--) {
-        memset(d_qkv + row * 3 * width, 0, bytes);
-    }
-}
-
 void attention_backward_heads(const struct pass *pass, int64_t layer, float *d_qkv, float *d_heads,
                               const float *d_branch, const struct layer_activations *kept,
                               float *scratch, const struct group_gradient *gradient)
 {
     const int64_t n = needed_pass(pass, layer).row_count;
     const int64_t c = pass->options->hidden;
+    const int64_t width = parts_local(pass->parts, c).count;
     const struct kernels_attention_shape shape = attention_shape(pass, layer);
     const struct parts_weight output = attention_output(pass, gradient->group);
     INVARIANT(pass->cache == NULL);
@@ -145,9 +119,7 @@ void attention_backward_heads(const struct pass *pass, int64_t layer, float *d_q
     parts_in_backward(pass, d_heads, d_branch, &output, n);
     pass->kernels->attention_backward(d_qkv, d_heads, kept->heads, kept->log_sum, kept->qkv, &shape,
                                       scratch);
-    if (needed_asks(pass, layer)) {
-        queries_spread(pass, d_qkv);
-    }
+    needed_spread(pass, layer, d_qkv, width, 3 * width); /* gradients of queries */
 }
 
 void attention_backward_input(const struct pass *pass, float *d_in, bool add, const float *d_qkv,

@@ -230,7 +230,8 @@ const float *encoder_forward(const struct pass *pass, const struct activations *
         norm_forward(pass, activations->narrow[HIDDEN], &activations->final_norm, stream, &place,
                      needed_pass(pass, end_layer - 1).row_count);
     }
-    needed_spread(pass, end_layer - 1, activations->narrow[HIDDEN], pass->options->hidden);
+    needed_spread(pass, end_layer - 1, activations->narrow[HIDDEN], pass->options->hidden,
+                  pass->options->hidden);
     return activations->narrow[HIDDEN];
 }
 
@@ -360,7 +361,7 @@ static void layer_backward_post(const struct pass *pass, const struct activation
     norm_backward(pass, d_stream, d_attention, NULL, d_mid, kept->attention_sum,
                   &kept->attention_norm, &attention_norm, n);
     attention_branch_backward(pass, activations, layer, d_stream, d_attention);
-    needed_spread(pass, layer, d_stream, pass->options->hidden);
+    needed_spread(pass, layer, d_stream, pass->options->hidden, pass->options->hidden);
     const float *const in = layer_entered(pass, activations, layer, again);
     heads_backward_input(pass, activations, d_stream, true, in, d_attention);
 }
@@ -386,7 +387,7 @@ static void layer_backward_pre(const struct pass *pass, const struct activations
     norm_backward(pass, d_stream, d_feed_forward, d_stream, d_normed, kept->attention_sum,
                   &kept->feed_forward_norm, &feed_forward_norm, n);
     attention_branch_backward(pass, activations, layer, d_stream, d_attention);
-    needed_spread(pass, layer, d_stream, pass->options->hidden);
+    needed_spread(pass, layer, d_stream, pass->options->hidden, pass->options->hidden);
     norm_forward(pass, again, &kept->attention_norm, in, &attention_norm, pass->row_count);
     heads_backward_input(pass, activations, d_normed, false, again, d_attention);
     norm_backward(pass, d_stream, d_attention, d_stream, d_normed, in, &kept->attention_norm,

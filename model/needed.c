@@ -81,17 +81,18 @@ const float *needed_gather(const struct pass *pass, int64_t layer, float *out, c
     return out;
 }
 
-void needed_spread(const struct pass *pass, int64_t layer, float *rows, int64_t width)
+void needed_spread(const struct pass *pass, int64_t layer, float *rows, int64_t width, int64_t ld)
 {
     if (!leaves_out(pass, layer)) {
         return;
     }
-    int64_t end = pass->batch->token_count;
-    for (int64_t i = pass->needed_count - 1; i >= 0; i--) { /* a row never moves down */
-        const int64_t row = pass->needed_rows[i];
-        memset(rows + (row + 1) * width, 0, (size_t)((end - row - 1) * width) * sizeof *rows);
-        memmove(rows + row * width, rows + i * width, (size_t)width * sizeof *rows);
-        end = row;
+    const size_t bytes = (size_t)width * sizeof *rows;
+    int64_t left = pass->needed_count;
+    for (int64_t row = pass->batch->token_count - 1; row >= 0; row--) { /* none moves down */
+        if (left > 0 && pass->needed_rows[left - 1] == row) {
+            memmove(rows + row * ld, rows + --left * ld, bytes);
+        } else {
+            memset(rows + row * ld, 0, bytes);
+        }
     }
-    memset(rows, 0, (size_t)(end * width) * sizeof *rows);
 }

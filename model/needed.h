@@ -22,7 +22,7 @@ bool needed_asks(const struct pass *pass, int64_t layer);
 /* The needed rows of `in` (N, width): in `out`, which may be `in`, or `in` itself where all are needed. */
 const float *needed_gather(const struct pass *pass, int64_t layer, float *out, const float *in,
                            int64_t width);
-/* Back to their places; rows between them become 0. */
-void needed_spread(const struct pass *pass, int64_t layer, float *rows, int64_t width);
+/* Back to their places, rows being `ld` elements apart; rows between them become 0. */
+void needed_spread(const struct pass *pass, int64_t layer, float *rows, int64_t width, int64_t ld);
 
 #endif
