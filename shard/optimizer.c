@@ -19,7 +19,7 @@ void optimizer_init(struct optimizer *optimizer, const struct kernels *kernels,
         .partition = partition,
         .gradient = memory_take(PARAMETER_BLOCK, sizeof(float), "gradient block"),
         .direction = memory_take(PARAMETER_BLOCK, sizeof(float), "direction block"),
-        .moments = memory_take(2 * (size_t)PARAMETER_BLOCK, sizeof(float), "moment blocks"),
+        .state = memory_take(3 * (size_t)PARAMETER_BLOCK, sizeof(float), "blocks of new values"),
     };
 }
 
@@ -27,7 +27,7 @@ void optimizer_deinit(struct optimizer *optimizer)
 {
     memory_release(optimizer->gradient);
     memory_release(optimizer->direction);
-    memory_release(optimizer->moments);
+    memory_release(optimizer->state);
     *optimizer = (struct optimizer){0};
 }
 
@@ -213,8 +213,8 @@ bool optimizer_adapts(const struct optimizer *optimizer)
 void optimizer_piece_norms(struct optimizer *optimizer, struct node_state *node)
 {
     /* the node's change in the update only */
-    const struct kernels_state nowhere = {optimizer->direction, optimizer->moments,
-                                          optimizer->moments + PARAMETER_BLOCK};
+    const struct kernels_state nowhere = {optimizer->state, optimizer->state + PARAMETER_BLOCK,
+                                          optimizer->state + 2 * PARAMETER_BLOCK};
     int64_t row = 0;
     for (int64_t group = 0; group < optimizer->partition->table->group_count; group++) {
         const struct partition_range owned = optimizer->partition->owned[group];

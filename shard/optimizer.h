@@ -19,7 +19,7 @@ struct optimizer {
     struct kernels_adamw settings; /* of the update under way */
     float *gradient;               /* scratch: one block, or a part of it */
     float *direction;              /* LAMB: one block */
-    float *moments;                /* LAMB: two blocks */
+    float *state;                  /* LAMB: three blocks */
     int64_t trust_row;             /* LAMB: the tensor that `trust` is of; -1: none */
     double trust;
 };
