@@ -23,11 +23,14 @@ enum status fault_parse(struct fault *fault, const char *text, struct error *err
 {
     char point[POINT_BYTES];
     char who[WHO_BYTES];
-    char rest;
-    if (sscanf(text, "%31[a-z-]:%" SCNd64 ":%15[0-9a-z]%c", point, &fault->step, who, &rest) != 3) {
+    char how[WHO_BYTES] = "";
+    const int found =
+        sscanf(text, "%31[a-z-]:%" SCNd64 ":%15[0-9a-z]%15s", point, &fault->step, who, how);
+    fault->still = strcmp(how, ":still") == 0;
+    if (found < 3 || (found == 4 && !fault->still)) {
         FAIL(error, STATUS_INPUT,
              "\"%s\" is no fault: expected POINT:STEP:WORKER, or "
-             "\"coordinator\" for the worker",
+             "\"coordinator\" for the worker, and \":still\" behind it or nothing",
              text);
     }
     fault->worker = FAULT_COORDINATOR;
@@ -47,8 +50,8 @@ enum status fault_parse(struct fault *fault, const char *text, struct error *err
 void fault_reach(const struct fault *fault, enum fault_point point, int64_t step)
 {
     if (fault != NULL && fault->point == point && fault->step == step) {
-        (void)kill(getpid(), SIGKILL);
-        for (;;) {
+        (void)kill(getpid(), fault->still ? SIGSTOP : SIGKILL);
+        while (!fault->still) {
             (void)pause(); /* until the signal is delivered */
         }
     }

@@ -1,6 +1,7 @@
 /* Places in a job at which a test may have a process killed, by name. A fault is "POINT:STEP:WHO",
  * WHO a worker's number or "coordinator"; the process kills itself with SIGKILL when it comes
- * there. Nothing here reads the environment: launch/ does. */
+ * there. "POINT:STEP:WHO:still": it stops instead (SIGSTOP) and stands still. Nothing here reads
+ * the environment: launch/ does. */
 #ifndef SHARDLM_BASE_FAULT_H
 #define SHARDLM_BASE_FAULT_H
 
@@ -47,11 +48,13 @@ struct fault {
     enum fault_point point;
     int64_t step;
     int64_t worker; /* or FAULT_COORDINATOR */
+    bool still;     /* stops instead of dying */
 };
 
 const char *fault_point_name(enum fault_point point);
 MUST_CHECK enum status fault_parse(struct fault *fault, const char *text, struct error *error);
-/* Does not return if `fault` (of this process, or NULL) names this point and step. */
+/* If `fault` (of this process, or NULL) names this point and step: does not return, or, if it
+ * stands still, not before somebody continues the process. */
 void fault_reach(const struct fault *fault, enum fault_point point, int64_t step);
 
 #endif
