@@ -268,25 +268,27 @@ struct kernels {
      * if any |values[i]| is not below 2^limit_bits or not finite. */
     bool (*fixed_point_add)(int64_t *sums, const float *values, int fraction_bits, int limit_bits,
                             int64_t count);
-    /* The same to sums of 0, which need not stand there: sums are written, past the caches where that pays, and
-     * square_sum() of what fixed_point_value would make of them into `squares`, unless it is NULL. */
-    bool (*fixed_point_set)(int64_t *sums, double *squares, const float *values, int fraction_bits,
-                            int limit_bits, int64_t count);
-    /* values[i] = (float)(sums[i] · 2^-fraction_bits), one rounding. */
-    void (*fixed_point_value)(float *values, const int64_t *sums, int fraction_bits, int64_t count);
+    /* The same to sums of 0, which need not stand there: sums are written, past the caches where that pays. */
+    bool (*fixed_point_set)(int64_t *sums, const float *values, int fraction_bits, int limit_bits,
+                            int64_t count);
+    /* The same, and nothing follows: gradient[i] = (float)(sum · 2^-fraction_bits), one rounding, of what sums[i] would
+     * be, and square_sum() of the gradient into *squares. No `sums` (NULL): they are 0; no `values`: nothing is added.
+     * The gradient may stand where the sums do, both beginning there. */
+    bool (*fixed_point_finish)(float *gradient, double *squares, const int64_t *sums,
+                               const float *values, int fraction_bits, int limit_bits,
+                               int64_t count);
 
     /* Σ values[i]², in double, KERNELS_LANES lanes as above. */
     double (*square_sum)(const float *values, int64_t count);
 
-    /* torch's AdamW: g = gradient·gradient_scale, the gradient being fixed_point_value's of the sums; w *= 1 -
-     * rate·decay; m = b1 m + (1-b1) g; v = b2 v + (1-b2) (g·g); w -= (rate·correction1) · (m / (sqrt(v·correction2) +
-     * epsilon)). The arrays of `to` are those of `from`, or overlap none of them. */
+    /* torch's AdamW: g = gradient·gradient_scale; w *= 1 - rate·decay; m = b1 m + (1-b1) g; v = b2 v + (1-b2) (g·g);
+     * w -= (rate·correction1) · (m / (sqrt(v·correction2) + epsilon)). The arrays of `to` are those of `from`, or
+     * overlap none of them. */
     void (*adamw)(const struct kernels_state *to, const struct kernels_state *from,
-                  const int64_t *sums, int fraction_bits, const struct kernels_adamw *options,
-                  int64_t count);
+                  const float *gradient, const struct kernels_adamw *options, int64_t count);
 
     /* LAMB, in parts because its step needs the norms of a whole tensor:
-     * moments: m, v as in adamw, the gradient as floats; direction: r = (m·correction1) / (sqrt(v·correction2) +
+     * moments: m, v as in adamw; direction: r = (m·correction1) / (sqrt(v·correction2) +
      * epsilon) + decay·w, from the new moments and the old weights; apply: w -= step·r, step = rate ·
      * kernels_trust_ratio(Σ w², Σ r²).
      * Both sums are square_sum() of the tensor's part in each fixed block of the flat space, added in index order; the

@@ -30,7 +30,7 @@
     X(softmax_part_gradient, level)  \
     X(fixed_point_add, level)        \
     X(fixed_point_set, level)        \
-    X(fixed_point_value, level)      \
+    X(fixed_point_finish, level)     \
     X(square_sum, level)             \
     X(adamw, level)                  \
     X(lamb_moments, level)           \

@@ -41,8 +41,6 @@ enum status accumulator_init(struct accumulator *accumulator, const struct kerne
         memory_take((size_t)topology->node_count + 1, sizeof *accumulator->firsts, "gradient sums");
     accumulator->chunk_done =
         memory_take((size_t)node->lock_count, sizeof *accumulator->chunk_done, "gradient sums");
-    accumulator->block_values =
-        memory_take(PARAMETER_BLOCK, sizeof *accumulator->block_values, "gradient block");
     accumulator->added = memory_take(groups, sizeof *accumulator->added, "gradient sums");
     if (partition_divides_sums(partition)) {
         TRY(rounds_init(&accumulator->rounds, topology, partition->table, adds, slots, error));
@@ -58,7 +56,6 @@ void accumulator_deinit(struct accumulator *accumulator)
     memory_release(accumulator->requests);
     memory_release(accumulator->firsts);
     memory_release(accumulator->chunk_done);
-    memory_release(accumulator->block_values);
     memory_release(accumulator->added);
     rounds_deinit(&accumulator->rounds);
     *accumulator = (struct accumulator){0};
@@ -118,7 +115,6 @@ static bool chunk_try(struct accumulator *accumulator, int64_t group, const floa
                                     .piece = node_state_piece(node, group, part.first),
                                     .part = part,
                                     .limit_bits = accumulator->limit_bits,
-                                    .values = accumulator->block_values,
                                     .zeroed = partition_divides_sums(accumulator->partition)};
     const bool last = accumulator->topology->node_count == 1 &&
                       all_added(accumulator, sums.piece->slots_added + 1);

@@ -50,7 +50,6 @@ struct accumulator {
     struct rounds_place done;             /* and next whose sum ends */
     double waited_seconds; /* in accumulator_add, for other workers' rounds; only grows */
     bool *chunk_done;      /* scratch of accumulator_add: (locks) */
-    float *block_values;   /* scratch */
 };
 
 /* Keeps all pointers but `adds`: the groups that this worker adds to (where nodes do not divide the

@@ -233,6 +233,11 @@ struct node_piece *node_state_piece(const struct node_state *state, int64_t grou
     return &state->pieces[element / (NODE_STATE_LOCK_BLOCKS * PARAMETER_BLOCK) + group];
 }
 
+float *node_state_gradient(const struct node_state *state, int64_t block)
+{
+    return (float *)(state->sums + block * PARAMETER_BLOCK);
+}
+
 void node_state_digests(struct node_state *state, struct partition_range range)
 {
     const float *const arrays[FINGERPRINT_ARRAYS] = {state->weights, state->first, state->second};

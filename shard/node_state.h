@@ -4,9 +4,9 @@
  * with it (shard/commit.h). Phases of a step, separated by node barriers (worker/trainer.c):
  *
  *     compute  weights are read; sums, slots_added and totals are added to, by a piece's first slot
- *              written; the norms of a piece are written by its last slot, where that is known
- *     norms    sums are read; each owner writes what is left of its block_norms, and with LAMB its
- *              piece_norms
+ *              written; a piece is finished by its last slot, where that is known
+ *     norms    each owner makes gradients of its sums and writes their block_norms, where a last
+ *              slot has not, and with LAMB its piece_norms
  *     update   each owner writes its weights, moments and digests
  *     reset    the node's first worker clears the counters
  *
@@ -93,7 +93,7 @@ struct node_ledger {
 };
 
 enum {
-    NODE_STATE_FORMAT = 2,        /* what is in a window, and what it means */
+    NODE_STATE_FORMAT = 3,        /* what is in a window, and what it means */
     NODE_STATE_OWNERS_MAX = 1024, /* a node */
     /* 8 Ki elements: with record and sums 256 KiB, which a second-level cache holds */
     NODE_STATE_CHUNK_BLOCKS = 2,
@@ -125,7 +125,8 @@ struct node_group {
 struct node_piece {
     int64_t slots_added; /* tried, where a gradient is bad */
     bool written;
-    bool measured; /* the norms of its blocks stand in block_norms */
+    bool finished; /* all slots are in: each block's gradient stands as floats where its sums were
+                      (node_state_gradient), and its norm in block_norms */
 };
 
 struct node_state {
@@ -137,7 +138,8 @@ struct node_state {
         *locks; /* (elements / (PARAMETER_BLOCK · NODE_STATE_LOCK_BLOCKS), rounded up) */
     struct node_piece *pieces; /* (locks + groups) that of group g under lock c is piece c + g */
     float *weights;            /* (elements) */
-    int64_t *sums;       /* (elements) exact gradient of the step, units of 2^-fraction_bits */
+    int64_t *sums;       /* (elements) exact gradient of the step, units of 2^-fraction_bits, until
+                            it is finished */
     double *block_norms; /* (blocks) Σ gradient², in those units */
     double *piece_norms; /* (pieces, 2) LAMB: Σ weight² and Σ direction² of a tensor's part in a
                             block; that of row r of the table in block b is piece b + r */
@@ -175,6 +177,8 @@ int64_t node_state_peak(const struct node_state *state);
 void node_state_reset(struct node_state *state, const struct partition *partition);
 /* The piece of the sums that an element of `group` lies in. */
 struct node_piece *node_state_piece(const struct node_state *state, int64_t group, int64_t element);
+/* Where a block's gradient stands, once its sums are finished: PARAMETER_BLOCK floats. */
+float *node_state_gradient(const struct node_state *state, int64_t block);
 /* Writes the digests of a range of whole blocks as it stands. Local. */
 void node_state_digests(struct node_state *state, struct partition_range range);
 

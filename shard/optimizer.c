@@ -17,7 +17,6 @@ void optimizer_init(struct optimizer *optimizer, const struct kernels *kernels,
         .kernels = kernels,
         .options = options,
         .partition = partition,
-        .gradient = memory_take(PARAMETER_BLOCK, sizeof(float), "gradient block"),
         .direction = memory_take(PARAMETER_BLOCK, sizeof(float), "direction block"),
         .state = memory_take(3 * (size_t)PARAMETER_BLOCK, sizeof(float), "blocks of new values"),
     };
@@ -25,7 +24,6 @@ void optimizer_init(struct optimizer *optimizer, const struct kernels *kernels,
 
 void optimizer_deinit(struct optimizer *optimizer)
 {
-    memory_release(optimizer->gradient);
     memory_release(optimizer->direction);
     memory_release(optimizer->state);
     *optimizer = (struct optimizer){0};
@@ -36,9 +34,9 @@ void optimizer_norms(struct optimizer *optimizer, struct node_state *node)
     for (int64_t group = 0; group < optimizer->partition->table->group_count; group++) {
         const struct partition_range owned = optimizer->partition->owned[group];
         for (int64_t i = owned.first; i < owned.first + owned.count; i += PARAMETER_BLOCK) {
-            if (!node_state_piece(node, group, i)->measured) {
-                node->block_norms[i / PARAMETER_BLOCK] =
-                    piece_sums_block_norm(optimizer->kernels, node->sums + i, optimizer->gradient);
+            if (!node_state_piece(node, group, i)->finished) {
+                (void)piece_sums_finish_block(optimizer->kernels, node, i / PARAMETER_BLOCK, true,
+                                              NULL, 0);
             }
         }
     }
@@ -138,12 +136,18 @@ static void block_pieces(struct optimizer *optimizer, const struct node_state *n
     state_clear(to, covered, PARAMETER_BLOCK);
 }
 
+static const float *piece_gradient(const struct node_state *node, const struct piece *piece)
+{
+    return node_state_gradient(node, piece->first / PARAMETER_BLOCK) +
+           piece->first % PARAMETER_BLOCK;
+}
+
 static void piece_adamw(struct optimizer *optimizer, const struct node_state *node,
                         const struct piece *piece, const struct kernels_state *to)
 {
     const struct kernels_state from = piece_state(node, piece);
-    optimizer->kernels->adamw(to, &from, node->sums + piece->first, ACCUMULATOR_FRACTION_BITS,
-                              &optimizer->settings, piece->count);
+    optimizer->kernels->adamw(to, &from, piece_gradient(node, piece), &optimizer->settings,
+                              piece->count);
 }
 
 /* New moments into `to`, and optimizer->direction from them and the node's weights. */
@@ -153,9 +157,7 @@ static void piece_direction(struct optimizer *optimizer, const struct node_state
     const size_t bytes = (size_t)piece->count * sizeof(float);
     memcpy(to->first, node->first + piece->first, bytes);
     memcpy(to->second, node->second + piece->first, bytes);
-    optimizer->kernels->fixed_point_value(optimizer->gradient, node->sums + piece->first,
-                                          ACCUMULATOR_FRACTION_BITS, piece->count);
-    optimizer->kernels->lamb_moments(to->first, to->second, optimizer->gradient,
+    optimizer->kernels->lamb_moments(to->first, to->second, piece_gradient(node, piece),
                                      &optimizer->settings, piece->count);
     optimizer->kernels->lamb_direction(optimizer->direction, node->weights + piece->first,
                                        to->first, to->second, &optimizer->settings, piece->count);

@@ -17,7 +17,6 @@ struct optimizer {
     const struct optimizer_options *options;
     const struct partition *partition;
     struct kernels_adamw settings; /* of the update under way */
-    float *gradient;               /* scratch: one block, or a part of it */
     float *direction;              /* LAMB: one block */
     float *state;                  /* LAMB: three blocks */
     int64_t trust_row;             /* LAMB: the tensor that `trust` is of; -1: none */

@@ -45,36 +45,26 @@ static bool blocks_add(const struct piece_sums *sums, const struct parameter_gro
     return finite;
 }
 
-double piece_sums_block_norm(const struct kernels *kernels, const int64_t *sums, float *values)
+bool piece_sums_finish_block(const struct kernels *kernels, struct node_state *node, int64_t block,
+                             bool summed, const float *gradient, int limit_bits)
 {
-    kernels->fixed_point_value(values, sums, ACCUMULATOR_FRACTION_BITS, PARAMETER_BLOCK);
-    return kernels->square_sum(values, PARAMETER_BLOCK);
+    return kernels->fixed_point_finish(node_state_gradient(node, block), &node->block_norms[block],
+                                       summed ? node->sums + block * PARAMETER_BLOCK : NULL,
+                                       gradient, ACCUMULATOR_FRACTION_BITS, limit_bits,
+                                       PARAMETER_BLOCK);
 }
 
-/* Norms of complete sums. */
-static void piece_measure(const struct piece_sums *sums)
+/* The last slot's gradient of the piece (NULL: it is in the sums) makes them complete. */
+static bool piece_finish(const struct piece_sums *sums, const float *gradient)
 {
-    const struct node_state *const node = sums->node;
-    const int64_t end = sums->part.first + sums->part.count;
-    for (int64_t i = sums->part.first; i < end; i += PARAMETER_BLOCK) {
-        node->block_norms[i / PARAMETER_BLOCK] =
-            piece_sums_block_norm(sums->kernels, node->sums + i, sums->values);
-    }
-}
-
-/* The step's only slot: the norms come from its gradient, as it leaves the cache with the sums. */
-static bool piece_set_measured(const struct piece_sums *sums, const float *gradient)
-{
-    const struct kernels *const kernels = sums->kernels;
-    const struct node_state *const node = sums->node;
     bool finite = true;
     for (int64_t i = 0; i < sums->part.count && finite; i += PARAMETER_BLOCK) {
-        const int64_t first = sums->part.first + i;
-        double *const norm = node->block_norms + first / PARAMETER_BLOCK;
-        finite =
-            kernels->fixed_point_set(node->sums + first, norm, gradient + i,
-                                     ACCUMULATOR_FRACTION_BITS, sums->limit_bits, PARAMETER_BLOCK);
+        finite = piece_sums_finish_block(sums->kernels, sums->node,
+                                         (sums->part.first + i) / PARAMETER_BLOCK,
+                                         sums->piece->written || sums->zeroed,
+                                         gradient != NULL ? gradient + i : NULL, sums->limit_bits);
     }
+    sums->piece->finished = finite;
     return finite;
 }
 
@@ -88,23 +78,18 @@ bool piece_sums_add(const struct piece_sums *sums, const struct parameter_group 
     piece->slots_added++;
     if (blocks != NULL) {
         finite = blocks_add(sums, group, blocks, gradient);
+        return last && finite ? piece_finish(sums, NULL) : finite;
+    }
+    const float *const values = gradient + (sums->part.first - group->offset);
+    if (last) {
+        finite = piece_finish(sums, values);
+    } else if (piece->written || sums->zeroed) {
+        finite = kernels->fixed_point_add(totals, values, ACCUMULATOR_FRACTION_BITS,
+                                          sums->limit_bits, sums->part.count);
     } else {
-        const float *const values = gradient + (sums->part.first - group->offset);
-        if (piece->written || sums->zeroed) {
-            finite = kernels->fixed_point_add(totals, values, ACCUMULATOR_FRACTION_BITS,
-                                              sums->limit_bits, sums->part.count);
-        } else if (last) {
-            finite = piece_set_measured(sums, values);
-            piece->measured = finite;
-        } else {
-            finite = kernels->fixed_point_set(totals, NULL, values, ACCUMULATOR_FRACTION_BITS,
-                                              sums->limit_bits, sums->part.count);
-        }
-        piece->written |= finite;
+        finite = kernels->fixed_point_set(totals, values, ACCUMULATOR_FRACTION_BITS,
+                                          sums->limit_bits, sums->part.count);
     }
-    if (last && piece->written && !piece->measured) {
-        piece_measure(sums);
-        piece->measured = true;
-    }
+    piece->written |= finite;
     return finite;
 }

@@ -14,16 +14,17 @@ struct piece_sums {
     struct node_piece *piece;
     struct partition_range part; /* its elements */
     int limit_bits;              /* a slot's |element| < 2^limit_bits */
-    float *values;               /* scratch (PARAMETER_BLOCK) */
     bool zeroed; /* zeroes, or sums of other workers, stand there before the first slot */
 };
 
 /* Adds a slot's gradient of `group`, of which it has the `blocks` (NULL: all); the first one
- * writes. The `last` one of the step makes the sums complete, and the norms of the piece's blocks
- * are written, too, if any slot has written it. False if an element is bad. Local. */
+ * writes, and the `last` one of the step finishes the piece. False if an element is bad: then the
+ * sums are of no use, and neither is the step. Local. */
 bool piece_sums_add(const struct piece_sums *sums, const struct parameter_group *group,
                     const struct gradient_blocks *blocks, const float *gradient, bool last);
-/* Σ gradient² of a block of sums, in their units. Local. */
-double piece_sums_block_norm(const struct kernels *kernels, const int64_t *sums, float *values);
+/* Makes a block's gradient and its norm of what is `summed` and of the last slot's gradient (NULL:
+ * it is in the sums). False if an element is bad. Local. */
+bool piece_sums_finish_block(const struct kernels *kernels, struct node_state *node, int64_t block,
+                             bool summed, const float *gradient, int limit_bits);
 
 #endif

@@ -79,15 +79,6 @@ bool OPERATION(fixed_point_add)(int64_t *sums, const float *values, int fraction
     return way != WAY_NONE;
 }
 
-void OPERATION(fixed_point_value)(float *values, const int64_t *sums, int fraction_bits,
-                                  int64_t count)
-{
-    const float unit = ldexpf(1.0F, -fraction_bits);
-    for (int64_t i = 0; i < count; i++) {
-        values[i] = (float)sums[i] * unit;
-    }
-}
-
 /* Eight sums: a line of the cache. */
 enum { LINE_SUMS = KERNELS_LANES / 2 };
 typedef uint64_t line_sums __attribute__((vector_size(64)));
@@ -106,34 +97,23 @@ static inline void line_stream(uint64_t *out, const line_sums *line)
 #endif
 }
 
-/* A line's sums, streamed; returns them as floats: a sum is an integer below 2^51, which is exact
- * in double. */
-static inline half_lanes line_set(uint64_t *out, half_lanes values, double unit, float fraction)
-{
-    const half_doubles shifted = doubles_of(values) * unit + 0x1.8p52;
-    const line_sums line = (line_sums)shifted - double_bits(0x1.8p52);
-    line_stream(out, &line);
-    return __builtin_convertvector(shifted - 0x1.8p52, half_lanes) * fraction;
-}
-
-bool OPERATION(fixed_point_set)(int64_t *sums, double *squares, const float *values,
-                                int fraction_bits, int limit_bits, int64_t count)
+bool OPERATION(fixed_point_set)(int64_t *sums, const float *values, int fraction_bits,
+                                int limit_bits, int64_t count)
 {
     const double unit = ldexp(1.0, fraction_bits);
-    const float fraction = ldexpf(1.0F, -fraction_bits);
     const enum way way = way_of(values, unit, limit_bits, count);
     uint64_t *const totals = (uint64_t *)sums;
-    struct square_sums sum = {{0}, {0}};
     int64_t i = 0;
     if (way == WAY_NONE) {
         return false;
     }
     if (way == WAY_SMALL && (uintptr_t)sums % 64 == 0) {
-        for (; i + KERNELS_LANES <= count; i += KERNELS_LANES) {
-            struct lanes lanes = lanes_load(values + i);
-            lanes.low = line_set(totals + i, lanes.low, unit, fraction);
-            lanes.high = line_set(totals + i + LINE_SUMS, lanes.high, unit, fraction);
-            square_sums_add(&sum, lanes);
+        for (; i + LINE_SUMS <= count; i += LINE_SUMS) {
+            half_lanes floats;
+            memcpy(&floats, values + i, sizeof floats);
+            const half_doubles shifted = doubles_of(floats) * unit + 0x1.8p52;
+            const line_sums line = (line_sums)shifted - double_bits(0x1.8p52);
+            line_stream(totals + i, &line);
         }
         _mm_sfence(); /* before the caller says that they stand there */
     }
@@ -141,14 +121,70 @@ bool OPERATION(fixed_point_set)(int64_t *sums, double *squares, const float *val
     for (int64_t j = i; j < count; j++) {
         totals[j] = round_large((double)values[j] * unit);
     }
-    for (; i < count && squares != NULL; i += KERNELS_LANES) {
-        float floats[KERNELS_LANES];
-        const int64_t part = count - i < KERNELS_LANES ? count - i : KERNELS_LANES;
-        OPERATION(fixed_point_value)(floats, sums + i, fraction_bits, part);
-        square_sums_add(&sum, lanes_load_part(floats, part));
+    return true;
+}
+
+/* The only values of a line as they come back from integers, which are below 2^51 and so exact in
+ * double. */
+static inline half_lanes line_rounded(half_lanes values, double unit, float fraction)
+{
+    const half_doubles shifted = doubles_of(values) * unit + 0x1.8p52;
+    return __builtin_convertvector(shifted - 0x1.8p52, half_lanes) * fraction;
+}
+
+/* `count` <= KERNELS_LANES sums with what is added to them, as floats. All are read before one is
+ * written. */
+static inline __attribute__((always_inline)) void lanes_finish(float *gradient, const int64_t *sums,
+                                                               const float *values, double unit,
+                                                               float fraction, int64_t count)
+{
+    uint64_t totals[KERNELS_LANES] = {0};
+    if (sums != NULL) {
+        memcpy(totals, sums, (size_t)count * sizeof *totals);
     }
-    if (squares != NULL) {
-        *squares = square_sums_total(&sum);
+    if (values != NULL) {
+        SIMD
+        for (int64_t l = 0; l < count; l++) {
+            totals[l] += round_large((double)values[l] * unit);
+        }
     }
+    SIMD
+    for (int64_t l = 0; l < count; l++) {
+        gradient[l] = (float)(int64_t)totals[l] * fraction;
+    }
+}
+
+bool OPERATION(fixed_point_finish)(float *gradient, double *squares, const int64_t *sums,
+                                   const float *values, int fraction_bits, int limit_bits,
+                                   int64_t count)
+{
+    const double unit = ldexp(1.0, fraction_bits);
+    const float fraction = ldexpf(1.0F, -fraction_bits);
+    const enum way way = values == NULL ? WAY_LARGE : way_of(values, unit, limit_bits, count);
+    struct square_sums sum = {{0}, {0}};
+    int64_t i = 0;
+    if (way == WAY_NONE) {
+        return false;
+    }
+    if (sums == NULL && way == WAY_SMALL && (uintptr_t)gradient % 64 == 0) {
+        for (; i + KERNELS_LANES <= count; i += KERNELS_LANES) {
+            struct lanes lanes = lanes_load(values + i);
+            lanes.low = line_rounded(lanes.low, unit, fraction);
+            lanes.high = line_rounded(lanes.high, unit, fraction);
+            _mm256_stream_ps(gradient + i, (__m256)lanes.low);
+            _mm256_stream_ps(gradient + i + LINE_SUMS, (__m256)lanes.high);
+            square_sums_add(&sum, lanes);
+        }
+        _mm_sfence(); /* before the caller says that it stands there */
+    }
+    for (; i + KERNELS_LANES <= count; i += KERNELS_LANES) {
+        lanes_finish(gradient + i, sums != NULL ? sums + i : NULL,
+                     values != NULL ? values + i : NULL, unit, fraction, KERNELS_LANES);
+        square_sums_add(&sum, lanes_load(gradient + i));
+    }
+    lanes_finish(gradient + i, sums != NULL ? sums + i : NULL, values != NULL ? values + i : NULL,
+                 unit, fraction, count - i);
+    square_sums_add(&sum, lanes_load_part(gradient + i, count - i));
+    *squares = square_sums_total(&sum);
     return true;
 }

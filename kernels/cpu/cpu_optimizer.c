@@ -1,4 +1,4 @@
-/* AdamW in one pass over sums, weights and moments, LAMB in three, and the sum of squares that
+/* AdamW in one pass over gradient, weights and moments, LAMB in three, and the sum of squares that
  * clipping needs. */
 #include <math.h>
 
@@ -6,7 +6,6 @@
 
 /* What adamw() needs of its options, each rounded to float once. */
 struct adamw {
-    float unit; /* of the sums */
     float gradient_scale;
     float beta1, rest1;
     float beta2, rest2;
@@ -19,17 +18,11 @@ struct adamw {
 /* Up to a line of elements; a constant where this is called. */
 static inline __attribute__((always_inline)) void
 adamw_line(const struct adamw *adamw, const struct kernels_state *to,
-           const struct kernels_state *from, const int64_t *sums, int64_t first, int64_t count)
+           const struct kernels_state *from, const float *gradient, int64_t first, int64_t count)
 {
-    float gradient[KERNELS_LANES];
     SIMD
-    for (int64_t l = 0; l < count; l++) {
-        gradient[l] = (float)sums[first + l] * adamw->unit;
-    }
-    SIMD
-    for (int64_t l = 0; l < count; l++) {
-        const int64_t i = first + l;
-        const float g = gradient[l] * adamw->gradient_scale;
+    for (int64_t i = first; i < first + count; i++) {
+        const float g = gradient[i] * adamw->gradient_scale;
         const float m = adamw->beta1 * from->first[i] + adamw->rest1 * g;
         const float v = adamw->beta2 * from->second[i] + adamw->rest2 * (g * g);
         const float root = sqrtf(v * adamw->correction);
@@ -40,14 +33,12 @@ adamw_line(const struct adamw *adamw, const struct kernels_state *to,
     }
 }
 
-/* Four streams come from memory side by side, each in its order, which is as fast as memory gets:
- * a line's gradient is made where it is used. */
+/* Four streams come from memory side by side, each in its order, which is as fast as memory gets.
+ */
 void OPERATION(adamw)(const struct kernels_state *to, const struct kernels_state *from,
-                      const int64_t *sums, int fraction_bits, const struct kernels_adamw *options,
-                      int64_t count)
+                      const float *gradient, const struct kernels_adamw *options, int64_t count)
 {
-    const struct adamw adamw = {.unit = ldexpf(1.0F, -fraction_bits),
-                                .gradient_scale = (float)options->gradient_scale,
+    const struct adamw adamw = {.gradient_scale = (float)options->gradient_scale,
                                 .beta1 = (float)options->beta1,
                                 .rest1 = (float)(1.0 - options->beta1),
                                 .beta2 = (float)options->beta2,
@@ -60,9 +51,9 @@ void OPERATION(adamw)(const struct kernels_state *to, const struct kernels_state
     const struct kernels_state in = *from;
     int64_t i = 0;
     for (; i + KERNELS_LANES <= count; i += KERNELS_LANES) {
-        adamw_line(&adamw, &out, &in, sums, i, KERNELS_LANES);
+        adamw_line(&adamw, &out, &in, gradient, i, KERNELS_LANES);
     }
-    adamw_line(&adamw, &out, &in, sums, i, count - i);
+    adamw_line(&adamw, &out, &in, gradient, i, count - i);
 }
 
 void OPERATION(lamb_moments)(float *first, float *second, const float *gradient,

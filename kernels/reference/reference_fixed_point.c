@@ -28,16 +28,8 @@ bool fixed_point_add_reference(int64_t *sums, const float *values, int fraction_
     return true;
 }
 
-void fixed_point_value_reference(float *values, const int64_t *sums, int fraction_bits,
-                                 int64_t count)
-{
-    for (int64_t i = 0; i < count; i++) {
-        values[i] = ldexpf((float)sums[i], -fraction_bits);
-    }
-}
-
-bool fixed_point_set_reference(int64_t *sums, double *squares, const float *values,
-                               int fraction_bits, int limit_bits, int64_t count)
+bool fixed_point_set_reference(int64_t *sums, const float *values, int fraction_bits,
+                               int limit_bits, int64_t count)
 {
     if (!values_fit(values, limit_bits, count)) {
         return false;
@@ -45,13 +37,23 @@ bool fixed_point_set_reference(int64_t *sums, double *squares, const float *valu
     for (int64_t i = 0; i < count; i++) {
         sums[i] = llrint(ldexp((double)values[i], fraction_bits));
     }
-    if (squares != NULL) {
-        double lanes[KERNELS_LANES] = {0};
-        for (int64_t i = 0; i < count; i++) {
-            const double value = (double)ldexpf((float)sums[i], -fraction_bits);
-            lanes[i % KERNELS_LANES] += value * value;
-        }
-        *squares = square_sums_total(lanes);
+    return true;
+}
+
+bool fixed_point_finish_reference(float *gradient, double *squares, const int64_t *sums,
+                                  const float *values, int fraction_bits, int limit_bits,
+                                  int64_t count)
+{
+    double lanes[KERNELS_LANES] = {0};
+    if (values != NULL && !values_fit(values, limit_bits, count)) {
+        return false;
     }
+    for (int64_t i = 0; i < count; i++) {
+        int64_t sum = sums != NULL ? sums[i] : 0;
+        sum += values != NULL ? llrint(ldexp((double)values[i], fraction_bits)) : 0;
+        gradient[i] = ldexpf((float)sum, -fraction_bits);
+        lanes[i % KERNELS_LANES] += (double)gradient[i] * (double)gradient[i];
+    }
+    *squares = square_sums_total(lanes);
     return true;
 }

@@ -5,13 +5,12 @@
 #include "kernels/reference/reference_lanes.h"
 
 void adamw_reference(const struct kernels_state *to, const struct kernels_state *from,
-                     const int64_t *sums, int fraction_bits, const struct kernels_adamw *options,
-                     int64_t count)
+                     const float *gradient, const struct kernels_adamw *options, int64_t count)
 {
     const float keep = (float)(1.0 - options->rate * options->weight_decay);
     const float rate = (float)(options->rate * options->correction1);
     for (int64_t i = 0; i < count; i++) {
-        const float g = ldexpf((float)sums[i], -fraction_bits) * (float)options->gradient_scale;
+        const float g = gradient[i] * (float)options->gradient_scale;
         const float m = (float)options->beta1 * from->first[i] + (float)(1.0 - options->beta1) * g;
         const float v =
             (float)options->beta2 * from->second[i] + (float)(1.0 - options->beta2) * (g * g);

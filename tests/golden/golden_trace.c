@@ -1,5 +1,5 @@
-/* The recorded training runs of a folder: the same steps of AdamW and LAMB on the same batch, the parameters compared
- * with those of the reference. Tolerances: shared/golden/README.md. */
+/* The recorded training runs of a folder: the same steps of AdamW and LAMB on the same batch, the
+ * parameters compared with those of the reference. Tolerances: shared/golden/README.md. */
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
@@ -125,11 +125,12 @@ static void adamw_apply_tensor(const struct run *run, const struct kernels_adamw
     const struct kernels_state state = {run->golden.weights + row->offset,
                                         moments->first + row->offset,
                                         moments->second + row->offset};
-    int64_t *const sums = memory_take((size_t)row->count, sizeof *sums, "exact gradient");
-    INVARIANT(run->kernels.fixed_point_set(sums, NULL, run->gradient + row->offset, FRACTION_BITS,
-                                           LIMIT_BITS, row->count));
-    run->kernels.adamw(&state, &state, sums, FRACTION_BITS, options, row->count);
-    memory_release(sums);
+    float *const exact = memory_take((size_t)row->count, sizeof *exact, "exact gradient");
+    double squares;
+    INVARIANT(run->kernels.fixed_point_finish(exact, &squares, NULL, run->gradient + row->offset,
+                                              FRACTION_BITS, LIMIT_BITS, row->count));
+    run->kernels.adamw(&state, &state, exact, options, row->count);
+    memory_release(exact);
 }
 
 static void trace_step(struct run *run, const struct trace *trace, int64_t step,

@@ -21,10 +21,24 @@ static bool float_add(int64_t *sums, const float *values, int fraction_bits, int
     return true;
 }
 
+static bool float_finish(float *gradient, double *squares, const int64_t *sums, const float *values,
+                         int fraction_bits, int limit_bits, int64_t count)
+{
+    (void)limit_bits;
+    *squares = 0.0;
+    for (int64_t i = 0; i < count; i++) {
+        const float sum = sums != NULL ? (float)ldexp((double)sums[i], -fraction_bits) : 0.0F;
+        gradient[i] = sum + (values != NULL ? values[i] : 0.0F);
+        *squares += (double)gradient[i] * (double)gradient[i];
+    }
+    return true;
+}
+
 enum status __wrap_kernels_open(struct kernels *kernels, enum kernels_level level,
                                 struct error *error)
 {
     TRY(__real_kernels_open(kernels, level, error));
     kernels->fixed_point_add = float_add;
+    kernels->fixed_point_finish = float_finish;
     return STATUS_OK;
 }

@@ -211,11 +211,18 @@ static void run_fixed_point(const struct kernels *kernels, struct bench *bench, 
     const float *const values = bench_floats(bench, n * c, 100);
     int64_t *const sums = bench_take(bench, n * c, sizeof *sums, false);
     float *const back = bench_floats(bench, n * c, 1);
-    double *const squares = bench_take(bench, ARRAY_LENGTH(fractions), sizeof *squares, false);
+    double *const squares = bench_take(bench, 3 * ARRAY_LENGTH(fractions), sizeof *squares, false);
     for (int64_t i = 0; i < ARRAY_LENGTH(fractions); i++) {
+        double *const square = squares + 3 * i;
+        const float *const nothing = NULL;
         ck_assert(kernels->fixed_point_add(sums, values, fractions[i], 7, n * c));
-        kernels->fixed_point_value(back, sums, fractions[i], n * c);
-        ck_assert(kernels->fixed_point_set(sums, squares + i, values, fractions[i], 7, n * c));
+        ck_assert(kernels->fixed_point_finish(bench_floats(bench, n * c, 0), square, sums, nothing,
+                                              fractions[i], 7, n * c));
+        ck_assert(
+            kernels->fixed_point_finish(back, square + 1, sums, values, fractions[i], 7, n * c));
+        ck_assert(kernels->fixed_point_finish(bench_floats(bench, n * c, 0), square + 2, NULL,
+                                              values, fractions[i], 7, n * c));
+        ck_assert(kernels->fixed_point_set(sums, values, fractions[i], 7, n * c));
     }
 }
 
@@ -237,10 +244,8 @@ static void run_optimizer(const struct kernels *kernels, struct bench *bench, in
     const struct kernels_state state = {weights, first, second};
     const struct kernels_state next = {bench_floats(bench, n * c, 0), bench_floats(bench, n * c, 0),
                                        bench_floats(bench, n * c, 0)};
-    int64_t *const sums = bench_take(bench, n * c, sizeof *sums, false);
-    ck_assert(kernels->fixed_point_set(sums, NULL, gradient, 54, 8, n * c));
-    kernels->adamw(&next, &state, sums, 54, &options, n * c);
-    kernels->adamw(&state, &next, sums, 54, &options, n * c);
+    kernels->adamw(&next, &state, gradient, &options, n * c);
+    kernels->adamw(&state, &next, gradient, &options, n * c);
     *square = kernels->square_sum(gradient, n * c);
     float *const direction = bench_floats(bench, n * c, 0);
     kernels->lamb_moments(first, second, gradient, &options, n * c);

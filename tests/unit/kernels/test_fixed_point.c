@@ -43,14 +43,43 @@ static void kernels_take(struct kernels *kernels, int loop)
     CHECK_OK(kernels_open(kernels, level, &error), error);
 }
 
+/* Sums are finished with nothing more, and all but the last value of each with that; the gradient
+ * stands elsewhere, or where the sums do. */
+static void finish_check(const struct kernels *kernels, const float *values, int64_t count,
+                         int fraction_bits, int limit_bits)
+{
+    int64_t *const sums = memory_take((size_t)count, sizeof *sums, "test");
+    float *const wanted = memory_take((size_t)count, sizeof *wanted, "test");
+    float *const apart = memory_take((size_t)count + 1, sizeof *apart, "test");
+    for (int64_t before = 0; before < 3;
+         before++) { /* nothing stands there; nothing follows; both */
+        const float *const last = before == 1 ? NULL : values;
+        for (int64_t i = 0; i < count; i++) {
+            const int64_t sum = exact_rounded(values[i], fraction_bits);
+            sums[i] = before == 2 ? i * 1000003 : sum;
+            wanted[i] = ldexpf((float)(before == 2 ? sums[i] + sum : sum), -fraction_bits);
+        }
+        const double square = kernels->square_sum(wanted, count);
+        for (int64_t place = 0; place < 3; place++) { /* of two alignments, and in place */
+            float *const gradient = place < 2 ? apart + place : (float *)sums;
+            double squares = -1;
+            ck_assert(kernels->fixed_point_finish(gradient, &squares, before == 0 ? NULL : sums,
+                                                  last, fraction_bits, limit_bits, count));
+            ck_assert_mem_eq(gradient, wanted, (size_t)count * sizeof *wanted);
+            ck_assert_mem_eq(&squares, &square, sizeof square);
+        }
+    }
+    memory_release(apart);
+    memory_release(wanted);
+    memory_release(sums);
+}
+
 /* Each value is added to 5, alone (so that the way taken depends on it) and among others; and
- * written over 5, from either of two alignments on, with the squares of the floats that they are.
- */
+ * written over 5, from either of two alignments on. */
 static void values_check(const struct kernels *kernels, const float *values, int64_t count,
                          int fraction_bits, int limit_bits)
 {
     int64_t *const sums = memory_take((size_t)count, sizeof *sums, "test");
-    float *const floats = memory_take((size_t)count, sizeof *floats, "test");
     ck_assert(kernels->fixed_point_add(sums, values, fraction_bits, limit_bits, count));
     for (int64_t i = 0; i < count; i++) {
         const int64_t wanted = exact_rounded(values[i], fraction_bits);
@@ -58,25 +87,21 @@ static void values_check(const struct kernels *kernels, const float *values, int
         ck_assert_int_eq(sums[i], wanted);
         ck_assert(kernels->fixed_point_add(&alone, values + i, fraction_bits, limit_bits, 1));
         ck_assert_int_eq(alone, wanted + 5);
-        ck_assert(kernels->fixed_point_set(&alone, NULL, values + i, fraction_bits, limit_bits, 1));
+        ck_assert(kernels->fixed_point_set(&alone, values + i, fraction_bits, limit_bits, 1));
         ck_assert_int_eq(alone, wanted);
     }
     for (int64_t first = 0; first < 2; first++) {
         for (int64_t i = 0; i < count; i++) {
             sums[i] = 5;
         }
-        double squares = -1;
-        ck_assert(kernels->fixed_point_set(sums + first, &squares, values + first, fraction_bits,
-                                           limit_bits, count - first));
+        ck_assert(kernels->fixed_point_set(sums + first, values + first, fraction_bits, limit_bits,
+                                           count - first));
         for (int64_t i = 0; i < count; i++) {
             ck_assert_int_eq(sums[i], i < first ? 5 : exact_rounded(values[i], fraction_bits));
         }
-        kernels->fixed_point_value(floats, sums, fraction_bits, count);
-        const double wanted = kernels->square_sum(floats + first, count - first);
-        ck_assert_mem_eq(&squares, &wanted, sizeof wanted);
     }
-    memory_release(floats);
     memory_release(sums);
+    finish_check(kernels, values, count, fraction_bits, limit_bits);
 }
 
 START_TEST(test_every_scale_of_value_is_rounded_exactly)
@@ -154,7 +179,10 @@ START_TEST(test_a_value_outside_the_limit_adds_nothing)
             }
             values[place] = bad[i];
             ck_assert(!kernels.fixed_point_add(sums, values, 54, 8, 37));
-            ck_assert(!kernels.fixed_point_set(sums, NULL, values, 54, 8, 37));
+            ck_assert(!kernels.fixed_point_set(sums, values, 54, 8, 37));
+            float gradient[37];
+            double squares;
+            ck_assert(!kernels.fixed_point_finish(gradient, &squares, sums, values, 54, 8, 37));
             for (int j = 0; j < 37; j++) {
                 ck_assert_int_eq(sums[j], 0);
             }
@@ -199,7 +227,8 @@ START_TEST(test_a_sum_becomes_a_float_with_one_rounding)
     const float wanted[] = {0.0F,   0x1p-54F,       -0x1p-54F, 0x1p6F, 0x1.000002p6F,
                             0x1p6F, -0x1.000002p6F, 0x1p9F,    -0x1p9F};
     float values[9];
-    kernels.fixed_point_value(values, sums, 54, 9);
+    double squares;
+    ck_assert(kernels.fixed_point_finish(values, &squares, sums, NULL, 54, 8, 9));
     ck_assert_mem_eq(values, wanted, sizeof values);
 }
 END_TEST
