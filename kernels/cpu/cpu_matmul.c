@@ -118,29 +118,83 @@ void matmul_run(const struct matmul_type *type, const struct product *product)
     } while (k < product->k);
 }
 
-/* Lanes whose elements lie side by side: eight of them by eight k at a time. */
-static void pack_runs(uint32_t *units, int64_t width, const struct operand *operand, int64_t first,
+/* The first `count` elements, then zeros. */
+static inline vector vector_load_part(const float *in, int64_t count)
+{
+#ifdef __AVX512F__
+    const uint32_t all = (1U << VECTOR_FLOATS) - 1U;
+    return _mm512_maskz_loadu_ps(
+        (__mmask16)(count < VECTOR_FLOATS ? all >> (VECTOR_FLOATS - count) : all), in);
+#else
+    const __m256i places = _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7);
+    const int wanted = (int)smaller(count, VECTOR_FLOATS);
+    return _mm256_maskload_ps(in, _mm256_cmpgt_epi32(_mm256_set1_epi32(wanted), places));
+#endif
+}
+
+/* A square of floats, of which `count` columns are wanted: out[j · width + r] = in[r][j]. */
+static inline void vectors_transpose(float *out, int64_t width, const vector in[VECTOR_FLOATS],
+                                     int64_t count)
+{
+#ifdef __AVX512F__
+    enum { EVEN_QUARTERS = 0x88, ODD_QUARTERS = 0xdd };
+    vector rows[VECTOR_FLOATS]; /* of quarters: four neighbours in r, of k = j, j + 4, j + 8, … */
+#pragma GCC unroll 4
+    for (int i = 0; i < VECTOR_FLOATS; i += 4) {
+        const __m512d low = (__m512d)_mm512_unpacklo_ps(in[i], in[i + 1]);
+        const __m512d high = (__m512d)_mm512_unpackhi_ps(in[i], in[i + 1]);
+        const __m512d next_low = (__m512d)_mm512_unpacklo_ps(in[i + 2], in[i + 3]);
+        const __m512d next_high = (__m512d)_mm512_unpackhi_ps(in[i + 2], in[i + 3]);
+        rows[i] = (vector)_mm512_unpacklo_pd(low, next_low);
+        rows[i + 1] = (vector)_mm512_unpackhi_pd(low, next_low);
+        rows[i + 2] = (vector)_mm512_unpacklo_pd(high, next_high);
+        rows[i + 3] = (vector)_mm512_unpackhi_pd(high, next_high);
+    }
+#pragma GCC unroll 4
+    for (int j = 0; j < 4; j++) {
+        const vector even = _mm512_shuffle_f32x4(rows[j], rows[j + 4], EVEN_QUARTERS);
+        const vector odd = _mm512_shuffle_f32x4(rows[j], rows[j + 4], ODD_QUARTERS);
+        const vector next_even = _mm512_shuffle_f32x4(rows[j + 8], rows[j + 12], EVEN_QUARTERS);
+        const vector next_odd = _mm512_shuffle_f32x4(rows[j + 8], rows[j + 12], ODD_QUARTERS);
+        rows[j] = _mm512_shuffle_f32x4(even, next_even, EVEN_QUARTERS);
+        rows[j + 4] = _mm512_shuffle_f32x4(odd, next_odd, EVEN_QUARTERS);
+        rows[j + 8] = _mm512_shuffle_f32x4(even, next_even, ODD_QUARTERS);
+        rows[j + 12] = _mm512_shuffle_f32x4(odd, next_odd, ODD_QUARTERS);
+    }
+#pragma GCC unroll 16
+    for (int j = 0; j < VECTOR_FLOATS; j++) {
+        if (j < count) {
+            _mm512_storeu_ps(out + j * width, rows[j]);
+        }
+    }
+#else
+    units_transpose((uint32_t *)out, width, (const __m256i *)in, count);
+#endif
+}
+
+/* Lanes whose elements lie side by side: a vector of them by as many k at a time, so that lines are
+ * read and written once. */
+static void pack_runs(uint32_t *panel, int64_t width, const struct operand *operand, int64_t first,
                       int64_t depth_first, int64_t depth)
 {
-    float *const panel = (float *)units;
-    for (int64_t group = 0; group < width; group += 8) {
+    for (int64_t group = 0; group < width; group += VECTOR_FLOATS) {
         const int64_t lanes = operand->lanes - first - group;
         const float *const in = operand->values + (first + group) * operand->ld + depth_first;
-        int64_t k = 0;
-        for (; k + 8 <= depth; k += 8) {
-            __m256i rows[8];
-            if (k % 16 == 0 && lanes >= 16) {
-                lanes_prefetch(in + k, operand->ld);
+        for (int64_t k = 0; k < depth; k += VECTOR_FLOATS) {
+            float *const out = (float *)panel + k * width + group;
+            vector rows[VECTOR_FLOATS];
+            if (lanes >= 2 * VECTOR_FLOATS) {
+                lanes_prefetch(in + k, operand->ld, VECTOR_FLOATS);
             }
-            for (int64_t l = 0; l < 8; l++) {
-                rows[l] = l < lanes ? (__m256i)_mm256_loadu_ps(in + l * operand->ld + k)
-                                    : _mm256_setzero_si256();
+#pragma GCC unroll 16
+            for (int64_t l = 0; l < VECTOR_FLOATS; l++) {
+                rows[l] = l < lanes ? vector_load_part(in + l * operand->ld + k, depth - k)
+                                    : vector_set(0.0F);
             }
-            units_transpose(units + k * width + group, width, rows);
-        }
-        for (; k < depth; k++) {
-            for (int64_t l = 0; l < 8; l++) {
-                panel[k * width + group + l] = l < lanes ? in[l * operand->ld + k] : 0.0F;
+            if (depth - k >= VECTOR_FLOATS) {
+                vectors_transpose(out, width, rows, VECTOR_FLOATS);
+            } else {
+                vectors_transpose(out, width, rows, depth - k);
             }
         }
     }

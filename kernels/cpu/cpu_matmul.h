@@ -88,17 +88,16 @@ struct product {
 #define matmul_run OPERATION(matmul_run)
 void matmul_run(const struct matmul_type *type, const struct product *product);
 
-/* Asks for what is packed after the eight lanes at `in`, `ld` apart: eight lanes further on. */
-static inline void lanes_prefetch(const float *in, int64_t ld)
+/* Asks for what is packed after the `lanes` at `in`, `ld` apart: as many further on. */
+static inline void lanes_prefetch(const float *in, int64_t ld, int64_t lanes)
 {
-    for (int64_t l = 8; l < 16; l++) {
+    for (int64_t l = lanes; l < 2 * lanes; l++) {
         __builtin_prefetch(in + l * ld);
     }
 }
 
-/* Eight vectors of eight units, row r at in + r · stride; NULL rows are zeros: out[j · width + r] =
- * in[r][j]. */
-static inline void units_transpose(uint32_t *out, int64_t width, const __m256i in[8])
+/* Eight vectors of eight units, of which `count` are wanted: out[j · width + r] = in[r][j]. */
+static inline void units_transpose(uint32_t *out, int64_t width, const __m256i in[8], int64_t count)
 {
     __m256 pairs[8];
     for (int i = 0; i < 4; i++) {
@@ -114,11 +113,13 @@ static inline void units_transpose(uint32_t *out, int64_t width, const __m256i i
             fours[4 * i + 2 * half + 1] = (__m256)_mm256_unpackhi_pd(low, high);
         }
     }
-    for (int j = 0; j < 4; j++) {
+    for (int j = 0; j < 4 && j < count; j++) {
         _mm256_storeu_ps((float *)(out + j * width),
                          _mm256_permute2f128_ps(fours[j], fours[4 + j], 0x20));
-        _mm256_storeu_ps((float *)(out + (j + 4) * width),
-                         _mm256_permute2f128_ps(fours[j], fours[4 + j], 0x31));
+        if (j + 4 < count) {
+            _mm256_storeu_ps((float *)(out + (j + 4) * width),
+                             _mm256_permute2f128_ps(fours[j], fours[4 + j], 0x31));
+        }
     }
 }
 

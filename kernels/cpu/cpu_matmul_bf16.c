@@ -26,7 +26,7 @@ static void pack_runs(uint32_t *panel, int64_t width, const struct operand *oper
             const __mmask16 wanted = mask_of(depth - k);
             __m256i rows[8];
             if (lanes >= 16) {
-                lanes_prefetch(in + k, operand->ld);
+                lanes_prefetch(in + k, operand->ld, 8);
             }
             for (int64_t l = 0; l < 8; l++) {
                 rows[l] = l < lanes ? (__m256i)_mm512_cvtneps_pbh(
@@ -35,13 +35,9 @@ static void pack_runs(uint32_t *panel, int64_t width, const struct operand *oper
             }
             uint32_t *const out = panel + k / 2 * width + group;
             if (depth - k >= 16) {
-                units_transpose(out, width, rows);
-                continue;
-            }
-            uint32_t part[64];
-            units_transpose(part, 8, rows);
-            for (int64_t unit = 0; 2 * unit < depth - k; unit++) {
-                memcpy(out + unit * width, part + 8 * unit, 8 * sizeof *out);
+                units_transpose(out, width, rows, 8);
+            } else {
+                units_transpose(out, width, rows, (depth - k + 1) / 2);
             }
         }
     }
