@@ -140,7 +140,7 @@ struct node_state {
     float *weights;            /* (elements) */
     int64_t *sums;       /* (elements) exact gradient of the step, units of 2^-fraction_bits, until
                             it is finished */
-    double *block_norms; /* (blocks) Σ gradient², in those units */
+    double *block_norms; /* (blocks) Σ gradient², of the floats */
     double *piece_norms; /* (pieces, 2) LAMB: Σ weight² and Σ direction² of a tensor's part in a
                             block; that of row r of the table in block b is piece b + r */
     struct digest *digests;    /* (FINGERPRINT_ARRAYS, blocks); only of blocks owned on this node */
