@@ -23,11 +23,11 @@ enum status fault_parse(struct fault *fault, const char *text, struct error *err
 {
     char point[POINT_BYTES];
     char who[WHO_BYTES];
-    char how[WHO_BYTES] = "";
+    int end = 0;
     const int found =
-        sscanf(text, "%31[a-z-]:%" SCNd64 ":%15[0-9a-z]%15s", point, &fault->step, who, how);
-    fault->still = strcmp(how, ":still") == 0;
-    if (found < 3 || (found == 4 && !fault->still)) {
+        sscanf(text, "%31[a-z-]:%" SCNd64 ":%15[0-9a-z]%n", point, &fault->step, who, &end);
+    fault->still = strcmp(text + end, ":still") == 0;
+    if (found != 3 || (text[end] != '\0' && !fault->still)) {
         FAIL(error, STATUS_INPUT,
              "\"%s\" is no fault: expected POINT:STEP:WORKER, or "
              "\"coordinator\" for the worker, and \":still\" behind it or nothing",
