@@ -15,9 +15,9 @@
     X(NORMS_WRITTEN, "norms-written")     /* of the blocks owned here */                           \
     X(STEP_READY, "step-ready")           /* this node is marked ready, others may not be */       \
     X(TOTALS_KNOWN, "totals-known")       /* all nodes are marked ready */                         \
-    X(UPDATE_SAVED, "update-saved")       /* former values of a chunk are saved */                 \
-    X(UPDATE_TORN, "update-torn")         /* and a half of it is new */                            \
-    X(UPDATE_APPLIED, "update-applied")   /* and all of it, but not counted */                     \
+    X(UPDATE_SAVED, "update-saved")       /* a chunk's new values are in the record */             \
+    X(UPDATE_TORN, "update-torn")         /* and a half of them in place */                        \
+    X(UPDATE_APPLIED, "update-applied")   /* and all of them, but not counted */                   \
     X(UPDATE_COUNTED, "update-counted")   /* and counted */                                        \
     X(UPDATE_COMPLETE, "update-complete") /* all chunks of this owner are new */                   \
     X(SUMS_CLEARED, "sums-cleared")                                                                \

@@ -97,6 +97,9 @@ static inline void line_stream(uint64_t *out, const line_sums *line)
 #endif
 }
 
+/* Values with their integers in the low bits: round_small's first half, for a line. */
+#define line_shifted(values, unit) (doubles_of(values) * (unit) + 0x1.8p52)
+
 bool OPERATION(fixed_point_set)(int64_t *sums, const float *values, int fraction_bits,
                                 int limit_bits, int64_t count)
 {
@@ -111,8 +114,7 @@ bool OPERATION(fixed_point_set)(int64_t *sums, const float *values, int fraction
         for (; i + LINE_SUMS <= count; i += LINE_SUMS) {
             half_lanes floats;
             memcpy(&floats, values + i, sizeof floats);
-            const half_doubles shifted = doubles_of(floats) * unit + 0x1.8p52;
-            const line_sums line = (line_sums)shifted - double_bits(0x1.8p52);
+            const line_sums line = (line_sums)line_shifted(floats, unit) - double_bits(0x1.8p52);
             line_stream(totals + i, &line);
         }
         _mm_sfence(); /* before the caller says that they stand there */
@@ -128,8 +130,7 @@ bool OPERATION(fixed_point_set)(int64_t *sums, const float *values, int fraction
  * double. */
 static inline half_lanes line_rounded(half_lanes values, double unit, float fraction)
 {
-    const half_doubles shifted = doubles_of(values) * unit + 0x1.8p52;
-    return __builtin_convertvector(shifted - 0x1.8p52, half_lanes) * fraction;
+    return __builtin_convertvector(line_shifted(values, unit) - 0x1.8p52, half_lanes) * fraction;
 }
 
 /* `count` <= KERNELS_LANES sums with what is added to them, as floats. All are read before one is

@@ -122,9 +122,7 @@ void matmul_run(const struct matmul_type *type, const struct product *product)
 static inline vector vector_load_part(const float *in, int64_t count)
 {
 #ifdef __AVX512F__
-    const uint32_t all = (1U << VECTOR_FLOATS) - 1U;
-    return _mm512_maskz_loadu_ps(
-        (__mmask16)(count < VECTOR_FLOATS ? all >> (VECTOR_FLOATS - count) : all), in);
+    return _mm512_maskz_loadu_ps(mask_of(count), in);
 #else
     const __m256i places = _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7);
     const int wanted = (int)smaller(count, VECTOR_FLOATS);

@@ -88,6 +88,14 @@ struct product {
 #define matmul_run OPERATION(matmul_run)
 void matmul_run(const struct matmul_type *type, const struct product *product);
 
+#ifdef __AVX512F__
+/* Of the first `count` elements of a vector, be it negative or too many. */
+static inline __mmask16 mask_of(int64_t count)
+{
+    return (__mmask16)(count >= 16 ? 0xffffU : count <= 0 ? 0U : (1U << count) - 1U);
+}
+#endif
+
 /* Asks for what is packed after the `lanes` at `in`, `ld` apart: as many further on. */
 static inline void lanes_prefetch(const float *in, int64_t ld, int64_t lanes)
 {

@@ -9,11 +9,6 @@ static inline vector tile_step(vector sum, vector left, vector right)
     return _mm512_dpbf16_ps(sum, (__m512bh)left, (__m512bh)right);
 }
 
-static inline __mmask16 mask_of(int64_t count)
-{
-    return (__mmask16)(count >= 16 ? 0xffffU : count <= 0 ? 0U : (1U << count) - 1U);
-}
-
 /* Lanes whose elements lie side by side: eight of them by sixteen k at a time, which are eight
  * units. */
 static void pack_runs(uint32_t *panel, int64_t width, const struct operand *operand, int64_t first,

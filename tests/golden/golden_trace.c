@@ -116,7 +116,6 @@ static bool trace_reaches(const struct run *run, const char *name)
     return true;
 }
 
-/* One step on every tensor that the loss reaches. */
 /* The gradient goes through the exact sums, as it does in training. */
 static void adamw_apply_tensor(const struct run *run, const struct kernels_adamw *options,
                                const struct parameter *row, const struct moments *moments)
@@ -133,6 +132,7 @@ static void adamw_apply_tensor(const struct run *run, const struct kernels_adamw
     memory_release(exact);
 }
 
+/* One step on every tensor that the loss reaches. */
 static void trace_step(struct run *run, const struct trace *trace, int64_t step,
                        const struct moments *moments)
 {

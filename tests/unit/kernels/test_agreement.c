@@ -214,9 +214,8 @@ static void run_fixed_point(const struct kernels *kernels, struct bench *bench, 
     double *const squares = bench_take(bench, 3 * ARRAY_LENGTH(fractions), sizeof *squares, false);
     for (int64_t i = 0; i < ARRAY_LENGTH(fractions); i++) {
         double *const square = squares + 3 * i;
-        const float *const nothing = NULL;
         ck_assert(kernels->fixed_point_add(sums, values, fractions[i], 7, n * c));
-        ck_assert(kernels->fixed_point_finish(bench_floats(bench, n * c, 0), square, sums, nothing,
+        ck_assert(kernels->fixed_point_finish(bench_floats(bench, n * c, 0), square, sums, NULL,
                                               fractions[i], 7, n * c));
         ck_assert(
             kernels->fixed_point_finish(back, square + 1, sums, values, fractions[i], 7, n * c));
