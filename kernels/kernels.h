@@ -273,7 +273,8 @@ struct kernels {
                             int64_t count);
     /* The same, and nothing follows: gradient[i] = (float)(sum · 2^-fraction_bits), one rounding, of what sums[i] would
      * be, and square_sum() of the gradient into *squares. No `sums` (NULL): they are 0; no `values`: nothing is added.
-     * The gradient may stand where the sums do, both beginning there. */
+     * The gradient may stand where the sums do, both beginning there. False: sums are as before; where none were given,
+     * the gradient is of no use. */
     bool (*fixed_point_finish)(float *gradient, double *squares, const int64_t *sums,
                                const float *values, int fraction_bits, int limit_bits,
                                int64_t count);

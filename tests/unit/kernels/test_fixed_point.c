@@ -135,6 +135,16 @@ START_TEST(test_half_way_cases_go_to_even)
         values[i] = ldexpf((float)(i - 200) + 0.5F, -54);
     }
     values_check(&kernels, values, 400, 54, 7);
+    /* around the first float that is whole */
+    for (int i = 0; i < 400; i++) {
+        const float half = (float)(i % 100 - 50) * 0.5F;
+        const float value = ldexpf(1.0F, 22 + i / 200) + half;
+        values[i] = i % 200 < 100 ? value : -value;
+    }
+    values_check(&kernels, values, 400, 0, 24);
+    for (int i = 0; i < 400; i++) {
+        values[i] = ldexpf((float)(i - 200) + 0.5F, -54);
+    }
     /* the same beside a value that takes the wide way */
     values[7] = 100.0F;
     values_check(&kernels, values, 400, 54, 7);
@@ -180,9 +190,13 @@ START_TEST(test_a_value_outside_the_limit_adds_nothing)
             values[place] = bad[i];
             ck_assert(!kernels.fixed_point_add(sums, values, 54, 8, 37));
             ck_assert(!kernels.fixed_point_set(sums, values, 54, 8, 37));
-            float gradient[37];
+            _Alignas(64) float gradient[38];
             double squares;
             ck_assert(!kernels.fixed_point_finish(gradient, &squares, sums, values, 54, 8, 37));
+            for (int64_t first = 0; first < 2; first++) { /* whole lines, and none */
+                ck_assert(!kernels.fixed_point_finish(gradient + first, &squares, NULL, values, 54,
+                                                      8, 37));
+            }
             for (int j = 0; j < 37; j++) {
                 ck_assert_int_eq(sums[j], 0);
             }
