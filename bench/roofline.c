@@ -49,17 +49,16 @@ static int64_t narrow_count(const struct space *space)
 static struct cost run_gelu(const struct space *space)
 {
     const int64_t wide = 4 * space->width;
-    space->kernels->activation_forward(space->b, space->a, space->gains, KERNELS_ACTIVATION_GELU,
-                                       TOKENS, wide);
-    return (struct cost){12.0 * (double)(TOKENS * wide), 42.0 * (double)(TOKENS * wide)};
+    space->kernels->activation_forward(space->b, space->a, space->a, space->gains,
+                                       KERNELS_ACTIVATION_GELU, TOKENS, wide);
+    return (struct cost){12.0 * (double)(TOKENS * wide), 44.0 * (double)(TOKENS * wide)};
 }
 
 static struct cost run_gelu_backward(const struct space *space)
 {
     const int64_t wide = 4 * space->width;
-    space->kernels->activation_backward(space->b, space->b, space->a, KERNELS_ACTIVATION_GELU,
-                                        TOKENS, wide);
-    return (struct cost){12.0 * (double)(TOKENS * wide), 45.0 * (double)(TOKENS * wide)};
+    space->kernels->activation_backward(space->b, space->gains, space->b, space->a, TOKENS, wide);
+    return (struct cost){12.0 * (double)(TOKENS * wide), 2.0 * (double)(TOKENS * wide)};
 }
 
 static struct cost run_norm(const struct space *space)

@@ -201,12 +201,13 @@ struct kernels {
                           const float *d_normed, const float *sum, const float *mean,
                           const float *rstd, const float *gain, int64_t n, int64_t c);
 
-    /* pre += bias (NULL: as is); out = activation(pre). */
-    void (*activation_forward)(float *out, float *pre, const float *bias,
+    /* pre += bias (NULL: as is); out = activation(pre), slope (NULL: not wanted) = activation'(pre). slope may be pre,
+     * which else is left with the bias added. */
+    void (*activation_forward)(float *out, float *slope, float *pre, const float *bias,
                                enum kernels_activation kind, int64_t n, int64_t c);
-    /* d_pre = d_out · activation'(pre). d_pre may be d_out. */
-    void (*activation_backward)(float *d_pre, const float *d_out, const float *pre,
-                                enum kernels_activation kind, int64_t n, int64_t c);
+    /* d_pre = d_out · slope; d_bias += column sums of d_pre, as bias_backward. d_pre may be d_out. */
+    void (*activation_backward)(float *d_pre, float *d_bias, const float *d_out,
+                                const float *slope, int64_t n, int64_t c);
     /* out[i] += bias. */
     void (*bias_forward)(float *out, const float *bias, int64_t n, int64_t c);
     /* d_bias += column sums of d_out: row after row is added to what d_bias holds. */

@@ -58,10 +58,13 @@ static void layout_attention(struct layout *layout, const struct model_options *
 
 /* What else lies between a layer's input and its output. */
 static void layout_between(struct layout *layout, const struct model_options *options,
-                           const struct parts *parts, int64_t n, struct layer_activations *layer)
+                           const struct parts *parts, int64_t n, bool activated,
+                           struct layer_activations *layer)
 {
+    const int64_t wide = parts_local(parts, options->feed_forward).count;
     layer->attention_sum = layout_floats(layout, n * options->hidden);
-    layer->inner = layout_floats(layout, n * parts_local(parts, options->feed_forward).count);
+    layer->inner = layout_floats(layout, n * wide);
+    layer->activated = activated ? layout_floats(layout, n * wide) : NULL;
     layer->attention_norm = layout_norm(layout, n);
     layer->attention_bits = layout_bits(layout, n * options->hidden);
     layer->feed_forward_bits = layout_bits(layout, n * options->hidden);
@@ -75,16 +78,16 @@ layout_layers(struct layout *layout, const struct model_options *options, const 
               const struct layer_activations *common)
 {
     const bool keeps_between = role->trains && role->recompute != MODEL_RECOMPUTE_LAYER;
-    const bool keeps_attention = role->trains && role->recompute == MODEL_RECOMPUTE_NONE;
+    const bool keeps_all = role->trains && role->recompute == MODEL_RECOMPUTE_NONE;
     struct layer_activations *const layers = layout_take(layout, options->layers, sizeof *layers);
     struct layer_activations layer = common == NULL ? (struct layer_activations){0} : *common;
     for (int64_t i = section->first_layer; i < section->end_layer; i++) {
         const bool begins = i == section->first_layer && common == NULL;
-        if (begins || keeps_attention) {
+        if (begins || keeps_all) {
             layout_attention(layout, options, parts, n, &layer);
         }
         if (begins || keeps_between) {
-            layout_between(layout, options, parts, n, &layer);
+            layout_between(layout, options, parts, n, keeps_all, &layer);
         }
         if (begins || role->trains) {
             layer.output_sum = layout_floats(layout, n * options->hidden);

@@ -2,11 +2,11 @@
  * gradients are formed. One block, taken once; the same code that hands it out measures it, so
  * model_work_bytes() is right to the byte.
  *
- * Kept per layer and token: 6C + F + H + 4 floats and a few bits of dropout (C width, F inner
- * width, H heads), or less (model_role.h). Normalised values and activations are always computed
- * again in backward: they cost little beside the matrix products. A model that does not train has
- * one set for all layers. N counts the query stream's rows too, where there is one. Widths of what is
- * cut into parts are those of the parts that are computed here ("local": parts.h). */
+ * Kept per layer and token: 6C + 2F + H + 4 floats and the bits of dropout (C width, F inner width,
+ * H heads), or less (model_role.h). Normalised values are always computed again in backward: they
+ * cost little beside the matrix products. A model that does not train has one set for all layers. N
+ * counts the query stream's rows too, where there is one. Widths of what is cut into parts are those
+ * of the parts that are computed here ("local": parts.h). */
 #ifndef SHARDLM_MODEL_ACTIVATIONS_H
 #define SHARDLM_MODEL_ACTIVATIONS_H
 
@@ -36,7 +36,8 @@ struct layer_activations {
     float *heads;         /* (N, local C) attention's output, before the projection */
     float *log_sum;       /* (local H, N) of attention's softmax */
     float *attention_sum; /* (N, C) residual sum after attention */
-    float *inner;         /* (N, local F) feed-forward before its activation, with bias */
+    float *inner;     /* (N, local F) feed-forward before its activation, with bias; then that one's slopes */
+    float *activated; /* (N, local F) after it; NULL: not kept, and inner is as it was until backward */
     float *output_sum;    /* (N, C) residual sum after feed-forward; pre-norm: the layer's output */
     struct norm_statistics attention_norm;
     struct norm_statistics feed_forward_norm;
@@ -54,7 +55,7 @@ struct embedding_activations {
 
 /* Dense, activation, LayerNorm on K rows of a head, to width W. */
 struct transform_activations {
-    float *inner;     /* (K, W) dense output before its activation */
+    float *inner;     /* (K, W) slopes of the activation of the dense output */
     float *activated; /* (K, W) */
     float *normed;    /* (K, W) */
     float *d_normed;  /* (K, W) training only */
@@ -75,7 +76,7 @@ struct pair_activations {
     int32_t *rows;   /* (P) first rows of the labelled sequences */
     int32_t *labels; /* (P) */
     float *first;    /* (P, C) hidden states there */
-    float *inner;    /* (P, C) dense output before its activation */
+    float *inner;    /* (P, C) slopes of the activation of the dense output */
     float *pooled;   /* (P, C) */
     float *logits;   /* (P, 2) */
     float *d_inner;  /* (P, C) training only */

@@ -16,7 +16,7 @@ static void pair_logits(const struct pass *pass, const struct pair_activations *
     const int64_t group = parameter_head_group(pass->table);
     pass->kernels->rows_gather(kept->first, hidden, kept->rows, count, c);
     pass_linear(pass, kept->inner, kept->first, group, PARAMETER_POOLER_WEIGHT, count, c, c);
-    pass->kernels->activation_forward(kept->pooled, kept->inner,
+    pass->kernels->activation_forward(kept->pooled, kept->inner, kept->inner,
                                       pass_weight(pass, group, PARAMETER_POOLER_BIAS),
                                       KERNELS_ACTIVATION_TANH, count, c);
     pass_linear(pass, logits, kept->pooled, group, PARAMETER_PAIR_WEIGHT, count, HEAD_PAIR_LABELS,
@@ -71,10 +71,9 @@ void head_pair_backward(const struct pass *pass, const struct pair_activations *
                                 count, HEAD_PAIR_LABELS, c);
     pass_linear_backward(pass, kept->d_inner, false, kept->logits, head->group,
                          PARAMETER_PAIR_WEIGHT, count, HEAD_PAIR_LABELS, c);
-    pass->kernels->activation_backward(kept->d_inner, kept->d_inner, kept->inner,
-                                       KERNELS_ACTIVATION_TANH, count, c);
-    pass->kernels->bias_backward(pass_gradient(pass, head, PARAMETER_POOLER_BIAS), kept->d_inner,
-                                 count, c);
+    pass->kernels->activation_backward(kept->d_inner,
+                                       pass_gradient(pass, head, PARAMETER_POOLER_BIAS),
+                                       kept->d_inner, kept->inner, count, c);
     pass_linear_weight_gradient(pass, head, PARAMETER_POOLER_WEIGHT, kept->d_inner, kept->first,
                                 count, c, c);
     float *const d_first = kept->pooled; /* has done its work */

@@ -16,7 +16,7 @@ void transform_forward(const struct pass *pass, const struct transform_place *pl
     const struct norm_place norm = transform_norm_place(pass, place);
     const struct parameter *const weight = parameter_of(pass->table, norm.group, place->weight);
     pass_linear(pass, kept->inner, in, norm.group, place->weight, n, weight->rows, weight->cols);
-    pass->kernels->activation_forward(kept->activated, kept->inner,
+    pass->kernels->activation_forward(kept->activated, kept->inner, kept->inner,
                                       pass_weight(pass, norm.group, place->bias), place->activation,
                                       n, weight->rows);
     norm_forward(pass, kept->normed, &kept->norm, kept->activated, &norm, n);
@@ -32,10 +32,8 @@ void transform_backward(const struct pass *pass, const struct transform_place *p
     const int64_t in_width = weight->cols;
     norm_backward(pass, kept->d_inner, gradient, NULL, kept->d_normed, kept->activated, &kept->norm,
                   &norm, n);
-    pass->kernels->activation_backward(kept->d_inner, kept->d_inner, kept->inner, place->activation,
-                                       n, out_width);
-    pass->kernels->bias_backward(pass_gradient(pass, gradient, place->bias), kept->d_inner, n,
-                                 out_width);
+    pass->kernels->activation_backward(kept->d_inner, pass_gradient(pass, gradient, place->bias),
+                                       kept->d_inner, kept->inner, n, out_width);
     pass_linear_weight_gradient(pass, gradient, place->weight, kept->d_inner, in, n, out_width,
                                 in_width);
     pass_linear_backward(pass, d_in, false, kept->d_inner, norm.group, place->weight, n, out_width,

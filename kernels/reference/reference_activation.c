@@ -32,7 +32,7 @@ static float activation_slope(float x, enum kernels_activation kind)
     return x > 0 ? 1.0F : 0.0F;
 }
 
-void activation_forward_reference(float *out, float *pre, const float *bias,
+void activation_forward_reference(float *out, float *slope, float *pre, const float *bias,
                                   enum kernels_activation kind, int64_t n, int64_t c)
 {
     for (int64_t i = 0; i < n; i++) {
@@ -41,16 +41,20 @@ void activation_forward_reference(float *out, float *pre, const float *bias,
                 pre[i * c + j] += bias[j];
             }
             out[i * c + j] = activation(pre[i * c + j], kind);
+            if (slope != NULL) {
+                slope[i * c + j] = activation_slope(pre[i * c + j], kind);
+            }
         }
     }
 }
 
-void activation_backward_reference(float *d_pre, const float *d_out, const float *pre,
-                                   enum kernels_activation kind, int64_t n, int64_t c)
+void activation_backward_reference(float *d_pre, float *d_bias, const float *d_out,
+                                   const float *slope, int64_t n, int64_t c)
 {
     for (int64_t i = 0; i < n * c; i++) {
-        d_pre[i] = d_out[i] * activation_slope(pre[i], kind);
+        d_pre[i] = d_out[i] * slope[i];
     }
+    bias_backward_reference(d_bias, d_pre, n, c);
 }
 
 void bias_forward_reference(float *out, const float *bias, int64_t n, int64_t c)

@@ -165,9 +165,10 @@ static void run_activation(const struct kernels *kernels, struct bench *bench, i
         float *const pre = bench_floats(bench, n * c, kind == KERNELS_ACTIVATION_GELU ? 16 : 7);
         float *const out = bench_floats(bench, n * c, 1);
         float *const d_out = bench_floats(bench, n * c, 1);
-        kernels->activation_forward(out, pre, NULL, (enum kernels_activation)kind, n, c);
-        kernels->activation_forward(out, pre, bias, (enum kernels_activation)kind, n, c);
-        kernels->activation_backward(d_out, d_out, pre, (enum kernels_activation)kind, n, c);
+        float *const d_bias = bench_floats(bench, c, 1);
+        kernels->activation_forward(out, NULL, pre, NULL, (enum kernels_activation)kind, n, c);
+        kernels->activation_forward(out, pre, pre, bias, (enum kernels_activation)kind, n, c);
+        kernels->activation_backward(d_out, d_bias, d_out, pre, n, c);
     }
 }
 

@@ -61,10 +61,13 @@ START_TEST(test_activations)
         float *const x = floats_of(&file, "x");
         float *const dy = floats_of(&file, "dy");
         float *const y = floats_zeroed(count);
-        kernels.activation_forward(y, x, NULL, files[i].kind, 1, count);
-        kernels.activation_backward(dy, dy, x, files[i].kind, 1, count);
+        float *const d_bias = floats_zeroed(count);
+        kernels.activation_forward(y, x, x, NULL, files[i].kind, 1, count);
+        kernels.activation_backward(dy, d_bias, dy, x, 1, count);
         values_check(&file, "y", y, forward_max);
         values_check(&file, "dx", dy, backward_max);
+        values_check(&file, "dx", d_bias, backward_max);
+        memory_release(d_bias);
         memory_release(x);
         memory_release(dy);
         memory_release(y);

@@ -118,7 +118,7 @@ static double activation_scalar(void *context)
     struct problem *const p = context;
     float pre[N * C];
     memcpy(pre, p->x, sizeof pre);
-    p->kernels->activation_forward(p->out, pre, p->bias, p->activation, N, C);
+    p->kernels->activation_forward(p->out, NULL, pre, p->bias, p->activation, N, C);
     return weighted(p);
 }
 
@@ -129,6 +129,7 @@ START_TEST(test_activations)
     for (int kind = KERNELS_ACTIVATION_GELU; kind <= KERNELS_ACTIVATION_TANH; kind++) {
         p->activation = (enum kernels_activation)kind;
         float pre[N * C];
+        float slope[N * C];
         float d_pre[N * C];
         float d_bias[C] = {0};
         for (int64_t i = 0; i < N * C; i++) {
@@ -137,9 +138,8 @@ START_TEST(test_activations)
             p->bias[i % C] = 0.125F;
         }
         memcpy(pre, p->x, sizeof pre);
-        kernels.activation_forward(p->out, pre, p->bias, p->activation, N, C);
-        kernels.activation_backward(d_pre, p->weight, pre, p->activation, N, C);
-        kernels.bias_backward(d_bias, d_pre, N, C);
+        kernels.activation_forward(p->out, slope, pre, p->bias, p->activation, N, C);
+        kernels.activation_backward(d_pre, d_bias, p->weight, slope, N, C);
         gradient_check("pre", p, activation_scalar, p->x, d_pre, N * C);
         gradient_check("bias", p, activation_scalar, p->bias, d_bias, C);
     }

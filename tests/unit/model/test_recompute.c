@@ -73,8 +73,8 @@ static int64_t work_bytes(const struct model_options *options, const struct batc
     return bytes;
 }
 
-/* Each layer but one gives up its 4C + H or 5C + F + H floats a row, and some statistics and bits.
- */
+/* Each layer but one gives up its 4C + H or 5C + F + H floats a row, and some statistics and bits;
+ * and all of them F more. */
 START_TEST(test_recompute_memory_falls_by_what_is_not_kept)
 {
     struct model_options options = recompute_case(_i);
@@ -82,8 +82,10 @@ START_TEST(test_recompute_memory_falls_by_what_is_not_kept)
     options.layers = options.inner_layers == 0 ? 7 : options.layers;
     const int64_t rows = limits.token_count + (_i > 6 ? limits.target_count : 0);
     const int64_t row_bytes = 4 * rows * (options.layers - 1);
-    const int64_t attention = row_bytes * (4 * options.hidden + options.heads);
-    const int64_t layer = row_bytes * (5 * options.hidden + options.feed_forward + options.heads);
+    const int64_t always = options.layers * 4 * rows * options.feed_forward;
+    const int64_t attention = row_bytes * (4 * options.hidden + options.heads) + always;
+    const int64_t layer =
+        row_bytes * (5 * options.hidden + options.feed_forward + options.heads) + always;
     const int64_t none = work_bytes(&options, &limits, MODEL_RECOMPUTE_NONE);
     ck_assert_int_eq(none - work_bytes(&options, &limits, MODEL_RECOMPUTE_ATTENTION), attention);
     const int64_t saved = none - work_bytes(&options, &limits, MODEL_RECOMPUTE_LAYER);
