@@ -118,6 +118,12 @@ double kernels_trust_ratio(double weights_square_sum, double direction_square_su
     return sqrt(weights_square_sum) / sqrt(direction_square_sum);
 }
 
+/* A query's bits are whole words of 64, as a level may write them. */
+int64_t kernels_attention_kept(int64_t n, int64_t heads, int64_t longest_sequence)
+{
+    return n * heads * ((longest_sequence + 63) / 64 * 8);
+}
+
 struct kernels_dropout kernels_dropout_make(double rate, struct random_key key, uint64_t site)
 {
     INVARIANT(rate >= 0.0 && rate < 1.0);

@@ -21,7 +21,7 @@
 #include "base/random.h"
 
 enum {
-    KERNELS_VERSION = 4, /* one more with every change of a vector level's bits, or of the model's */
+    KERNELS_VERSION = 5, /* one more with every change of a vector level's bits, or of the model's */
     KERNELS_LANES = 16,
     KERNELS_BLOCK = 1024,
     KERNELS_MATMUL_BLOCK = 384,
@@ -80,6 +80,9 @@ struct kernels_attention_shape {
      * rows behind the last query are neither read nor written there. Dropout and visibility go by the rows that ask. */
     const int32_t *queries;
     int64_t query_count;
+    /* kernels_attention_kept() bytes where forward leaves dropout's bits for backward, which has the same shape and
+     * else makes them again (NULL). */
+    uint8_t *kept;
 };
 
 /* Attention with relative positions (Transformer-XL, XLNet). Queries and keys are rows of their own: a sequence's keys
@@ -159,7 +162,7 @@ struct kernels_state {
 
 struct kernels {
     enum kernels_level level;
-    char profile[KERNELS_PROFILE_BYTES]; /* "kernels 4": same text, same bits */
+    char profile[KERNELS_PROFILE_BYTES]; /* "kernels 5": same text, same bits */
 
     /* C (m, n) = alpha · op(A) (m, k) · op(B) (k, n) + beta · C. ld: elements between rows as stored. beta 0 does not
      * read C. */
@@ -313,15 +316,19 @@ MUST_CHECK enum status kernels_open(struct kernels *kernels, enum kernels_level 
 
 /* Makes `matmul` round its operands to bf16 (nearest even; denormals become 0) and add products to sums in fp32: of two
  * neighbours k, k + 1 (k even) the second product first, in a chain of fmas; the first block has beta, and blocks are
- * 2 · KERNELS_MATMUL_BLOCK values of k. So are packed attention's products, but for that of the keys' gradient (and all
- * at the reference level); attention by distance keeps its fp32 products. STATUS_INPUT unless the level is the
- * reference, or AVX-512 on a processor that has AVX512-BF16. */
+ * 2 · KERNELS_MATMUL_BLOCK values of k. So are packed attention's products (but at the reference level), and from the
+ * gradients of a sequence's keys, head by head, their mean is taken, which is zero in exact arithmetic; attention by
+ * distance keeps its fp32 products. STATUS_INPUT unless the level is the reference, or AVX-512 on a processor that has
+ * AVX512-BF16. */
 MUST_CHECK enum status kernels_use_bf16(struct kernels *kernels, struct error *error);
 
 /* Makes `matmul` OpenBLAS', pinned to one thread and to the kernel family of the level (Haswell, SkylakeX); the profile
  * then names library, version and family, since the bits are theirs. Attention keeps our own products. STATUS_INPUT at
  * the reference level; STATUS_INTERNAL if the library is missing or does not obey. */
 MUST_CHECK enum status kernels_use_openblas(struct kernels *kernels, struct error *error);
+
+/* Bytes of shape.kept for N rows, H heads and a longest sequence of T rows. */
+int64_t kernels_attention_kept(int64_t n, int64_t heads, int64_t longest_sequence);
 
 /* Table of relative positions: row p (of n) holds position x = first - p, not beyond `clamp` either way (0: any), as
  * [sin(x f_i), i < C/2; cos(x f_i)] with f_i = 10000^(-2i/C), the same bits on every machine. |x| below 2^18,

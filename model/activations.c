@@ -46,14 +46,25 @@ int64_t head_chunk_rows(int64_t vocabulary)
     return rows < HEAD_CHUNK_ROWS_MIN ? HEAD_CHUNK_ROWS_MIN : rows;
 }
 
+static int64_t longest_sequence(const struct model_options *options, int64_t n)
+{
+    return options->positions < n ? options->positions : n;
+}
+
 /* What attention keeps. */
 static void layout_attention(struct layout *layout, const struct model_options *options,
-                             const struct parts *parts, int64_t n, struct layer_activations *layer)
+                             const struct parts *parts, int64_t n, bool bits,
+                             struct layer_activations *layer)
 {
     const int64_t width = parts_local(parts, options->hidden).count;
+    const int64_t heads = parts_local(parts, options->heads).count;
     layer->qkv = layout_floats(layout, n * 3 * width);
     layer->heads = layout_floats(layout, n * width);
-    layer->log_sum = layout_floats(layout, n * parts_local(parts, options->heads).count);
+    layer->log_sum = layout_floats(layout, n * heads);
+    layer->probability_bits =
+        bits
+            ? layout_take(layout, kernels_attention_kept(n, heads, longest_sequence(options, n)), 1)
+            : NULL;
 }
 
 /* What else lies between a layer's input and its output. */
@@ -79,12 +90,15 @@ layout_layers(struct layout *layout, const struct model_options *options, const 
 {
     const bool keeps_between = role->trains && role->recompute != MODEL_RECOMPUTE_LAYER;
     const bool keeps_all = role->trains && role->recompute == MODEL_RECOMPUTE_NONE;
+    const struct family *const family = family_find(options);
+    INVARIANT(family != NULL);
+    const bool keeps_bits = keeps_all && options->attention_dropout > 0.0 && !family->relative;
     struct layer_activations *const layers = layout_take(layout, options->layers, sizeof *layers);
     struct layer_activations layer = common == NULL ? (struct layer_activations){0} : *common;
     for (int64_t i = section->first_layer; i < section->end_layer; i++) {
         const bool begins = i == section->first_layer && common == NULL;
         if (begins || keeps_all) {
-            layout_attention(layout, options, parts, n, &layer);
+            layout_attention(layout, options, parts, n, keeps_bits, &layer);
         }
         if (begins || keeps_between) {
             layout_between(layout, options, parts, n, keeps_all, &layer);
@@ -420,7 +434,7 @@ static void layout_all(struct layout *layout, struct activations *sets,
     const int64_t wide = local_f > 3 * local_c ? local_f : 3 * local_c;
     activations->wide = layout_floats(layout, n * wide);
     activations->needed_rows = layout_integers(layout, n);
-    const int64_t longest = options->positions < n ? options->positions : n;
+    const int64_t longest = longest_sequence(options, n);
     if (family->relative) {
         activations->relative = layout_relative(layout, kernels, options, n, limits, role->trains);
     } else {

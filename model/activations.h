@@ -35,6 +35,7 @@ struct layer_activations {
     float *qkv;           /* (N, local 3C) with biases */
     float *heads;         /* (N, local C) attention's output, before the projection */
     float *log_sum;       /* (local H, N) of attention's softmax */
+    uint8_t *probability_bits; /* dropout of probabilities, as attention leaves it; NULL: none, or not kept */
     float *attention_sum; /* (N, C) residual sum after attention */
     float *inner;     /* (N, local F) feed-forward before its activation, with bias; then that one's slopes */
     float *activated; /* (N, local F) after it; NULL: not kept, and inner is as it was until backward */

@@ -10,7 +10,8 @@
 #include "model/needed.h"
 #include "model/parts_linear.h"
 
-static struct kernels_attention_shape attention_shape(const struct pass *pass, int64_t layer)
+static struct kernels_attention_shape attention_shape(const struct pass *pass, int64_t layer,
+                                                      const struct layer_activations *kept)
 {
     const struct model_options *const options = pass->options;
     const struct family *const family = family_find(options);
@@ -33,6 +34,7 @@ static struct kernels_attention_shape attention_shape(const struct pass *pass, i
         .visibility = visible ? &pass->visibility : NULL,
         .queries = some ? pass->needed_rows : NULL,
         .query_count = some ? pass->needed_count : 0,
+        .kept = kept->probability_bits,
     };
 }
 
@@ -86,7 +88,7 @@ void attention_forward(const struct pass *pass, int64_t layer, float *branch, co
     const int64_t width = parts_local(pass->parts, pass->options->hidden).count;
     const struct pass needed = needed_pass(pass, layer);
     const int64_t group = parameter_layer_group(pass->table, layer, PARAMETER_HALF_ATTENTION);
-    const struct kernels_attention_shape shape = attention_shape(pass, layer);
+    const struct kernels_attention_shape shape = attention_shape(pass, layer, kept);
     const struct parts_weight output = attention_output(pass, group);
     const float *heads = kept->heads;
     inputs_forward(pass, layer, in, kept, rows);
@@ -110,7 +112,7 @@ void attention_backward_heads(const struct pass *pass, int64_t layer, float *d_q
     const int64_t n = needed_pass(pass, layer).row_count;
     const int64_t c = pass->options->hidden;
     const int64_t width = parts_local(pass->parts, c).count;
-    const struct kernels_attention_shape shape = attention_shape(pass, layer);
+    const struct kernels_attention_shape shape = attention_shape(pass, layer, kept);
     const struct parts_weight output = attention_output(pass, gradient->group);
     INVARIANT(pass->cache == NULL);
     pass->kernels->bias_backward(pass_gradient(pass, gradient, PARAMETER_ATTENTION_BIAS), d_branch,

@@ -11,7 +11,7 @@
 /* What is kept of a layer from forward to backward; the rest is computed again, with the same bits.
  * In floats for each token (C width, F inner width, H heads): */
 enum model_recompute {
-    MODEL_RECOMPUTE_NONE,      /* all: 6C + 2F + H */
+    MODEL_RECOMPUTE_NONE,      /* all: 6C + 2F + H, and H bits for each key */
     MODEL_RECOMPUTE_ATTENTION, /* all but queries, keys, values and heads: 2C + F */
     MODEL_RECOMPUTE_LAYER,     /* its output: C */
     MODEL_RECOMPUTES,

@@ -1,6 +1,7 @@
 /* Packed multi-head attention: for each sequence and head, blocks of queries against all keys they
- * may see. The products are made on the packed arrays themselves (leading dimensions 3C
- * and C); only a block of scores exists at a time, in the scratch.
+ * may see. The products are made on the packed arrays themselves (leading dimensions 3C and C);
+ * only a block of scores exists at a time, in the scratch, and a head's keys and values as right
+ * operands of products, made ready once for all blocks.
  *
  *   forward   S = scale · Q K', P = exp(S - max), out = (kept P) V · (dropout scale / Σ P)
  *   backward  P = exp(S - log_sum), dP = kept (dO V') · dropout scale, δ = Σ P dP / Σ P per row,
@@ -10,15 +11,14 @@
  * Blocks of the backward go from the last to the first: the last sees every key, so it writes and
  * the others add. */
 #include "kernels/cpu/cpu_attention_row.h"
+#include "kernels/cpu/cpu_matmul.h"
 
 enum { BLOCK_ROWS = 128 };
 
-typedef __typeof__(OPERATION(matmul)) product_function;
-
 /* One block of query rows of one head of one sequence. */
 struct block {
-    product_function *product; /* of all but d_k: see block_backward */
-    int64_t n;                 /* rows in all */
+    const struct matmul_type *type;
+    int64_t n; /* rows in all */
     int64_t c;
     int64_t width; /* D */
     int64_t head;
@@ -36,26 +36,41 @@ struct block {
     const struct kernels_dropout *dropout; /* NULL: none */
     float *scores;
     float *slopes;
-    uint8_t *kept; /* (rows, kept_stride) bits */
+    struct packed key_columns;   /* K', a column for each key */
+    struct packed value_columns; /* V' likewise, for slopes */
+    struct packed summed;        /* over keys: V, in backward K */
+    uint8_t *kept;               /* a query's bits of dropout; kept_stride bytes apart */
     int64_t kept_stride;
+    bool kept_all; /* of all heads' rows (shape.kept), else of the block's */
 };
+
+/* Units of a head's keys or values as a right operand, by columns or by k. */
+static int64_t part_units(int64_t longest, int64_t width)
+{
+    const int64_t across = packed_units(longest, width);
+    const int64_t down = packed_units(width, longest);
+    return across > down ? across : down;
+}
 
 int64_t OPERATION(attention_scratch)(int64_t longest_sequence, int64_t head_width)
 {
-    (void)head_width;
-    const int64_t kept_bytes = BLOCK_ROWS * rounded_up(longest_sequence, 8) / 8 + DROPOUT_LANES;
-    return 2 * scores_floats(BLOCK_ROWS, longest_sequence) + kept_bytes / 4 + 1;
+    const int64_t kept_bytes = kernels_attention_kept(BLOCK_ROWS, 1, longest_sequence);
+    return 2 * scores_floats(BLOCK_ROWS, longest_sequence) +
+           3 * part_units(longest_sequence, head_width) + kept_bytes / 4;
 }
 
 static struct block block_make(const struct kernels_attention_shape *shape,
-                               product_function *product, float *scratch)
+                               const struct matmul_type *type, float *scratch)
 {
     int64_t longest = 0;
     for (int64_t b = 0; b < shape->sequence_count; b++) {
         const int64_t length = shape->starts[b + 1] - shape->starts[b];
         longest = length > longest ? length : longest;
     }
-    return (struct block){.product = product,
+    const int64_t scores = scores_floats(BLOCK_ROWS, longest);
+    const int64_t part = part_units(longest, shape->head_width);
+    uint32_t *const parts = (uint32_t *)(scratch + 2 * scores);
+    return (struct block){.type = type,
                           .n = shape->starts[shape->sequence_count],
                           .c = shape->heads * shape->head_width,
                           .width = shape->head_width,
@@ -68,8 +83,13 @@ static struct block block_make(const struct kernels_attention_shape *shape,
                           .scale = shape->scale,
                           .dropout = shape->dropout.threshold == 0 ? NULL : &shape->dropout,
                           .scores = scratch,
-                          .slopes = scratch + scores_floats(BLOCK_ROWS, longest),
-                          .kept = (uint8_t *)(scratch + 2 * scores_floats(BLOCK_ROWS, longest))};
+                          .slopes = scratch + scores,
+                          .key_columns = {.units = parts},
+                          .value_columns = {.units = parts + part},
+                          .summed = {.units = parts + 2 * part},
+                          .kept = shape->kept != NULL ? shape->kept : (uint8_t *)(parts + 3 * part),
+                          .kept_stride = kernels_attention_kept(1, 1, longest),
+                          .kept_all = shape->kept != NULL};
 }
 
 /* The row that asks as query `row` of the block. */
@@ -111,7 +131,6 @@ static bool block_place(struct block *block, const struct kernels_attention_shap
 {
     const int64_t first = start + offset;
     const int64_t last = end - first < BLOCK_ROWS ? end : first + BLOCK_ROWS;
-    block->first_key = start;
     block->first = queries_below(shape, first);
     block->rows = queries_below(shape, last) - block->first;
     if (block->rows == 0) {
@@ -120,16 +139,23 @@ static bool block_place(struct block *block, const struct kernels_attention_shap
     block->keys = end - start;
     block->keys = block_visible(block, block->rows - 1);
     block->stride = rounded_up(end - start, KERNELS_LANES);
-    block->kept_stride = rounded_up(block->keys, 8) / 8;
     return true;
+}
+
+/* The bits of query `row` of the block; NULL: all are kept. */
+static uint8_t *block_kept(const struct block *block, int64_t row)
+{
+    const int64_t place = block->kept_all ? block->head * block->n + block_asks(block, row) : row;
+    return block->dropout != NULL ? block->kept + place * block->kept_stride : NULL;
 }
 
 static void block_dropout(const struct block *block)
 {
-    const int64_t row = (block->first_head + block->head) * block->n;
+    const int64_t first = (block->first_head + block->head) * block->n;
+    const int64_t bytes = rounded_up(block->keys, 8) / 8;
     for (int64_t i = 0; i < block->rows && block->dropout != NULL; i++) {
-        rows_kept(block->kept + i * block->kept_stride, block->dropout, row + block_asks(block, i),
-                  1, block->kept_stride, block->longest);
+        rows_kept(block_kept(block, i), block->dropout, first + block_asks(block, i), 1, bytes,
+                  block->longest);
     }
 }
 
@@ -173,12 +199,62 @@ static int64_t part_at(const struct block *block, int64_t row, int64_t part)
     return (row * 3 + part) * block->c + block->head * block->width;
 }
 
+/* Part `part` of the head's keys [first, end) as a right operand, a column for each key (`across`)
+ * or a k for each. */
+static void part_pack(const struct block *block, struct packed *packed, const float *qkv,
+                      int64_t part, bool across, int64_t end)
+{
+    const int64_t keys = end - block->first_key;
+    const struct operand b = {qkv + part_at(block, block->first_key, part), 3 * block->c, across,
+                              across ? keys : block->width};
+    packed->lanes = b.lanes;
+    packed->k = across ? block->width : keys;
+    matmul_pack(block->type, packed, &b);
+}
+
+/* Rows, `width` wide, times packed keys or values by columns. */
+static void block_across(const struct block *block, float *out, const float *rows, int64_t ld,
+                         float alpha, const struct packed *packed)
+{
+    matmul_run(block->type, &(struct product){.a = {rows, ld, true, block->rows},
+                                              .b = {.lanes = block->keys},
+                                              .packed = packed,
+                                              .k = block->width,
+                                              .alpha = alpha,
+                                              .c = out,
+                                              .ldc = block->stride});
+}
+
+/* Sums over keys, weighted by rows of scores or slopes. */
+static void block_down(const struct block *block, float *out, int64_t ldc, float alpha,
+                       const float *weights)
+{
+    matmul_run(block->type, &(struct product){.a = {weights, block->stride, true, block->rows},
+                                              .b = {.lanes = block->width},
+                                              .packed = &block->summed,
+                                              .k = block->keys,
+                                              .alpha = alpha,
+                                              .c = out,
+                                              .ldc = ldc});
+}
+
+/* Each key's sum over the block's queries of rows, weighted by its column of scores or slopes. */
+static void block_back(const struct block *block, float *out, float beta, float alpha,
+                       const float *weights, const float *rows, int64_t ld)
+{
+    matmul_run(block->type, &(struct product){.a = {weights, block->stride, false, block->keys},
+                                              .b = {rows, ld, false, block->width},
+                                              .k = block->rows,
+                                              .alpha = alpha,
+                                              .beta = beta,
+                                              .c = out,
+                                              .ldc = 3 * block->c});
+}
+
 static void block_scores(const struct block *block, const float *qkv)
 {
-    block->product(false, true, block->rows, block->keys, block->width, block->scale,
-                   qkv + part_at(block, block->first, 0), 3 * block->c,
-                   qkv + part_at(block, block->first_key, 1), 3 * block->c, 0.0F, block->scores,
-                   block->stride);
+    block_across(block, block->scores, qkv + part_at(block, block->first, 0), 3 * block->c,
+                 block->scale, &block->key_columns);
 }
 
 static void block_forward(const struct block *block, float *out, float *log_sum, const float *qkv)
@@ -193,9 +269,7 @@ static void block_forward(const struct block *block, float *out, float *log_sum,
         block_hide(block, i);
         const float most = lanes_max(row, keys);
         const bool blind = block_blind(block, i);
-        const float sum =
-            row_softmax(row, block->dropout != NULL ? block->kept + i * block->kept_stride : NULL,
-                        blind ? 0.0F : most, keys);
+        const float sum = row_softmax(row, block_kept(block, i), blind ? 0.0F : most, keys);
         logs[i] = blind ? __builtin_inff() : (float)((double)most + function_log((double)sum));
         factors[i] = blind ? 0.0F : 1.0F / sum;
         if (block->dropout != NULL) {
@@ -204,22 +278,32 @@ static void block_forward(const struct block *block, float *out, float *log_sum,
         row_clear(row, keys, block->keys);
     }
     float *const rows = out + block->first * block->c + block->head * block->width;
-    block->product(false, false, block->rows, block->width, block->keys, 1.0F, block->scores,
-                   block->stride, qkv + part_at(block, block->first_key, 2), 3 * block->c, 0.0F,
-                   rows, block->c);
+    block_down(block, rows, block->c, 1.0F, block->scores);
     for (int64_t i = 0; i < block->rows; i++) {
         row_scale(rows + i * block->c, factors[i], block->width);
     }
 }
 
-static void forward_with(product_function *product, float *out, float *log_sum, const float *qkv,
-                         const struct kernels_attention_shape *shape, float *scratch)
+/* Whether a row of the sequence [start, end) asks, which then is the block's. */
+static bool block_begin(struct block *block, const struct kernels_attention_shape *shape,
+                        int64_t start, int64_t end)
 {
-    struct block block = block_make(shape, product, scratch);
+    block->first_key = start;
+    return queries_below(shape, end) > queries_below(shape, start);
+}
+
+static void forward_with(const struct matmul_type *type, float *out, float *log_sum,
+                         const float *qkv, const struct kernels_attention_shape *shape,
+                         float *scratch)
+{
+    struct block block = block_make(shape, type, scratch);
     for (int64_t b = 0; b < shape->sequence_count; b++) {
         const int64_t start = shape->starts[b];
         const int64_t end = shape->starts[b + 1];
-        for (block.head = 0; block.head < shape->heads; block.head++) {
+        const bool asked = block_begin(&block, shape, start, end);
+        for (block.head = 0; block.head < shape->heads && asked; block.head++) {
+            part_pack(&block, &block.key_columns, qkv, 1, true, end);
+            part_pack(&block, &block.summed, qkv, 2, false, end);
             for (int64_t offset = 0; offset < end - start; offset += BLOCK_ROWS) {
                 if (block_place(&block, shape, start, end, offset)) {
                     block_forward(&block, out, log_sum, qkv);
@@ -237,7 +321,6 @@ static void row_backward(const struct block *block, int64_t i, float log_sum)
 {
     float *const scores = block->scores + i * block->stride;
     float *const slopes = block->slopes + i * block->stride;
-    const uint8_t *const kept = block->kept + i * block->kept_stride;
     const int64_t keys = block_visible(block, i);
     if (block_blind(block, i)) {
         row_clear(scores, 0, block->keys);
@@ -245,7 +328,7 @@ static void row_backward(const struct block *block, int64_t i, float log_sum)
         return;
     }
     block_hide(block, i);
-    row_slopes(scores, slopes, kept, block->dropout, log_sum, keys);
+    row_slopes(scores, slopes, block_kept(block, i), block->dropout, log_sum, keys);
     row_clear(scores, keys, block->keys);
     row_clear(slopes, keys, block->keys);
 }
@@ -257,37 +340,31 @@ struct backward {
     const float *qkv;
 };
 
-/* d_k, from dS as it is: rounded to bf16, its rows would not add up to zero any more. */
 static void block_backward(const struct block *block, const struct backward *backward, bool first)
 {
-    const int64_t ld = 3 * block->c;
     const int64_t q = part_at(block, block->first, 0);
-    const int64_t k = part_at(block, block->first_key, 1);
-    const int64_t v = part_at(block, block->first_key, 2);
-    const float *const qkv = backward->qkv;
+    float *const d_keys = backward->d_qkv + part_at(block, block->first_key, 1);
+    float *const d_values = backward->d_qkv + part_at(block, block->first_key, 2);
     const float *const d_rows =
         backward->d_out + block->first * block->c + block->head * block->width;
     const float before = first ? 0.0F : 1.0F;
-    block_scores(block, qkv);
-    block_dropout(block);
-    block->product(false, true, block->rows, block->keys, block->width, 1.0F, d_rows, block->c,
-                   qkv + v, ld, 0.0F, block->slopes, block->stride);
+    block_scores(block, backward->qkv);
+    if (!block->kept_all) {
+        block_dropout(block);
+    }
+    block_across(block, block->slopes, d_rows, block->c, 1.0F, &block->value_columns);
     for (int64_t i = 0; i < block->rows; i++) {
         row_backward(block, i, backward->log_sum[block->head * block->n + block->first + i]);
     }
-    block->product(true, false, block->keys, block->width, block->rows, 1.0F, block->scores,
-                   block->stride, d_rows, block->c, before, backward->d_qkv + v, ld);
-    block->product(false, false, block->rows, block->width, block->keys, block->scale,
-                   block->slopes, block->stride, qkv + k, ld, 0.0F, backward->d_qkv + q, ld);
-    OPERATION(matmul)
-    (true, false, block->keys, block->width, block->rows, block->scale, block->slopes,
-     block->stride, qkv + q, ld, before, backward->d_qkv + k, ld);
+    block_back(block, d_values, before, 1.0F, block->scores, d_rows, block->c);
+    block_down(block, backward->d_qkv + q, 3 * block->c, block->scale, block->slopes);
+    block_back(block, d_keys, before, block->scale, block->slopes, backward->qkv + q, 3 * block->c);
 }
 
 void OPERATION(attention_forward)(float *out, float *log_sum, const float *qkv,
                                   const struct kernels_attention_shape *shape, float *scratch)
 {
-    forward_with(OPERATION(matmul), out, log_sum, qkv, shape, scratch);
+    forward_with(&matmul_fp32, out, log_sum, qkv, shape, scratch);
 }
 
 /* d_k and d_v of rows [first, end) of the block's head, which no query sees. */
@@ -299,21 +376,58 @@ static void keys_clear(const struct block *block, float *d_qkv, int64_t first, i
     }
 }
 
-static void backward_with(product_function *product, const struct backward *backward,
+/* Takes from d_k of the head's `keys` keys their mean. The gradients of all keys of a sequence add
+ * up to zero, since each row of dS does; rounded to bf16 they no longer do, and Adam would magnify
+ * what is left in the gradient of the keys' biases. */
+static void keys_center(const struct block *block, float *d_qkv, int64_t keys)
+{
+    float *const mean = block->scores; /* at least BLOCK_ROWS lines */
+    for (int64_t first = 0; first < block->width; first += BLOCK_ROWS) {
+        const int64_t count = smaller(block->width - first, BLOCK_ROWS);
+        float *const d_keys = d_qkv + part_at(block, block->first_key, 1) + first;
+        row_clear(mean, 0, count);
+        for (int64_t j = 0; j < keys; j++) {
+            const float *const d_key = d_keys + j * 3 * block->c;
+            SIMD
+            for (int64_t d = 0; d < count; d++) {
+                mean[d] += d_key[d];
+            }
+        }
+        row_scale(mean, 1.0F / (float)keys, count);
+        for (int64_t j = 0; j < keys; j++) {
+            float *const d_key = d_keys + j * 3 * block->c;
+            SIMD
+            for (int64_t d = 0; d < count; d++) {
+                d_key[d] -= mean[d];
+            }
+        }
+    }
+}
+
+static void backward_with(const struct matmul_type *type, const struct backward *backward,
                           const struct kernels_attention_shape *shape, float *scratch)
 {
-    struct block block = block_make(shape, product, scratch);
+    struct block block = block_make(shape, type, scratch);
     for (int64_t b = 0; b < shape->sequence_count; b++) {
         const int64_t start = shape->starts[b];
         const int64_t end = shape->starts[b + 1];
         const int64_t last = (end - start - 1) / BLOCK_ROWS * BLOCK_ROWS;
+        const bool asked = block_begin(&block, shape, start, end);
         for (block.head = 0; block.head < shape->heads && end > start; block.head++) {
             int64_t seen = 0; /* keys that have their first gradient */
+            if (asked) {
+                part_pack(&block, &block.key_columns, backward->qkv, 1, true, end);
+                part_pack(&block, &block.value_columns, backward->qkv, 2, true, end);
+                part_pack(&block, &block.summed, backward->qkv, 1, false, end);
+            }
             for (int64_t offset = last; offset >= 0; offset -= BLOCK_ROWS) {
                 if (block_place(&block, shape, start, end, offset)) {
                     block_backward(&block, backward, seen == 0);
                     seen = seen == 0 ? block.keys : seen;
                 }
+            }
+            if (type->unit_elements > 1 && seen > 0) {
+                keys_center(&block, backward->d_qkv, seen);
             }
             keys_clear(&block, backward->d_qkv, start + seen, end);
         }
@@ -327,14 +441,14 @@ void OPERATION(attention_backward)(float *d_qkv, const float *d_out, const float
 {
     (void)out;
     const struct backward backward = {d_qkv, d_out, log_sum, qkv};
-    backward_with(OPERATION(matmul), &backward, shape, scratch);
+    backward_with(&matmul_fp32, &backward, shape, scratch);
 }
 
 #ifdef __AVX512F__
 void attention_forward_bf16_avx512(float *out, float *log_sum, const float *qkv,
                                    const struct kernels_attention_shape *shape, float *scratch)
 {
-    forward_with(matmul_bf16_avx512, out, log_sum, qkv, shape, scratch);
+    forward_with(&matmul_bf16, out, log_sum, qkv, shape, scratch);
 }
 
 void attention_backward_bf16_avx512(float *d_qkv, const float *d_out, const float *out,
@@ -343,6 +457,6 @@ void attention_backward_bf16_avx512(float *d_qkv, const float *d_out, const floa
 {
     (void)out;
     const struct backward backward = {d_qkv, d_out, log_sum, qkv};
-    backward_with(matmul_bf16_avx512, &backward, shape, scratch);
+    backward_with(&matmul_bf16, &backward, shape, scratch);
 }
 #endif

@@ -74,17 +74,51 @@ static void operand_pack(const struct matmul_type *type, const struct panels *pa
     }
 }
 
-/* One block of k. Columns that fit into one block are packed once, and rows a panel at a time; else
- * many rows are packed once for all columns. */
+static struct depth_block depth_at(const struct matmul_type *type, int64_t first, int64_t end)
+{
+    const int64_t count = smaller(end - first, BLOCK_UNITS * type->unit_elements);
+    return (struct depth_block){first, count,
+                                (count + type->unit_elements - 1) / type->unit_elements};
+}
+
+/* Where a block of k lies in what is packed. */
+static struct panels packed_panels(const struct matmul_type *type, const struct packed *packed,
+                                   int64_t depth_first)
+{
+    const int64_t lanes = columns_rounded(packed->lanes);
+    const struct depth_block depth = depth_at(type, depth_first, packed->k);
+    return (struct panels){packed->units + depth_first / type->unit_elements * lanes, TILE_COLUMNS,
+                           TILE_COLUMNS, TILE_COLUMNS * depth.units};
+}
+
+void matmul_pack(const struct matmul_type *type, const struct packed *packed,
+                 const struct operand *b)
+{
+    for (int64_t k = 0; k < packed->k; k += BLOCK_UNITS * type->unit_elements) {
+        const struct depth_block depth = depth_at(type, k, packed->k);
+        struct panels panels = packed_panels(type, packed, k);
+        for (int64_t lane = 0; lane < packed->lanes; lane += PACKED_COLUMNS) {
+            operand_pack(type, &panels, b, lane, smaller(packed->lanes - lane, PACKED_COLUMNS),
+                         &depth);
+            panels.units += PACKED_COLUMNS / TILE_COLUMNS * panels.stride;
+        }
+    }
+}
+
+/* One block of k. Where columns fit into one block they are packed once, and rows a panel at a time
+ * if each is read as it lies in memory; else many rows are packed once for all columns. */
 static void depth_run(const struct matmul_type *type, const struct product *product,
                       const struct depth_block *depth)
 {
     _Alignas(64) uint32_t column_units[PACKED_COLUMNS * BLOCK_UNITS];
     _Alignas(64) uint32_t row_units[PACKED_ROWS / TILE_ROWS * ROW_PANEL * BLOCK_UNITS];
-    const struct panels columns = {column_units, TILE_COLUMNS, TILE_COLUMNS,
-                                   TILE_COLUMNS * depth->units};
+    const struct panels columns = product->packed != NULL
+                                      ? packed_panels(type, product->packed, depth->first)
+                                      : (struct panels){column_units, TILE_COLUMNS, TILE_COLUMNS,
+                                                        TILE_COLUMNS * depth->units};
     const struct panels rows = {row_units, TILE_ROWS, ROW_PANEL, ROW_PANEL * depth->units};
-    const int64_t step = product->b.lanes <= BLOCK_COLUMNS ? TILE_ROWS : PACKED_ROWS;
+    const bool once = product->b.lanes <= BLOCK_COLUMNS && product->a.depth_runs;
+    const int64_t step = once ? TILE_ROWS : PACKED_ROWS;
     int64_t packed = -1;
     int64_t count;
     for (int64_t i = 0; i < product->a.lanes; i += count) {
@@ -92,9 +126,9 @@ static void depth_run(const struct matmul_type *type, const struct product *prod
         count = left <= ROW_PANEL ? left : smaller(left, step);
         operand_pack(type, &rows, &product->a, i, count, depth);
         for (int64_t j = 0; j < product->b.lanes; j += BLOCK_COLUMNS) {
-            const int64_t inside = j % PACKED_COLUMNS;
+            const int64_t inside = product->packed != NULL ? j : j % PACKED_COLUMNS;
             struct panels block = columns;
-            if (inside == 0 && packed != j) {
+            if (product->packed == NULL && inside == 0 && packed != j) {
                 operand_pack(type, &columns, &product->b, j,
                              smaller(product->b.lanes - j, PACKED_COLUMNS), depth);
                 packed = j;
@@ -107,14 +141,11 @@ static void depth_run(const struct matmul_type *type, const struct product *prod
 
 void matmul_run(const struct matmul_type *type, const struct product *product)
 {
-    const int64_t block = BLOCK_UNITS * type->unit_elements;
     int64_t k = 0;
     do { /* once for k = 0, too: beta · C */
-        const int64_t count = smaller(product->k - k, block);
-        const struct depth_block depth = {k, count,
-                                          (count + type->unit_elements - 1) / type->unit_elements};
+        const struct depth_block depth = depth_at(type, k, product->k);
         depth_run(type, product, &depth);
-        k += count;
+        k += depth.count;
     } while (k < product->k);
 }
 
@@ -229,11 +260,12 @@ static inline vector tile_step(vector sum, vector left, vector right)
 #endif
 }
 
+const struct matmul_type matmul_fp32 = {1, pack_runs, pack_columns, tile_run};
+
 void OPERATION(matmul)(bool transpose_a, bool transpose_b, int64_t m, int64_t n, int64_t k,
                        float alpha, const float *a, int64_t lda, const float *b, int64_t ldb,
                        float beta, float *c, int64_t ldc)
 {
-    static const struct matmul_type type = {1, pack_runs, pack_columns, tile_run};
     const struct product product = {.a = {a, lda, !transpose_a, m},
                                     .b = {b, ldb, transpose_b, n},
                                     .k = k,
@@ -242,6 +274,6 @@ void OPERATION(matmul)(bool transpose_a, bool transpose_b, int64_t m, int64_t n,
                                     .c = c,
                                     .ldc = ldc};
     if (m > 0) {
-        matmul_run(&type, &product);
+        matmul_run(&matmul_fp32, &product);
     }
 }

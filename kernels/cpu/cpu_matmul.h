@@ -61,7 +61,7 @@ struct panels {
 };
 
 struct matmul_type {
-    int64_t unit_elements; /* of k */
+    int64_t unit_elements; /* of k; of more than one each is rounded */
     /* Packs `depth` elements from `depth_first` on of an operand's lanes from `first` on; zeros
      * behind its last lane and k. One panel of lanes whose elements lie side by side: */
     void (*pack_runs)(uint32_t *panel, int64_t width, const struct operand *operand, int64_t first,
@@ -75,9 +75,29 @@ struct matmul_type {
                  const uint32_t *column_panel, int64_t units);
 };
 
+/* All columns of a right operand, packed once for several products. What a product takes of it may
+ * be fewer columns and fewer k, but none of them in the middle. A block of k follows the other. */
+struct packed {
+    uint32_t *units;
+    int64_t lanes;
+    int64_t k;
+};
+
+static inline int64_t columns_rounded(int64_t lanes)
+{
+    return (lanes + TILE_COLUMNS - 1) / TILE_COLUMNS * TILE_COLUMNS;
+}
+
+/* For any type. */
+static inline int64_t packed_units(int64_t lanes, int64_t k)
+{
+    return columns_rounded(lanes) * k;
+}
+
 struct product {
     struct operand a;
     struct operand b;
+    const struct packed *packed; /* NULL: b is packed on the way */
     int64_t k;
     float alpha;
     float beta;
@@ -87,6 +107,17 @@ struct product {
 
 #define matmul_run OPERATION(matmul_run)
 void matmul_run(const struct matmul_type *type, const struct product *product);
+
+#define matmul_pack OPERATION(matmul_pack)
+/* Packs all of op(B) into packed->units, which are packed_units() of them. */
+void matmul_pack(const struct matmul_type *type, const struct packed *packed,
+                 const struct operand *b);
+
+#define matmul_fp32 OPERATION(matmul_fp32)
+extern const struct matmul_type matmul_fp32;
+#ifdef __AVX512F__
+extern const struct matmul_type matmul_bf16; /* needs AVX512-BF16 */
+#endif
 
 #ifdef __AVX512F__
 /* Of the first `count` elements of a vector, be it negative or too many. */

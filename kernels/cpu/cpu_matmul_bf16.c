@@ -79,11 +79,12 @@ static void pack_columns(const struct panels *panels, const struct operand *oper
     }
 }
 
+const struct matmul_type matmul_bf16 = {2, pack_runs, pack_columns, tile_run};
+
 void matmul_bf16_avx512(bool transpose_a, bool transpose_b, int64_t m, int64_t n, int64_t k,
                         float alpha, const float *a, int64_t lda, const float *b, int64_t ldb,
                         float beta, float *c, int64_t ldc)
 {
-    static const struct matmul_type type = {2, pack_runs, pack_columns, tile_run};
     const struct product product = {.a = {a, lda, !transpose_a, m},
                                     .b = {b, ldb, transpose_b, n},
                                     .k = k,
@@ -92,6 +93,6 @@ void matmul_bf16_avx512(bool transpose_a, bool transpose_b, int64_t m, int64_t n
                                     .c = c,
                                     .ldc = ldc};
     if (m > 0) {
-        matmul_run(&type, &product);
+        matmul_run(&matmul_bf16, &product);
     }
 }

@@ -613,48 +613,6 @@ START_TEST(test_bf16_attention_is_near_the_reference)
 }
 END_TEST
 
-/* What a row gets does not depend on who else asks. */
-START_TEST(test_a_row_that_asks_has_the_bits_of_a_pass_in_which_all_do)
-{
-    enum { HEADS = 2, WIDTH = 16, C = HEADS * WIDTH, ROWS = 300 };
-    static const enum kernels_level levels[] = {KERNELS_LEVEL_REFERENCE, KERNELS_LEVEL_AVX2};
-    static const int32_t starts[] = {0, 90, 91, ROWS};
-    static const int32_t queries[] = {3, 5, 89, 95, 96, 97, 250, 298};
-    for (int64_t i = 0; i <= ARRAY_LENGTH(levels); i++) {
-        struct kernels kernels;
-        struct bench bench;
-        kernels_take(&kernels, i < ARRAY_LENGTH(levels) ? levels[i] : kernels_level_best());
-        bench_init(&bench);
-        struct kernels_attention_shape shape = {.sequence_count = 3,
-                                                .starts = starts,
-                                                .heads = HEADS,
-                                                .head_width = WIDTH,
-                                                .kind = i % 2 == 0 ? KERNELS_ATTENTION_FULL
-                                                                   : KERNELS_ATTENTION_CAUSAL,
-                                                .scale = 0.25F,
-                                                .dropout = test_dropout(0.1)};
-        float *const all = bench_floats(&bench, (int64_t)ROWS * 3 * C, 2);
-        float *const some = bench_floats(&bench, (int64_t)ROWS * 3 * C, 2);
-        float *const outs = bench_floats(&bench, 2 * (int64_t)ROWS * C, 1);
-        float *const sums = bench_floats(&bench, 2 * (int64_t)HEADS * ROWS, 1);
-        float *const scratch = bench_floats(&bench, kernels.attention_scratch(ROWS, WIDTH), 1);
-        memcpy(some, all, (size_t)ROWS * 3 * C * sizeof *some);
-        for (int64_t q = 0; q < ARRAY_LENGTH(queries); q++) {
-            memcpy(some + q * 3 * C, all + (int64_t)queries[q] * 3 * C, C * sizeof *some);
-        }
-        kernels.attention_forward(outs, sums, all, &shape, scratch);
-        shape.queries = queries;
-        shape.query_count = ARRAY_LENGTH(queries);
-        float *const few = outs + (int64_t)ROWS * C;
-        kernels.attention_forward(few, sums + (int64_t)HEADS * ROWS, some, &shape, scratch);
-        for (int64_t q = 0; q < ARRAY_LENGTH(queries); q++) {
-            ck_assert_mem_eq(few + q * C, outs + (int64_t)queries[q] * C, C * sizeof *few);
-        }
-        bench_deinit(&bench);
-    }
-}
-END_TEST
-
 START_TEST(test_bf16_is_refused_at_level_avx2)
 {
     struct kernels kernels;
@@ -703,7 +661,6 @@ int main(void)
                      (const TTest *[]){test_avx2_agrees_with_the_reference,
                                        test_vector_levels_have_the_same_bits,
                                        test_bf16_products_have_the_bits_of_the_reference,
-                                       test_a_row_that_asks_has_the_bits_of_a_pass_in_which_all_do,
                                        test_bf16_attention_is_near_the_reference,
                                        test_bf16_is_refused_at_level_avx2,
                                        test_openblas_agrees_with_the_reference, NULL});

@@ -74,7 +74,7 @@ static int64_t work_bytes(const struct model_options *options, const struct batc
 }
 
 /* Each layer but one gives up its 4C + H or 5C + F + H floats a row, and some statistics and bits;
- * and all of them F more. */
+ * and all of them F more, and where attention is not by distance, its dropout's bits. */
 START_TEST(test_recompute_memory_falls_by_what_is_not_kept)
 {
     struct model_options options = recompute_case(_i);
@@ -82,7 +82,9 @@ START_TEST(test_recompute_memory_falls_by_what_is_not_kept)
     options.layers = options.inner_layers == 0 ? 7 : options.layers;
     const int64_t rows = limits.token_count + (_i > 6 ? limits.target_count : 0);
     const int64_t row_bytes = 4 * rows * (options.layers - 1);
-    const int64_t always = options.layers * 4 * rows * options.feed_forward;
+    const int64_t bits =
+        _i > 6 ? 0 : kernels_attention_kept(limits.token_count, options.heads, options.positions);
+    const int64_t always = options.layers * (4 * rows * options.feed_forward + bits);
     const int64_t attention = row_bytes * (4 * options.hidden + options.heads) + always;
     const int64_t layer =
         row_bytes * (5 * options.hidden + options.feed_forward + options.heads) + always;
