@@ -175,12 +175,71 @@ START_TEST(test_gradients_of_keys_add_up_to_zero)
 }
 END_TEST
 
+static double distance(const float *a, const float *b, int64_t count)
+{
+    double difference = 0;
+    double size = 0;
+    for (int64_t i = 0; i < count; i++) {
+        difference += ((double)a[i] - (double)b[i]) * ((double)a[i] - (double)b[i]);
+        size += (double)b[i] * (double)b[i];
+    }
+    return sqrt(difference / size);
+}
+
+/* More keys than are packed at a time, and more than a product sums in one block of k. */
+START_TEST(test_long_sequences_are_near_the_reference)
+{
+    enum { LONG = 1100, NARROW = 4 };
+    static const int32_t whole[] = {0, LONG};
+    struct attention a;
+    struct kernels reference;
+    struct error error = {0};
+    if (_i < 2 || !attention_take(&a, _i)) { /* 0 and 1 are the reference */
+        return;
+    }
+    CHECK_OK(kernels_open(&reference, KERNELS_LEVEL_REFERENCE, &error), error);
+    struct random_stream stream = random_stream_make(random_key_make(6, RANDOM_PURPOSE_TEST, 0), 1);
+    a.shape.sequence_count = 1;
+    a.shape.starts = whole;
+    a.shape.heads = 1;
+    a.shape.head_width = NARROW;
+    float *const scratch = floats_take(&stream, a.kernels.attention_scratch(LONG, NARROW), 1.0);
+    float *const qkv = floats_take(&stream, (int64_t)LONG * 3 * NARROW, 2.0);
+    float *const d_out = floats_take(&stream, (int64_t)LONG * NARROW, 1.0);
+    float *out[2];
+    float *log_sum[2];
+    float *d_qkv[2];
+    for (int i = 0; i < 2; i++) {
+        const struct kernels *const kernels = i == 0 ? &a.kernels : &reference;
+        out[i] = floats_take(&stream, (int64_t)LONG * NARROW, 1.0);
+        log_sum[i] = floats_take(&stream, LONG, 1.0);
+        d_qkv[i] = floats_take(&stream, (int64_t)LONG * 3 * NARROW, 1.0);
+        kernels->attention_forward(out[i], log_sum[i], qkv, &a.shape, scratch);
+        kernels->attention_backward(d_qkv[i], d_out, out[i], log_sum[i], qkv, &a.shape, scratch);
+    }
+    const double far = _i / 2 == 3 ? 0.02 : 1e-5;
+    ck_assert_double_lt(distance(out[0], out[1], (int64_t)LONG * NARROW), far);
+    ck_assert_double_lt(distance(log_sum[0], log_sum[1], LONG), far);
+    ck_assert_double_lt(distance(d_qkv[0], d_qkv[1], (int64_t)LONG * 3 * NARROW), far);
+    for (int i = 0; i < 2; i++) {
+        memory_release(out[i]);
+        memory_release(log_sum[i]);
+        memory_release(d_qkv[i]);
+    }
+    memory_release(d_out);
+    memory_release(qkv);
+    memory_release(scratch);
+    attention_release(&a);
+}
+END_TEST
+
 int main(void)
 {
     return suite_run_loop(
         "attention",
         (const TTest *[]){test_a_row_that_asks_has_the_bits_of_a_pass_in_which_all_do,
                           test_dropout_that_is_kept_has_the_bits_of_one_made_again,
-                          test_gradients_of_keys_add_up_to_zero, NULL},
+                          test_gradients_of_keys_add_up_to_zero,
+                          test_long_sequences_are_near_the_reference, NULL},
         2 * WAYS);
 }
