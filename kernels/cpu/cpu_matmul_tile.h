@@ -23,19 +23,10 @@
 /* One unit of each lane: sum + left · right. */
 static inline vector tile_step(vector sum, vector left, vector right);
 
-/* `rows` is a constant where this is called, so that the sums are registers. */
-static inline __attribute__((always_inline)) void tile_as(const struct tile_place *place,
-                                                          const int rows, const float *a,
-                                                          const float *b, int64_t units)
+/* `rows` is a constant where these are called, so that the sums are registers. */
+static inline __attribute__((always_inline)) void
+tile_units(vector sum[TILE_ROWS][2], const int rows, const float *a, const float *b, int64_t units)
 {
-    vector sum[TILE_ROWS][2];
-#pragma GCC unroll 14
-    for (int i = 0; i < rows; i++) {
-        __builtin_prefetch(place->c + i * place->ldc);
-        __builtin_prefetch(place->c + i * place->ldc + VECTOR_FLOATS);
-        sum[i][0] = vector_set(0.0F);
-        sum[i][1] = vector_set(0.0F);
-    }
 #pragma GCC unroll 4
     for (int64_t k = 0; k < units; k++) {
         const vector low = vector_load(b + k * TILE_COLUMNS);
@@ -47,6 +38,31 @@ static inline __attribute__((always_inline)) void tile_as(const struct tile_plac
             sum[i][1] = tile_step(sum[i][1], left, high);
         }
     }
+}
+
+/* C is asked for when as many units are left as memory takes time: before, panels would push it out
+ * of the first-level cache again. */
+enum { LAST_UNITS = 32 };
+
+static inline __attribute__((always_inline)) void tile_as(const struct tile_place *place,
+                                                          const int rows, const float *a,
+                                                          const float *b, int64_t units)
+{
+    const int64_t first_units = units > LAST_UNITS ? units - LAST_UNITS : 0;
+    vector sum[TILE_ROWS][2];
+#pragma GCC unroll 14
+    for (int i = 0; i < rows; i++) {
+        sum[i][0] = vector_set(0.0F);
+        sum[i][1] = vector_set(0.0F);
+    }
+    tile_units(sum, rows, a, b, first_units);
+#pragma GCC unroll 14
+    for (int i = 0; i < rows; i++) {
+        __builtin_prefetch(place->c + i * place->ldc);
+        __builtin_prefetch(place->c + i * place->ldc + VECTOR_FLOATS);
+    }
+    tile_units(sum, rows, a + first_units * ROW_PANEL, b + first_units * TILE_COLUMNS,
+               units - first_units);
     const vector alpha = vector_set(place->alpha);
     const vector beta = vector_set(place->beta);
 #pragma GCC unroll 14
