@@ -220,8 +220,8 @@ const struct config_key config_keys[CONFIG_KEY_COUNT] = {
      "largest norm of the whole gradient; 0: no clipping"},
 
     {"numerics.compute", CONFIG_TYPE_CHOICE, AT(numerics.compute), "fp32", {.low = 0}, computes,
-     "operands of the network's matrix products; bf16 needs AVX512-BF16 and keeps weights, sums "
-     "and optimizer in fp32"},
+     "operands of the network's matrix products; bf16 keeps weights, sums and optimizer in fp32; "
+     "where a processor of the job has no AVX512-BF16 the job says so and computes in fp32"},
     {"numerics.products", CONFIG_TYPE_CHOICE, AT(numerics.products), "shardlm",
      {.low = 0}, products,
      "whose matrix products; OpenBLAS' (fp32 only) have other bits on every vector level"},

@@ -30,17 +30,38 @@ static enum status level_agree(struct worker *worker, enum kernels_level *level,
     return STATUS_OK;
 }
 
+/* Products of bf16 where the configuration wants them and every worker's processor has them; else
+ * the first that has not says why all compute in fp32. Collective. */
+static enum status bf16_agree(struct worker *worker, bool *bf16, struct error *error)
+{
+    const enum kernels_level level = worker->kernels.level;
+    *bf16 = worker->setup->numerics->compute == NUMERICS_COMPUTE_BF16;
+    if (!*bf16) {
+        return STATUS_OK;
+    }
+    struct error reason;
+    const int64_t rank = fabric_rank(worker->workers);
+    const bool able = kernels_use_bf16(&worker->kernels, &reason) == STATUS_OK;
+    int64_t first_unable = able ? INT64_MAX : rank;
+    TRY(fabric_least(worker->workers, &first_unable, 1, error));
+    if (first_unable == rank) {
+        log_line(LOG_LEVEL_WARN, "host %s: %s; this job computes in fp32",
+                 fabric_host(worker->fabric), reason.message);
+    }
+    *bf16 = first_unable == INT64_MAX;
+    return *bf16 ? STATUS_OK : kernels_open(&worker->kernels, level, error);
+}
+
 /* Opens the kernels and makes sure that all workers compute with the same profile. Collective. */
 static enum status profile_agree(struct worker *worker, struct error *error)
 {
     enum kernels_level level;
+    bool bf16;
     TRY(level_agree(worker, &level, error));
-    const bool bf16 = worker->setup->numerics->compute == NUMERICS_COMPUTE_BF16;
-    enum status opened = kernels_open(&worker->kernels, level, error);
-    if (opened == STATUS_OK && bf16) {
-        opened = kernels_use_bf16(&worker->kernels, error);
-    }
-    if (opened == STATUS_OK && worker->setup->numerics->products == NUMERICS_PRODUCTS_OPENBLAS) {
+    TRY(fabric_agree(worker->workers, kernels_open(&worker->kernels, level, error), error));
+    TRY(bf16_agree(worker, &bf16, error));
+    enum status opened = STATUS_OK;
+    if (worker->setup->numerics->products == NUMERICS_PRODUCTS_OPENBLAS) {
         opened = kernels_use_openblas(&worker->kernels, error);
     }
     TRY(fabric_agree(worker->workers, opened, error));
