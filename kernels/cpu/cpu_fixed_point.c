@@ -101,9 +101,6 @@ static inline void line_stream(uint64_t *out, const line_sums *line)
 #endif
 }
 
-/* Values with their integers in the low bits: round_small's first half, for a line. */
-#define line_shifted(values, unit) (doubles_of(values) * (unit) + 0x1.8p52)
-
 bool OPERATION(fixed_point_set)(int64_t *sums, const float *values, int fraction_bits,
                                 int limit_bits, int64_t count)
 {
@@ -118,7 +115,8 @@ bool OPERATION(fixed_point_set)(int64_t *sums, const float *values, int fraction
         for (; i + LINE_SUMS <= count; i += LINE_SUMS) {
             half_lanes floats;
             memcpy(&floats, values + i, sizeof floats);
-            const line_sums line = (line_sums)line_shifted(floats, unit) - double_bits(0x1.8p52);
+            const half_doubles shifted = doubles_of(floats) * unit + 0x1.8p52; /* round_small */
+            const line_sums line = (line_sums)shifted - double_bits(0x1.8p52);
             line_stream(totals + i, &line);
         }
         _mm_sfence(); /* before the caller says that they stand there */
