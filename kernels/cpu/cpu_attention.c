@@ -138,7 +138,7 @@ static bool block_place(struct block *block, const struct kernels_attention_shap
     }
     block->keys = end - start;
     block->keys = block_visible(block, block->rows - 1);
-    block->stride = rounded_up(end - start, KERNELS_LANES);
+    block->stride = scores_stride(end - start);
     return true;
 }
 

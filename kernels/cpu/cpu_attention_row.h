@@ -10,13 +10,20 @@ static inline int64_t rounded_up(int64_t value, int64_t unit)
     return (value + unit - 1) / unit * unit;
 }
 
+/* Floats from one row of scores to the next: an odd number of lines, as rows a power of two apart
+ * push each other out of the first-level cache. */
+static inline int64_t scores_stride(int64_t keys)
+{
+    return (rounded_up(keys, KERNELS_LANES) / KERNELS_LANES | 1) * KERNELS_LANES;
+}
+
 /* Of a block of scores, or of their slopes. The two must not lie a multiple of a page apart: the
  * processor compares the low bits of addresses alone when it looks for a store that a load has to
  * wait for. */
 static inline int64_t scores_floats(int64_t rows, int64_t keys)
 {
     enum { APART = 256 };
-    return rows * rounded_up(keys, KERNELS_LANES) + APART;
+    return rows * scores_stride(keys) + APART;
 }
 
 /* Kept-bits of `rows` queries from number `query` (head · rows in all + row) on, kept_stride bytes
