@@ -38,8 +38,10 @@ static void product(const struct kernels *kernels, sgemm_function sgemm, const s
     const int lda = shape->transpose_a ? shape->m : shape->k;
     const int ldb = shape->transpose_b ? shape->k : shape->n;
     if (sgemm == NULL) {
-        kernels->matmul(shape->transpose_a, shape->transpose_b, shape->m, shape->n, shape->k, 1.0F,
-                        space->a, lda, space->b, ldb, 0.0F, space->c, shape->n);
+        kernels->matmul(shape->m, shape->n, shape->k, 1.0F,
+                        (struct kernels_matrix){space->a, lda, .transposed = shape->transpose_a},
+                        (struct kernels_matrix){space->b, ldb, .transposed = shape->transpose_b},
+                        0.0F, space->c, shape->n);
     } else {
         sgemm(ROW_MAJOR, shape->transpose_a ? TRANSPOSE : NO_TRANSPOSE,
               shape->transpose_b ? TRANSPOSE : NO_TRANSPOSE, shape->m, shape->n, shape->k, 1.0F,

@@ -182,8 +182,8 @@ static struct cost run_stream(const struct space *space)
 
 static struct cost run_product(const struct space *space)
 {
-    space->kernels->matmul(false, true, TOKENS, 384, 128, 1.0F, space->a, 128, space->b, 128, 0.0F,
-                           space->c, 384);
+    space->kernels->matmul(TOKENS, 384, 128, 1.0F, matrix_of(space->a, 128),
+                           matrix_transposed(space->b, 128), 0.0F, space->c, 384);
     return (struct cost){4.0 * (TOKENS * 128 + 384 * 128 + TOKENS * 384), 2.0 * TOKENS * 384 * 128};
 }
 

@@ -73,10 +73,12 @@ enum status kernels_use_bf16(struct kernels *kernels, struct error *error)
     switch (kernels->level) {
     case KERNELS_LEVEL_REFERENCE:
         kernels->matmul = matmul_bf16_reference;
+        kernels->round = round_bf16_reference;
         break;
     case KERNELS_LEVEL_AVX512:
         if (__builtin_cpu_supports("avx512bf16")) {
             kernels->matmul = matmul_bf16_avx512;
+            kernels->round = round_bf16_avx512;
             kernels->attention_forward = attention_forward_bf16_avx512;
             kernels->attention_backward = attention_backward_bf16_avx512;
             break;

@@ -153,6 +153,24 @@ struct kernels_adamw {
     double gradient_scale; /* multiplies the gradient first (normalisation and clipping) */
 };
 
+/* A matrix that is multiplied. */
+struct kernels_matrix {
+    const void *values; /* floats; uint16_t where they are rounded */
+    int64_t ld;         /* elements between rows as stored */
+    bool transposed;
+    bool rounded; /* by the kernels' `round` */
+};
+
+static inline struct kernels_matrix matrix_of(const float *values, int64_t ld)
+{
+    return (struct kernels_matrix){.values = values, .ld = ld};
+}
+
+static inline struct kernels_matrix matrix_transposed(const float *values, int64_t ld)
+{
+    return (struct kernels_matrix){.values = values, .ld = ld, .transposed = true};
+}
+
 /* Weights and both moments of the same elements. */
 struct kernels_state {
     float *weights;
@@ -164,11 +182,12 @@ struct kernels {
     enum kernels_level level;
     char profile[KERNELS_PROFILE_BYTES]; /* "kernels 5": same text, same bits */
 
-    /* C (m, n) = alpha · op(A) (m, k) · op(B) (k, n) + beta · C. ld: elements between rows as stored. beta 0 does not
-     * read C. */
-    void (*matmul)(bool transpose_a, bool transpose_b, int64_t m, int64_t n, int64_t k, float alpha,
-                   const float *a, int64_t lda, const float *b, int64_t ldb, float beta, float *c,
-                   int64_t ldc);
+    /* C (m, n) = alpha · op(A) (m, k) · op(B) (k, n) + beta · C. beta 0 does not read C. */
+    void (*matmul)(int64_t m, int64_t n, int64_t k, float alpha, struct kernels_matrix a,
+                   struct kernels_matrix b, float beta, float *c, int64_t ldc);
+    /* What matmul makes of an operand's elements; rounded once they are half the bytes, and the product has the same
+     * bits. `out` may be where `in` is. NULL: matmul takes floats as they are. */
+    void (*round)(uint16_t *out, const float *in, int64_t count);
 
     /* out[i] = (word[ids[i]] + position[positions[i] + position_offset]) + type[segments[i]] (segments NULL: row 0).
      * position, type NULL: the family has none. */

@@ -93,14 +93,18 @@ static int blas_dim(int64_t size)
     return (int)size;
 }
 
-void matmul_openblas(bool transpose_a, bool transpose_b, int64_t m, int64_t n, int64_t k,
-                     float alpha, const float *a, int64_t lda, const float *b, int64_t ldb,
-                     float beta, float *c, int64_t ldc)
+static int blas_transposed(struct kernels_matrix matrix)
+{
+    return matrix.transposed ? CBLAS_TRANSPOSE : CBLAS_NO_TRANSPOSE;
+}
+
+void matmul_openblas(int64_t m, int64_t n, int64_t k, float alpha, struct kernels_matrix a,
+                     struct kernels_matrix b, float beta, float *c, int64_t ldc)
 {
     if (m == 0 || n == 0) {
         return;
     }
-    sgemm(CBLAS_ROW_MAJOR, transpose_a ? CBLAS_TRANSPOSE : CBLAS_NO_TRANSPOSE,
-          transpose_b ? CBLAS_TRANSPOSE : CBLAS_NO_TRANSPOSE, blas_dim(m), blas_dim(n), blas_dim(k),
-          alpha, a, blas_dim(lda), b, blas_dim(ldb), beta, c, blas_dim(ldc));
+    sgemm(CBLAS_ROW_MAJOR, blas_transposed(a), blas_transposed(b), blas_dim(m), blas_dim(n),
+          blas_dim(k), alpha, a.values, blas_dim(a.ld), b.values, blas_dim(b.ld), beta, c,
+          blas_dim(ldc));
 }

@@ -49,6 +49,8 @@ __typeof__(matmul_reference) matmul_openblas;
 /* Products of bf16 are of two kinds only, attention by them of one: the reference's sums are in double. */
 __typeof__(matmul_reference) matmul_bf16_reference;
 __typeof__(matmul_avx512) matmul_bf16_avx512;
+__typeof__(*((struct kernels *)0)->round) round_bf16_reference;
+__typeof__(*((struct kernels *)0)->round) round_bf16_avx512;
 __typeof__(attention_forward_avx512) attention_forward_bf16_avx512;
 __typeof__(attention_backward_avx512) attention_backward_bf16_avx512;
 

@@ -12,6 +12,7 @@ enum { PAIR_LABELS = 2 };
 struct layout {
     unsigned char *base; /* NULL: count */
     size_t used_bytes;
+    size_t operand_bytes; /* of an element that products alone read */
 };
 
 static void *layout_take(struct layout *layout, int64_t count, size_t element_bytes)
@@ -75,7 +76,7 @@ static void layout_between(struct layout *layout, const struct model_options *op
     const int64_t wide = parts_local(parts, options->feed_forward).count;
     layer->attention_sum = layout_floats(layout, n * options->hidden);
     layer->inner = layout_floats(layout, n * wide);
-    layer->activated = activated ? layout_floats(layout, n * wide) : NULL;
+    layer->activated = activated ? layout_take(layout, n * wide, layout->operand_bytes) : NULL;
     layer->attention_norm = layout_norm(layout, n);
     layer->attention_bits = layout_bits(layout, n * options->hidden);
     layer->feed_forward_bits = layout_bits(layout, n * options->hidden);
@@ -457,11 +458,16 @@ int64_t activations_sets(const struct model_options *options, const struct batch
     return role->trains ? section_slots_in_flight(&section) : 1;
 }
 
+static size_t operand_bytes(const struct kernels *kernels)
+{
+    return kernels->round != NULL ? sizeof(uint16_t) : sizeof(float);
+}
+
 int64_t activations_bytes(const struct kernels *kernels, const struct model_options *options,
                           const struct parameter_table *table, const struct batch_limits *limits,
                           const struct model_role *role)
 {
-    struct layout count = {0};
+    struct layout count = {.operand_bytes = operand_bytes(kernels)};
     struct activations unused = {0};
     layout_all(&count, &unused, kernels, options, table, limits, role);
     return (int64_t)count.used_bytes;
@@ -474,7 +480,7 @@ void activations_open(struct activations *sets, const struct kernels *kernels,
     *sets = (struct activations){0};
     const int64_t bytes = activations_bytes(kernels, options, table, limits, role);
     void *const block = memory_take((size_t)bytes, 1, "activations");
-    struct layout layout = {.base = block};
+    struct layout layout = {.base = block, .operand_bytes = operand_bytes(kernels)};
     layout_all(&layout, sets, kernels, options, table, limits, role);
     sets->block = block;
 }

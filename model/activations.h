@@ -2,11 +2,11 @@
  * gradients are formed. One block, taken once; the same code that hands it out measures it, so
  * model_work_bytes() is right to the byte.
  *
- * Kept per layer and token: 6C + 2F + H + 4 floats and the bits of dropout (C width, F inner width,
- * H heads), or less (model_role.h). Normalised values are always computed again in backward: they
- * cost little beside the matrix products. A model that does not train has one set for all layers. N
- * counts the query stream's rows too, where there is one. Widths of what is cut into parts are those
- * of the parts that are computed here ("local": parts.h). */
+ * Kept per layer and token: 6C + 2F + H + 4 floats and the bits of dropout (C width, F inner width, H
+ * heads; in bf16 one F is half as wide), or less (model_role.h). Normalised values are always computed
+ * again in backward: they cost little beside the matrix products. A model that does not train has one
+ * set for all layers. N counts the query stream's rows too, where there is one. Widths of what is cut
+ * into parts are those of the parts that are computed here ("local": parts.h). */
 #ifndef SHARDLM_MODEL_ACTIVATIONS_H
 #define SHARDLM_MODEL_ACTIVATIONS_H
 
@@ -38,7 +38,7 @@ struct layer_activations {
     uint8_t *probability_bits; /* dropout of probabilities, as attention leaves it; NULL: none, or not kept */
     float *attention_sum; /* (N, C) residual sum after attention */
     float *inner;     /* (N, local F) feed-forward before its activation, with bias; then that one's slopes */
-    float *activated; /* (N, local F) after it; NULL: not kept, and inner is as it was until backward */
+    void *activated;  /* (N, local F) after it, rounded if the kernels round; NULL: not kept, and inner is as it was */
     float *output_sum;    /* (N, C) residual sum after feed-forward; pre-norm: the layer's output */
     struct norm_statistics attention_norm;
     struct norm_statistics feed_forward_norm;

@@ -101,7 +101,7 @@ void attention_forward(const struct pass *pass, int64_t layer, float *branch, co
         pass->kernels->attention_forward(kept->heads, kept->log_sum, kept->qkv, &shape, scratch);
     }
     if (branch != NULL) {
-        parts_in_forward(pass, branch, heads, &output, needed.row_count);
+        parts_in_forward(pass, branch, matrix_of(heads, width), &output, needed.row_count);
     }
 }
 
@@ -117,7 +117,7 @@ void attention_backward_heads(const struct pass *pass, int64_t layer, float *d_q
     INVARIANT(pass->cache == NULL);
     pass->kernels->bias_backward(pass_gradient(pass, gradient, PARAMETER_ATTENTION_BIAS), d_branch,
                                  n, c);
-    parts_in_gradient(pass, gradient, d_branch, kept->heads, &output, n);
+    parts_in_gradient(pass, gradient, d_branch, matrix_of(kept->heads, width), &output, n);
     parts_in_backward(pass, d_heads, d_branch, &output, n);
     pass->kernels->attention_backward(d_qkv, d_heads, kept->heads, kept->log_sum, kept->qkv, &shape,
                                       scratch);
@@ -132,7 +132,9 @@ void attention_backward_input(const struct pass *pass, float *d_in, bool add, co
         attention_inputs(pass, gradient->group, PARAMETER_QUERY_WEIGHT);
     const struct parts_weight biases =
         attention_inputs(pass, gradient->group, PARAMETER_QUERY_BIAS);
+    const struct kernels_matrix d_inputs =
+        matrix_of(d_qkv, 3 * parts_local(pass->parts, pass->options->hidden).count);
     parts_bias_gradient(pass, gradient, d_qkv, &biases, n);
-    parts_out_gradient(pass, gradient, d_qkv, in, &inputs, n);
-    parts_out_backward(pass, d_in, add, d_qkv, &inputs, n);
+    parts_out_gradient(pass, gradient, d_inputs, in, &inputs, n);
+    parts_out_backward(pass, d_in, add, d_inputs, &inputs, n);
 }

@@ -130,9 +130,11 @@ static void chunk_backward(const struct pass *pass, const struct decoder *decode
     /* the first chunk writes, so that the table need not be zeroed */
     const struct group_gradient words = {embeddings->group, embeddings->values,
                                          embeddings->adds || chunk.first > 0};
-    parts_out_gradient(pass, &words, logits, decoder->rows + chunk.first * table.in, &table,
+    const struct kernels_matrix d_logits =
+        matrix_of(logits, parts_local(pass->parts, table.out).count);
+    parts_out_gradient(pass, &words, d_logits, decoder->rows + chunk.first * table.in, &table,
                        chunk.count);
-    parts_out_backward(pass, d_rows + chunk.first * table.in, false, logits, &table, chunk.count);
+    parts_out_backward(pass, d_rows + chunk.first * table.in, false, d_logits, &table, chunk.count);
 }
 
 void decoder_backward(const struct pass *pass, const struct decoder *decoder, float *d_rows,

@@ -24,6 +24,56 @@ static struct parts_weight outer_weight(const struct pass *pass, int64_t group)
                                  .segments = 1};
 }
 
+/* Rows of the inside that products alone read from here on: as matmul makes them of floats, if it
+ * does. */
+static struct kernels_matrix inside_of(const struct pass *pass, const void *values)
+{
+    return (struct kernels_matrix){.values = values,
+                                   .ld =
+                                       parts_local(pass->parts, pass->options->feed_forward).count,
+                                   .rounded = pass->kernels->round != NULL};
+}
+
+/* inside = activation(pre + bias), with `slope` as the kernel has it. Where it is rounded, floats
+ * are made a row at a time where the last of `wide` is, which `inside` does not reach before. */
+static void inside_forward(const struct pass *pass, void *inside, float *slope, float *pre,
+                           const float *bias, float *wide)
+{
+    const int64_t n = pass->row_count;
+    const int64_t f = parts_local(pass->parts, pass->options->feed_forward).count;
+    const struct kernels *const kernels = pass->kernels;
+    const enum kernels_activation kind = pass_activation(pass);
+    if (kernels->round == NULL) {
+        kernels->activation_forward(inside, slope, pre, bias, kind, n, f);
+        return;
+    }
+    for (int64_t i = 0; i < n; i++) {
+        float *const row = wide + (n - 1) * f;
+        kernels->activation_forward(row, slope != NULL ? slope + i * f : NULL, pre + i * f, bias,
+                                    kind, 1, f);
+        kernels->round((uint16_t *)inside + i * f, row, f);
+    }
+}
+
+/* The gradient of the inside becomes that of what its activation read, and is rounded where it
+ * stands. */
+static void inside_backward(const struct pass *pass, float *d_inside, float *d_bias,
+                            const float *slope)
+{
+    const int64_t n = pass->row_count;
+    const int64_t f = parts_local(pass->parts, pass->options->feed_forward).count;
+    const struct kernels *const kernels = pass->kernels;
+    if (kernels->round == NULL) {
+        kernels->activation_backward(d_inside, d_bias, d_inside, slope, n, f);
+        return;
+    }
+    for (int64_t i = 0; i < n; i++) {
+        float *const row = d_inside + i * f;
+        kernels->activation_backward(row, d_bias, row, slope + i * f, 1, f);
+        kernels->round((uint16_t *)d_inside + i * f, row, f);
+    }
+}
+
 void feed_forward_forward(const struct pass *pass, int64_t layer, float *branch, const float *in,
                           const struct layer_activations *kept, float *wide)
 {
@@ -33,13 +83,12 @@ void feed_forward_forward(const struct pass *pass, int64_t layer, float *branch,
     const struct parts_weight inner = inner_weight(pass, group, PARAMETER_INNER_WEIGHT);
     const struct parts_weight outer = outer_weight(pass, group);
     const bool keeps = kept->activated != NULL;
-    float *const activated = keeps ? kept->activated : wide;
+    void *const activated = keeps ? kept->activated : wide;
     parts_out_forward(pass, kept->inner, in, &inner, n);
-    pass->kernels->activation_forward(activated, keeps ? kept->inner : NULL, kept->inner,
-                                      pass_weight(pass, group, PARAMETER_INNER_BIAS) + local.first,
-                                      pass_activation(pass), n, local.count);
+    inside_forward(pass, activated, keeps ? kept->inner : NULL, kept->inner,
+                   pass_weight(pass, group, PARAMETER_INNER_BIAS) + local.first, wide);
     if (branch != NULL) {
-        parts_in_forward(pass, branch, activated, &outer, n);
+        parts_in_forward(pass, branch, inside_of(pass, activated), &outer, n);
     }
 }
 
@@ -48,20 +97,17 @@ void feed_forward_backward(const struct pass *pass, float *d_in, bool add, const
                            const struct group_gradient *gradient)
 {
     const int64_t n = pass->row_count;
-    const int64_t f = parts_local(pass->parts, pass->options->feed_forward).count;
-    const float *const activated = kept->activated != NULL ? kept->activated : wide;
+    const void *const activated = kept->activated != NULL ? kept->activated : wide;
     const struct parts_weight inner = inner_weight(pass, gradient->group, PARAMETER_INNER_WEIGHT);
     const struct parts_weight outer = outer_weight(pass, gradient->group);
     pass->kernels->bias_backward(pass_gradient(pass, gradient, PARAMETER_OUTER_BIAS), d_branch, n,
                                  pass->options->hidden);
     if (kept->activated == NULL) {
-        pass->kernels->activation_forward(wide, kept->inner, kept->inner, NULL,
-                                          pass_activation(pass), n, f);
+        inside_forward(pass, wide, kept->inner, kept->inner, NULL, wide);
     }
-    parts_in_gradient(pass, gradient, d_branch, activated, &outer, n);
+    parts_in_gradient(pass, gradient, d_branch, inside_of(pass, activated), &outer, n);
     parts_in_backward(pass, wide, d_branch, &outer, n);
-    pass->kernels->activation_backward(wide, pass_gradient(pass, gradient, PARAMETER_INNER_BIAS),
-                                       wide, kept->inner, n, f);
-    parts_out_gradient(pass, gradient, wide, in, &inner, n);
-    parts_out_backward(pass, d_in, add, wide, &inner, n);
+    inside_backward(pass, wide, pass_gradient(pass, gradient, PARAMETER_INNER_BIAS), kept->inner);
+    parts_out_gradient(pass, gradient, inside_of(pass, wide), in, &inner, n);
+    parts_out_backward(pass, d_in, add, inside_of(pass, wide), &inner, n);
 }

@@ -63,6 +63,23 @@ static struct block in_block(const struct pass *pass, const struct parts_weight 
                           .local_in_first = column};
 }
 
+/* Of rows, those columns that begin with `column`. */
+static struct kernels_matrix columns_from(struct kernels_matrix rows, int64_t column)
+{
+    if (rows.rounded) {
+        rows.values = (const uint16_t *)rows.values + column;
+    } else {
+        rows.values = (const float *)rows.values + column;
+    }
+    return rows;
+}
+
+static struct kernels_matrix rows_transposed(struct kernels_matrix rows)
+{
+    rows.transposed = true;
+    return rows;
+}
+
 /* A matrix as it is stored. */
 struct stored {
     bool input_major;
@@ -87,31 +104,38 @@ static struct stored stored_at(const struct pass *pass, const struct parts_weigh
     return stored_make(input_major, weight->out, weight->in, block->out_first, block->in_first);
 }
 
-/* y = x·Wᵀ of a block. */
-static void block_forward(const struct pass *pass, float *y, int64_t y_ld, const float *x,
-                          int64_t x_ld, const struct parts_weight *weight,
-                          const struct block *block, int64_t n)
+/* W or Wᵀ of a block. */
+static struct kernels_matrix block_weight(const struct pass *pass,
+                                          const struct parts_weight *weight,
+                                          const struct block *block, bool transposed)
 {
     const struct stored at = stored_at(pass, weight, block);
-    pass->kernels->matmul(false, !at.input_major, n, block->out_count, block->in_count, 1.0F, x,
-                          x_ld, pass_weight(pass, weight->group, weight->role) + at.offset, at.ld,
-                          0.0F, y, y_ld);
+    return (struct kernels_matrix){.values =
+                                       pass_weight(pass, weight->group, weight->role) + at.offset,
+                                   .ld = at.ld,
+                                   .transposed = transposed != at.input_major};
+}
+
+/* y = x·Wᵀ of a block. */
+static void block_forward(const struct pass *pass, float *y, int64_t y_ld, struct kernels_matrix x,
+                          const struct parts_weight *weight, const struct block *block, int64_t n)
+{
+    pass->kernels->matmul(n, block->out_count, block->in_count, 1.0F, x,
+                          block_weight(pass, weight, block, true), 0.0F, y, y_ld);
 }
 
 /* d_x = d_y·W of a block, + d_x if `add`. */
 static void block_backward(const struct pass *pass, float *d_x, int64_t x_ld, bool add,
-                           const float *d_y, int64_t y_ld, const struct parts_weight *weight,
+                           struct kernels_matrix d_y, const struct parts_weight *weight,
                            const struct block *block, int64_t n)
 {
-    const struct stored at = stored_at(pass, weight, block);
-    pass->kernels->matmul(false, at.input_major, n, block->in_count, block->out_count, 1.0F, d_y,
-                          y_ld, pass_weight(pass, weight->group, weight->role) + at.offset, at.ld,
-                          add ? 1.0F : 0.0F, d_x, x_ld);
+    pass->kernels->matmul(n, block->in_count, block->out_count, 1.0F, d_y,
+                          block_weight(pass, weight, block, false), add ? 1.0F : 0.0F, d_x, x_ld);
 }
 
 /* dW = d_yᵀ·x of a block, written or added. */
 static void block_gradient(const struct pass *pass, const struct group_gradient *gradient,
-                           const float *d_y, int64_t y_ld, const float *x, int64_t x_ld,
+                           struct kernels_matrix d_y, struct kernels_matrix x,
                            const struct parts_weight *weight, const struct block *block, int64_t n)
 {
     const bool input_major = parameter_of(pass->table, weight->group, weight->role)->input_major;
@@ -120,18 +144,18 @@ static void block_gradient(const struct pass *pass, const struct group_gradient 
     float *const d_weight = pass_gradient(pass, gradient, weight->role) + at.offset;
     const float beta = gradient->adds ? 1.0F : 0.0F;
     if (at.input_major) {
-        pass->kernels->matmul(true, false, block->in_count, block->out_count, n, 1.0F, x, x_ld, d_y,
-                              y_ld, beta, d_weight, at.ld);
+        pass->kernels->matmul(block->in_count, block->out_count, n, 1.0F, rows_transposed(x), d_y,
+                              beta, d_weight, at.ld);
     } else {
-        pass->kernels->matmul(true, false, block->out_count, block->in_count, n, 1.0F, d_y, y_ld, x,
-                              x_ld, beta, d_weight, at.ld);
+        pass->kernels->matmul(block->out_count, block->in_count, n, 1.0F, rows_transposed(d_y), x,
+                              beta, d_weight, at.ld);
     }
 }
 
 /* A sum over parts: of x·Wᵀ (W cut along its inputs) or d_y·W (along its outputs). */
 struct sum {
     const struct parts_weight *weight;
-    const float *in;
+    struct kernels_matrix in;
     int64_t n;
     int64_t width; /* of the result */
     bool backward;
@@ -143,14 +167,14 @@ static void partial_compute(const struct pass *pass, const struct sum *sum, floa
     const struct parts_weight *const weight = sum->weight;
     if (!sum->backward) {
         const struct block block = in_block(pass, weight, part);
-        block_forward(pass, out, sum->width, sum->in + block.column,
-                      parts_local(pass->parts, weight->in).count, weight, &block, sum->n);
+        block_forward(pass, out, sum->width, columns_from(sum->in, block.column), weight, &block,
+                      sum->n);
         return;
     }
     for (int64_t product = 0; product < products_of(pass, weight); product++) {
         const struct block block = out_block(pass, weight, product, part);
-        block_backward(pass, out, sum->width, add || product > 0, sum->in + block.column,
-                       out_width(pass, weight), weight, &block, sum->n);
+        block_backward(pass, out, sum->width, add || product > 0,
+                       columns_from(sum->in, block.column), weight, &block, sum->n);
     }
 }
 
@@ -199,13 +223,13 @@ void parts_out_forward(const struct pass *pass, float *y, const float *x,
     for (int64_t part = parts_first(pass->parts); part < parts_end(pass->parts); part++) {
         for (int64_t product = 0; product < products_of(pass, weight); product++) {
             const struct block block = out_block(pass, weight, product, part);
-            block_forward(pass, y + block.column, out_width(pass, weight), x, weight->in, weight,
-                          &block, n);
+            block_forward(pass, y + block.column, out_width(pass, weight), matrix_of(x, weight->in),
+                          weight, &block, n);
         }
     }
 }
 
-void parts_out_backward(const struct pass *pass, float *d_x, bool add, const float *d_y,
+void parts_out_backward(const struct pass *pass, float *d_x, bool add, struct kernels_matrix d_y,
                         const struct parts_weight *weight, int64_t n)
 {
     const struct sum sum = {
@@ -214,19 +238,19 @@ void parts_out_backward(const struct pass *pass, float *d_x, bool add, const flo
 }
 
 void parts_out_gradient(const struct pass *pass, const struct group_gradient *gradient,
-                        const float *d_y, const float *x, const struct parts_weight *weight,
-                        int64_t n)
+                        struct kernels_matrix d_y, const float *x,
+                        const struct parts_weight *weight, int64_t n)
 {
     for (int64_t part = parts_first(pass->parts); part < parts_end(pass->parts); part++) {
         for (int64_t product = 0; product < products_of(pass, weight); product++) {
             const struct block block = out_block(pass, weight, product, part);
-            block_gradient(pass, gradient, d_y + block.column, out_width(pass, weight), x,
-                           weight->in, weight, &block, n);
+            block_gradient(pass, gradient, columns_from(d_y, block.column),
+                           matrix_of(x, weight->in), weight, &block, n);
         }
     }
 }
 
-void parts_in_forward(const struct pass *pass, float *y, const float *x,
+void parts_in_forward(const struct pass *pass, float *y, struct kernels_matrix x,
                       const struct parts_weight *weight, int64_t n)
 {
     const struct sum sum = {.weight = weight, .in = x, .n = n, .width = weight->out};
@@ -239,19 +263,19 @@ void parts_in_backward(const struct pass *pass, float *d_x, const float *d_y,
     const int64_t local = parts_local(pass->parts, weight->in).count;
     for (int64_t part = parts_first(pass->parts); part < parts_end(pass->parts); part++) {
         const struct block block = in_block(pass, weight, part);
-        block_backward(pass, d_x + block.column, local, false, d_y, weight->out, weight, &block, n);
+        block_backward(pass, d_x + block.column, local, false, matrix_of(d_y, weight->out), weight,
+                       &block, n);
     }
 }
 
 void parts_in_gradient(const struct pass *pass, const struct group_gradient *gradient,
-                       const float *d_y, const float *x, const struct parts_weight *weight,
+                       const float *d_y, struct kernels_matrix x, const struct parts_weight *weight,
                        int64_t n)
 {
-    const int64_t local = parts_local(pass->parts, weight->in).count;
     for (int64_t part = parts_first(pass->parts); part < parts_end(pass->parts); part++) {
         const struct block block = in_block(pass, weight, part);
-        block_gradient(pass, gradient, d_y, weight->out, x + block.column, local, weight, &block,
-                       n);
+        block_gradient(pass, gradient, matrix_of(d_y, weight->out), columns_from(x, block.column),
+                       weight, &block, n);
     }
 }
 

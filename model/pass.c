@@ -79,8 +79,11 @@ void pass_linear(const struct pass *pass, float *y, const float *x, int64_t grou
                  enum parameter_role role, int64_t n, int64_t out, int64_t in)
 {
     const struct parameter *const row = parameter_of(pass->table, group, role);
-    pass->kernels->matmul(false, !row->input_major, n, out, in, 1.0F, x, in,
-                          pass->weights + row->offset, row->input_major ? out : in, 0.0F, y, out);
+    pass->kernels->matmul(n, out, in, 1.0F, matrix_of(x, in),
+                          (struct kernels_matrix){pass->weights + row->offset,
+                                                  row->input_major ? out : in,
+                                                  .transposed = !row->input_major},
+                          0.0F, y, out);
 }
 
 void pass_linear_weight_gradient(const struct pass *pass, const struct group_gradient *gradient,
@@ -91,9 +94,11 @@ void pass_linear_weight_gradient(const struct pass *pass, const struct group_gra
     float *const d_weight = pass_gradient(pass, gradient, role);
     const float beta = gradient->adds ? 1.0F : 0.0F;
     if (row->input_major) {
-        pass->kernels->matmul(true, false, in, out, n, 1.0F, x, in, d_y, out, beta, d_weight, out);
+        pass->kernels->matmul(in, out, n, 1.0F, matrix_transposed(x, in), matrix_of(d_y, out), beta,
+                              d_weight, out);
     } else {
-        pass->kernels->matmul(true, false, out, in, n, 1.0F, d_y, out, x, in, beta, d_weight, in);
+        pass->kernels->matmul(out, in, n, 1.0F, matrix_transposed(d_y, out), matrix_of(x, in), beta,
+                              d_weight, in);
     }
 }
 
@@ -102,8 +107,10 @@ void pass_linear_backward(const struct pass *pass, float *d_x, bool add, const f
                           int64_t in)
 {
     const struct parameter *const row = parameter_of(pass->table, group, role);
-    pass->kernels->matmul(false, row->input_major, n, in, out, 1.0F, d_y, out,
-                          pass->weights + row->offset, row->input_major ? out : in,
+    pass->kernels->matmul(n, in, out, 1.0F, matrix_of(d_y, out),
+                          (struct kernels_matrix){pass->weights + row->offset,
+                                                  row->input_major ? out : in,
+                                                  .transposed = row->input_major},
                           add ? 1.0F : 0.0F, d_x, in);
 }
 

@@ -215,8 +215,9 @@ static double matmul_peak(const struct kernels *kernels)
     int64_t best_ns = INT64_MAX;
     for (int i = 0; i < ROUNDS; i++) {
         const int64_t start_ns = clock_now_ns();
-        kernels->matmul(false, true, SIDE, SIDE, SIDE, 1.0F, square, SIDE, square + SIDE * SIDE,
-                        SIDE, 0.0F, square + 2 * SIDE * SIDE, SIDE);
+        kernels->matmul(SIDE, SIDE, SIDE, 1.0F, matrix_of(square, SIDE),
+                        matrix_transposed(square + SIDE * SIDE, SIDE), 0.0F,
+                        square + 2 * SIDE * SIDE, SIDE);
         const int64_t taken_ns = clock_now_ns() - start_ns;
         best_ns = taken_ns < best_ns ? taken_ns : best_ns;
     }

@@ -206,7 +206,7 @@ static void part_pack(const struct block *block, struct packed *packed, const fl
 {
     const int64_t keys = end - block->first_key;
     const struct operand b = {qkv + part_at(block, block->first_key, part), 3 * block->c, across,
-                              across ? keys : block->width};
+                              across ? keys : block->width, false};
     packed->lanes = b.lanes;
     packed->k = across ? block->width : keys;
     matmul_pack(block->type, packed, &b);
@@ -216,7 +216,7 @@ static void part_pack(const struct block *block, struct packed *packed, const fl
 static void block_across(const struct block *block, float *out, const float *rows, int64_t ld,
                          float alpha, const struct packed *packed)
 {
-    matmul_run(block->type, &(struct product){.a = {rows, ld, true, block->rows},
+    matmul_run(block->type, &(struct product){.a = {rows, ld, true, block->rows, false},
                                               .b = {.lanes = block->keys},
                                               .packed = packed,
                                               .k = block->width,
@@ -229,26 +229,28 @@ static void block_across(const struct block *block, float *out, const float *row
 static void block_down(const struct block *block, float *out, int64_t ldc, float alpha,
                        const float *weights)
 {
-    matmul_run(block->type, &(struct product){.a = {weights, block->stride, true, block->rows},
-                                              .b = {.lanes = block->width},
-                                              .packed = &block->summed,
-                                              .k = block->keys,
-                                              .alpha = alpha,
-                                              .c = out,
-                                              .ldc = ldc});
+    matmul_run(block->type,
+               &(struct product){.a = {weights, block->stride, true, block->rows, false},
+                                 .b = {.lanes = block->width},
+                                 .packed = &block->summed,
+                                 .k = block->keys,
+                                 .alpha = alpha,
+                                 .c = out,
+                                 .ldc = ldc});
 }
 
 /* Each key's sum over the block's queries of rows, weighted by its column of scores or slopes. */
 static void block_back(const struct block *block, float *out, float beta, float alpha,
                        const float *weights, const float *rows, int64_t ld)
 {
-    matmul_run(block->type, &(struct product){.a = {weights, block->stride, false, block->keys},
-                                              .b = {rows, ld, false, block->width},
-                                              .k = block->rows,
-                                              .alpha = alpha,
-                                              .beta = beta,
-                                              .c = out,
-                                              .ldc = 3 * block->c});
+    matmul_run(block->type,
+               &(struct product){.a = {weights, block->stride, false, block->keys, false},
+                                 .b = {rows, ld, false, block->width, false},
+                                 .k = block->rows,
+                                 .alpha = alpha,
+                                 .beta = beta,
+                                 .c = out,
+                                 .ldc = 3 * block->c});
 }
 
 static void block_scores(const struct block *block, const float *qkv)

@@ -208,7 +208,8 @@ static void pack_runs(uint32_t *panel, int64_t width, const struct operand *oper
 {
     for (int64_t group = 0; group < width; group += VECTOR_FLOATS) {
         const int64_t lanes = operand->lanes - first - group;
-        const float *const in = operand->values + (first + group) * operand->ld + depth_first;
+        const float *const in =
+            (const float *)operand->values + (first + group) * operand->ld + depth_first;
         for (int64_t k = 0; k < depth; k += VECTOR_FLOATS) {
             float *const out = (float *)panel + k * width + group;
             vector rows[VECTOR_FLOATS];
@@ -235,7 +236,8 @@ static void pack_columns(const struct panels *panels, const struct operand *oper
 {
     const int64_t lanes = operand->lanes - first;
     for (int64_t k = 0; k < depth; k++) {
-        const float *const in = operand->values + (depth_first + k) * operand->ld + first;
+        const float *const in =
+            (const float *)operand->values + (depth_first + k) * operand->ld + first;
         float *out = (float *)panels->units + k * panels->width;
         for (int64_t lane = 0; lane < count; lane += panels->step) {
             if (lanes - lane >= panels->width) {
@@ -262,12 +264,11 @@ static inline vector tile_step(vector sum, vector left, vector right)
 
 const struct matmul_type matmul_fp32 = {1, pack_runs, pack_columns, tile_run};
 
-void OPERATION(matmul)(bool transpose_a, bool transpose_b, int64_t m, int64_t n, int64_t k,
-                       float alpha, const float *a, int64_t lda, const float *b, int64_t ldb,
-                       float beta, float *c, int64_t ldc)
+void OPERATION(matmul)(int64_t m, int64_t n, int64_t k, float alpha, struct kernels_matrix a,
+                       struct kernels_matrix b, float beta, float *c, int64_t ldc)
 {
-    const struct product product = {.a = {a, lda, !transpose_a, m},
-                                    .b = {b, ldb, transpose_b, n},
+    const struct product product = {.a = operand_left(&a, m),
+                                    .b = operand_right(&b, n),
                                     .k = k,
                                     .alpha = alpha,
                                     .beta = beta,

@@ -37,10 +37,11 @@ static inline int64_t smaller(int64_t a, int64_t b)
 
 /* op(A) by rows or op(B) by columns: `lanes` vectors of length k. */
 struct operand {
-    const float *values;
+    const void *values; /* floats, or, if they are rounded, bf16 */
     int64_t ld;
     bool depth_runs; /* the elements of a lane lie side by side; else those of one k do */
     int64_t lanes;
+    bool rounded; /* only where the type rounds */
 };
 
 /* Where a tile goes: C = beta · C + alpha · sum. */
@@ -107,6 +108,17 @@ struct product {
 
 #define matmul_run OPERATION(matmul_run)
 void matmul_run(const struct matmul_type *type, const struct product *product);
+
+/* op(A)'s rows and op(B)'s columns. */
+static inline struct operand operand_left(const struct kernels_matrix *a, int64_t m)
+{
+    return (struct operand){a->values, a->ld, !a->transposed, m, a->rounded};
+}
+
+static inline struct operand operand_right(const struct kernels_matrix *b, int64_t n)
+{
+    return (struct operand){b->values, b->ld, b->transposed, n, b->rounded};
+}
 
 #define matmul_pack OPERATION(matmul_pack)
 /* Packs all of op(B) into packed->units, which are packed_units() of them. */

@@ -232,12 +232,13 @@ static void block_scores(const struct block *block)
         row_add(position, q, in->position_bias + head_at(block, 0), block->width);
     }
     OPERATION(matmul)
-    (false, true, block->rows, block->keys, block->width, shape->scale, block->content,
-     block->width, in->k + head_at(block, block->first_key), block->c, 0.0F, block->scores,
+    (block->rows, block->keys, block->width, shape->scale, matrix_of(block->content, block->width),
+     matrix_transposed(in->k + head_at(block, block->first_key), block->c), 0.0F, block->scores,
      block->stride);
     OPERATION(matmul)
-    (false, true, block->rows, block->range, block->width, shape->scale, block->position,
-     block->width, in->r + head_at(block, block->low_row), block->c, 0.0F, block->shifted,
+    (block->rows, block->range, block->width, shape->scale,
+     matrix_of(block->position, block->width),
+     matrix_transposed(in->r + head_at(block, block->low_row), block->c), 0.0F, block->shifted,
      block->range_stride);
     for (int64_t i = 0; i < block->rows; i++) {
         float *const scores = block->scores + i * block->stride;
@@ -285,8 +286,9 @@ static void block_forward(const struct block *block, float *out, float *log_sum)
         }
     }
     OPERATION(matmul)
-    (false, false, block->rows, block->width, block->keys, 1.0F, block->scores, block->stride,
-     block->inputs->v + head_at(block, block->first_key), block->c, 0.0F, rows, block->c);
+    (block->rows, block->width, block->keys, 1.0F, matrix_of(block->scores, block->stride),
+     matrix_of(block->inputs->v + head_at(block, block->first_key), block->c), 0.0F, rows,
+     block->c);
     for (int64_t i = 0; i < block->rows; i++) {
         row_scale(rows + i * block->c, factors[i], block->width);
     }
@@ -314,11 +316,12 @@ static void content_backward(const struct block *block, const struct kernels_rel
     const float scale = block->shape->scale;
     float *const d_q = to->q + head_at(block, block->first);
     OPERATION(matmul)
-    (false, false, block->rows, block->width, block->keys, scale, block->slopes, block->stride,
-     block->inputs->k + head_at(block, block->first_key), block->c, 0.0F, d_q, block->c);
+    (block->rows, block->width, block->keys, scale, matrix_of(block->slopes, block->stride),
+     matrix_of(block->inputs->k + head_at(block, block->first_key), block->c), 0.0F, d_q, block->c);
     OPERATION(matmul)
-    (true, false, block->keys, block->width, block->rows, scale, block->slopes, block->stride,
-     block->content, block->width, 1.0F, to->k + head_at(block, block->first_key), block->c);
+    (block->keys, block->width, block->rows, scale, matrix_transposed(block->slopes, block->stride),
+     matrix_of(block->content, block->width), 1.0F, to->k + head_at(block, block->first_key),
+     block->c);
     for (int64_t i = 0; i < block->rows; i++) {
         row_gain(to->content_bias + head_at(block, 0), d_q + i * block->c, block->width);
     }
@@ -336,13 +339,14 @@ static void position_backward(const struct block *block,
                        block->keys);
     }
     OPERATION(matmul)
-    (false, false, block->rows, block->width, block->range, scale, block->shifted,
-     block->range_stride, block->inputs->r + head_at(block, block->low_row), block->c, 0.0F,
-     d_position, block->width);
+    (block->rows, block->width, block->range, scale, matrix_of(block->shifted, block->range_stride),
+     matrix_of(block->inputs->r + head_at(block, block->low_row), block->c), 0.0F, d_position,
+     block->width);
     OPERATION(matmul)
-    (true, false, block->range, block->width, block->rows, scale, block->shifted,
-     block->range_stride, block->position, block->width, 1.0F,
-     to->r + head_at(block, block->low_row), block->c);
+    (block->range, block->width, block->rows, scale,
+     matrix_transposed(block->shifted, block->range_stride),
+     matrix_of(block->position, block->width), 1.0F, to->r + head_at(block, block->low_row),
+     block->c);
     for (int64_t i = 0; i < block->rows; i++) {
         const float *const d_row = d_position + i * block->width;
         row_gain(to->position_bias + head_at(block, 0), d_row, block->width);
@@ -385,8 +389,8 @@ static void block_backward(const struct block *block, const struct kernels_relat
     block_scores(block);
     block_dropout(block);
     OPERATION(matmul)
-    (false, true, block->rows, block->keys, block->width, 1.0F, d_rows, block->c,
-     block->inputs->v + key, block->c, 0.0F, block->slopes, block->stride);
+    (block->rows, block->keys, block->width, 1.0F, matrix_of(d_rows, block->c),
+     matrix_transposed(block->inputs->v + key, block->c), 0.0F, block->slopes, block->stride);
     for (int64_t i = 0; i < block->rows; i++) {
         float *const scores = block->scores + i * block->stride;
         float *const slopes = block->slopes + i * block->stride;
@@ -399,8 +403,8 @@ static void block_backward(const struct block *block, const struct kernels_relat
         }
     }
     OPERATION(matmul)
-    (true, false, block->keys, block->width, block->rows, 1.0F, block->scores, block->stride,
-     d_rows, block->c, 1.0F, to->v + key, block->c);
+    (block->keys, block->width, block->rows, 1.0F, matrix_transposed(block->scores, block->stride),
+     matrix_of(d_rows, block->c), 1.0F, to->v + key, block->c);
     content_backward(block, to);
     position_backward(block, to);
     if (block->shape->key_segments != NULL) {

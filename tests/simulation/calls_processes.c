@@ -292,21 +292,17 @@ void __wrap_fault_reach(const struct fault *fault, enum fault_point point, int64
 }
 
 /* Measuring a core takes no time here and says nothing. */
-static void matmul_pass(bool transpose_a, bool transpose_b, int64_t m, int64_t n, int64_t k,
-                        float alpha, const float *a, int64_t lda, const float *b, int64_t ldb,
-                        float beta, float *c, int64_t ldc);
 static struct kernels kernels_real;
 
-static void matmul_pass(bool transpose_a, bool transpose_b, int64_t m, int64_t n, int64_t k,
-                        float alpha, const float *a, int64_t lda, const float *b, int64_t ldb,
-                        float beta, float *c, int64_t ldc)
+static void matmul_pass(int64_t m, int64_t n, int64_t k, float alpha, struct kernels_matrix a,
+                        struct kernels_matrix b, float beta, float *c, int64_t ldc)
 {
     enum { MEASURED = 512, MEASURED_NS = 1000000 };
     if (m == MEASURED && n == MEASURED) {
         machine_sleep(MEASURED_NS);
         return;
     }
-    kernels_real.matmul(transpose_a, transpose_b, m, n, k, alpha, a, lda, b, ldb, beta, c, ldc);
+    kernels_real.matmul(m, n, k, alpha, a, b, beta, c, ldc);
 }
 
 enum status __wrap_kernels_open(struct kernels *kernels, enum kernels_level level,

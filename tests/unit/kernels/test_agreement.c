@@ -262,9 +262,40 @@ static void run_matmul(const struct kernels *kernels, struct bench *bench, int64
         const bool transpose_a = (kind & 1) != 0;
         const bool transpose_b = (kind & 2) != 0;
         float *const out = bench_floats(bench, n * (c + 2), 1);
-        kernels->matmul(transpose_a, transpose_b, n, c, k, 0.5F, a,
-                        transpose_a ? (n == 0 ? 1 : n) : k, b, transpose_b ? k : c,
+        kernels->matmul(n, c, k, 0.5F,
+                        (struct kernels_matrix){a, transpose_a ? (n == 0 ? 1 : n) : k,
+                                                .transposed = transpose_a},
+                        (struct kernels_matrix){b, transpose_b ? k : c, .transposed = transpose_b},
                         kind == 3 ? 0.0F : 1.0F, out, c + 2);
+    }
+}
+
+/* Operands that are rounded before: either one, and both. */
+static void run_rounded(const struct kernels *kernels, struct bench *bench, int64_t n, int64_t c)
+{
+    const int64_t k = n * c <= 2000 ? 2 * KERNELS_MATMUL_BLOCK + 37 : 37;
+    const float *const values[] = {bench_floats(bench, n * k, 1), bench_floats(bench, k * c, 1)};
+    uint16_t *const rounded[] = {bench_take(bench, n * k, sizeof **rounded, false),
+                                 bench_take(bench, k * c, sizeof **rounded, false)};
+    float *const plain = bench_floats(bench, n * c, 1);
+    float *const out = bench_floats(bench, n * c, 1);
+    kernels->round(rounded[0], values[0], n * k);
+    kernels->round(rounded[1], values[1], k * c);
+    for (int kind = 0; kind < 16; kind++) {
+        const bool transpose_a = (kind & 1) != 0;
+        const bool transpose_b = (kind & 2) != 0;
+        struct kernels_matrix a = {.values = values[0],
+                                   .ld = transpose_a ? (n == 0 ? 1 : n) : k,
+                                   .transposed = transpose_a};
+        struct kernels_matrix b = {
+            .values = values[1], .ld = transpose_b ? k : c, .transposed = transpose_b};
+        kernels->matmul(n, c, k, 0.5F, a, b, 0.0F, plain, c);
+        a.rounded = (kind & 4) != 0;
+        a.values = a.rounded ? (const void *)rounded[0] : a.values;
+        b.rounded = (kind & 8) != 0;
+        b.values = b.rounded ? (const void *)rounded[1] : b.values;
+        kernels->matmul(n, c, k, 0.5F, a, b, 0.0F, out, c);
+        ck_assert_mem_eq(out, plain, (size_t)(n * c) * sizeof *out);
     }
 }
 
@@ -565,14 +596,59 @@ START_TEST(test_bf16_products_have_the_bits_of_the_reference)
         return;
     }
     ck_assert_ptr_nonnull(strstr(vector.profile, "bf16"));
-    for (int64_t i = 0; i < ARRAY_LENGTH(rows_of); i++) {
+    void (*const runs[])(const struct kernels *, struct bench *, int64_t, int64_t) = {run_matmul,
+                                                                                      run_rounded};
+    for (int64_t i = 0; i < ARRAY_LENGTH(rows_of) * ARRAY_LENGTH(runs); i++) {
         const int64_t widths[] = {1, 16, 33, 129};
+        const int64_t rows = rows_of[i / ARRAY_LENGTH(runs)];
         for (int64_t j = 0; j < ARRAY_LENGTH(widths); j++) {
             struct bench first;
             struct bench second;
-            benches_run(run_matmul, &vector, &reference, rows_of[i], widths[j], &first, &second);
-            benches_compare(&first, &second, MATMUL_CASE, true, rows_of[i], widths[j]);
+            benches_run(runs[i % ARRAY_LENGTH(runs)], &vector, &reference, rows, widths[j], &first,
+                        &second);
+            benches_compare(&first, &second, MATMUL_CASE, true, rows, widths[j]);
             benches_deinit(&first, &second);
+        }
+    }
+}
+END_TEST
+
+/* The halves of what rounding must get right: ties go to even, a carry may reach infinity,
+ * denormals become zero with their sign, and what is not a number stays that. In place, too. */
+START_TEST(test_bf16_rounds_to_nearest_even)
+{
+    static const struct {
+        uint32_t in;
+        uint16_t out;
+    } values[] = {
+        {0x3f800000, 0x3f80}, {0x3f808000, 0x3f80}, {0x3f808001, 0x3f81}, {0x3f818000, 0x3f82},
+        {0x3f817fff, 0x3f81}, {0xbf818000, 0xbf82}, {0x3f7f8000, 0x3f80}, {0x7f7fffff, 0x7f80},
+        {0x7f800000, 0x7f80}, {0xff800000, 0xff80}, {0x7f800001, 0x7fc0}, {0xffc12345, 0xffc1},
+        {0x00000000, 0x0000}, {0x80000000, 0x8000}, {0x007fffff, 0x0000}, {0x80400000, 0x8000},
+        {0x00800000, 0x0080}, {0x00808000, 0x0080}, {0x42f6e979, 0x42f7}};
+    enum { COUNT = ARRAY_LENGTH(values) };
+    const enum kernels_level levels[] = {KERNELS_LEVEL_REFERENCE, kernels_level_best()};
+    for (int64_t i = 0; i < ARRAY_LENGTH(levels); i++) {
+        struct error error = {0};
+        struct kernels kernels;
+        kernels_take(&kernels, levels[i]);
+        ck_assert(kernels.round == NULL);
+        if (kernels_use_bf16(&kernels, &error) != STATUS_OK) {
+            (void)fprintf(stderr, "skipped, rounding to bf16: %s\n", error.message);
+            return;
+        }
+        float in[COUNT];
+        uint16_t out[COUNT + 1];
+        out[COUNT] = 0x1234;
+        for (int64_t k = 0; k < COUNT; k++) {
+            memcpy(&in[k], &values[k].in, sizeof in[k]);
+        }
+        kernels.round(out, in, COUNT);
+        kernels.round((uint16_t *)in, in, COUNT);
+        ck_assert_mem_eq(in, out, COUNT * sizeof *out);
+        ck_assert_uint_eq(out[COUNT], 0x1234);
+        for (int64_t k = 0; k < COUNT; k++) {
+            ck_assert_uint_eq(out[k], values[k].out);
         }
     }
 }
@@ -657,11 +733,11 @@ END_TEST
 
 int main(void)
 {
-    return suite_run("kernels agreement",
-                     (const TTest *[]){test_avx2_agrees_with_the_reference,
-                                       test_vector_levels_have_the_same_bits,
-                                       test_bf16_products_have_the_bits_of_the_reference,
-                                       test_bf16_attention_is_near_the_reference,
-                                       test_bf16_is_refused_at_level_avx2,
-                                       test_openblas_agrees_with_the_reference, NULL});
+    return suite_run(
+        "kernels agreement",
+        (const TTest *[]){
+            test_avx2_agrees_with_the_reference, test_vector_levels_have_the_same_bits,
+            test_bf16_products_have_the_bits_of_the_reference, test_bf16_rounds_to_nearest_even,
+            test_bf16_attention_is_near_the_reference, test_bf16_is_refused_at_level_avx2,
+            test_openblas_agrees_with_the_reference, NULL});
 }

@@ -149,10 +149,11 @@ START_TEST(test_linear)
     float *const dx = floats_zeroed(n * in);
     float *const d_weight = floats_zeroed(out * in);
     float *const d_bias = floats_zeroed(out);
-    kernels.matmul(false, true, n, out, in, 1.0F, x, in, weight, in, 0.0F, y, out);
+    kernels.matmul(n, out, in, 1.0F, matrix_of(x, in), matrix_transposed(weight, in), 0.0F, y, out);
     kernels.bias_forward(y, bias, n, out);
-    kernels.matmul(false, false, n, in, out, 1.0F, dy, out, weight, in, 0.0F, dx, in);
-    kernels.matmul(true, false, out, in, n, 1.0F, dy, out, x, in, 0.0F, d_weight, in);
+    kernels.matmul(n, in, out, 1.0F, matrix_of(dy, out), matrix_of(weight, in), 0.0F, dx, in);
+    kernels.matmul(out, in, n, 1.0F, matrix_transposed(dy, out), matrix_of(x, in), 0.0F, d_weight,
+                   in);
     kernels.bias_backward(d_bias, dy, n, out);
     values_check(&file, "y", y, forward_max);
     values_check(&file, "dx", dx, backward_max);

@@ -328,7 +328,8 @@ END_TEST
 static double linear_scalar(void *context)
 {
     struct problem *const p = context;
-    p->kernels->matmul(false, true, N, C, 3, 1.0F, p->x, 3, p->residual, 3, 0.0F, p->out, C);
+    p->kernels->matmul(N, C, 3, 1.0F, matrix_of(p->x, 3), matrix_transposed(p->residual, 3), 0.0F,
+                       p->out, C);
     p->kernels->bias_forward(p->out, p->bias, N, C);
     return weighted(p);
 }
@@ -340,8 +341,9 @@ START_TEST(test_linear)
     float d_x[N * 3];
     float d_weight[C * 3];
     float d_bias[C] = {0};
-    kernels.matmul(false, false, N, 3, C, 1.0F, p->weight, C, p->residual, 3, 0.0F, d_x, 3);
-    kernels.matmul(true, false, C, 3, N, 1.0F, p->weight, C, p->x, 3, 0.0F, d_weight, 3);
+    kernels.matmul(N, 3, C, 1.0F, matrix_of(p->weight, C), matrix_of(p->residual, 3), 0.0F, d_x, 3);
+    kernels.matmul(C, 3, N, 1.0F, matrix_transposed(p->weight, C), matrix_of(p->x, 3), 0.0F,
+                   d_weight, 3);
     kernels.bias_backward(d_bias, p->weight, N, C);
     gradient_check("x", p, linear_scalar, p->x, d_x, N * 3);
     gradient_check("weight", p, linear_scalar, p->residual, d_weight, C * 3);

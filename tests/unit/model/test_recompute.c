@@ -29,7 +29,8 @@ static struct batch recompute_batch(int i)
     return i < 7 ? batch_tiny() : batch_chained(i == 7, true);
 }
 
-static void check_same_bits(int i, enum kernels_level level, enum model_recompute recompute)
+static void check_same_bits(int i, enum kernels_level level, bool bf16,
+                            enum model_recompute recompute)
 {
     const struct model_options options = recompute_case(i);
     const struct model_role role = {.trains = true, .recompute = recompute};
@@ -37,6 +38,11 @@ static void check_same_bits(int i, enum kernels_level level, enum model_recomput
     struct bench again;
     bench_open(&kept, level, &options, &limits_tiny);
     bench_open_role(&again, level, &options, &limits_tiny, &role);
+    if (bf16) {
+        struct error error = {0};
+        CHECK_OK(kernels_use_bf16(&kept.kernels, &error), error);
+        CHECK_OK(kernels_use_bf16(&again.kernels, &error), error);
+    }
     struct batch batch = recompute_batch(i);
     const double loss = bench_loss(&kept, &batch);
     batch.dropout_key.word[0] ^= 1; /* what another slot leaves behind must not matter */
@@ -54,27 +60,33 @@ static void check_same_bits(int i, enum kernels_level level, enum model_recomput
 
 START_TEST(test_recompute_gives_the_same_bits_in_every_family)
 {
-    check_same_bits(_i, KERNELS_LEVEL_REFERENCE, MODEL_RECOMPUTE_ATTENTION);
-    check_same_bits(_i, KERNELS_LEVEL_REFERENCE, MODEL_RECOMPUTE_LAYER);
-    check_same_bits(_i, kernels_level_best(), MODEL_RECOMPUTE_ATTENTION);
-    check_same_bits(_i, kernels_level_best(), MODEL_RECOMPUTE_LAYER);
+    check_same_bits(_i, KERNELS_LEVEL_REFERENCE, false, MODEL_RECOMPUTE_ATTENTION);
+    check_same_bits(_i, KERNELS_LEVEL_REFERENCE, false, MODEL_RECOMPUTE_LAYER);
+    check_same_bits(_i, KERNELS_LEVEL_REFERENCE, true, MODEL_RECOMPUTE_ATTENTION);
+    check_same_bits(_i, KERNELS_LEVEL_REFERENCE, true, MODEL_RECOMPUTE_LAYER);
+    check_same_bits(_i, kernels_level_best(), false, MODEL_RECOMPUTE_ATTENTION);
+    check_same_bits(_i, kernels_level_best(), false, MODEL_RECOMPUTE_LAYER);
 }
 END_TEST
 
 static int64_t work_bytes(const struct model_options *options, const struct batch_limits *limits,
-                          enum model_recompute recompute)
+                          bool bf16, enum model_recompute recompute)
 {
     struct error error = {0};
     struct kernels kernels;
     int64_t bytes = 0;
     const struct model_role role = {.trains = true, .recompute = recompute};
-    CHECK_OK(kernels_open(&kernels, kernels_level_best(), &error), error);
+    CHECK_OK(kernels_open(&kernels, KERNELS_LEVEL_REFERENCE, &error), error);
+    if (bf16) {
+        CHECK_OK(kernels_use_bf16(&kernels, &error), error);
+    }
     CHECK_OK(model_work_bytes(&kernels, options, limits, &role, &bytes, &error), error);
     return bytes;
 }
 
 /* Each layer but one gives up its 4C + H or 5C + F + H floats a row, and some statistics and bits;
- * and all of them F more, and where attention is not by distance, its dropout's bits. */
+ * and all of them F more (half as wide in bf16), and where attention is not by distance, its
+ * dropout's bits. */
 START_TEST(test_recompute_memory_falls_by_what_is_not_kept)
 {
     struct model_options options = recompute_case(_i);
@@ -88,9 +100,12 @@ START_TEST(test_recompute_memory_falls_by_what_is_not_kept)
     const int64_t attention = row_bytes * (4 * options.hidden + options.heads) + always;
     const int64_t layer =
         row_bytes * (5 * options.hidden + options.feed_forward + options.heads) + always;
-    const int64_t none = work_bytes(&options, &limits, MODEL_RECOMPUTE_NONE);
-    ck_assert_int_eq(none - work_bytes(&options, &limits, MODEL_RECOMPUTE_ATTENTION), attention);
-    const int64_t saved = none - work_bytes(&options, &limits, MODEL_RECOMPUTE_LAYER);
+    const int64_t none = work_bytes(&options, &limits, false, MODEL_RECOMPUTE_NONE);
+    ck_assert_int_eq(none - work_bytes(&options, &limits, false, MODEL_RECOMPUTE_ATTENTION),
+                     attention);
+    ck_assert_int_eq(none - work_bytes(&options, &limits, true, MODEL_RECOMPUTE_NONE),
+                     2 * options.layers * rows * options.feed_forward);
+    const int64_t saved = none - work_bytes(&options, &limits, false, MODEL_RECOMPUTE_LAYER);
     ck_assert_int_ge(saved, layer);
     ck_assert_int_le(saved, layer + row_bytes * 4);
 }
