@@ -433,7 +433,7 @@ static void layout_all(struct layout *layout, struct activations *sets,
     const int64_t local_f = parts_local(parts, options->feed_forward).count;
     const int64_t local_c = parts_local(parts, c).count;
     const int64_t wide = local_f > 3 * local_c ? local_f : 3 * local_c;
-    activations->wide = layout_floats(layout, n * wide);
+    activations->wide = layout_floats(layout, (n + 1) * wide);
     activations->needed_rows = layout_integers(layout, n);
     const int64_t longest = longest_sequence(options, n);
     if (family->relative) {

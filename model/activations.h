@@ -129,7 +129,7 @@ struct activations {
     struct pair_activations pair; /* families that have it */
     struct span_activations span; /* families that have it */
     float *narrow[ACTIVATIONS_NARROW]; /* (N, C) scratch; encoder.c says who uses which */
-    float *wide;                       /* (N, local max(F, 3C)) scratch */
+    float *wide;                       /* (N + 1, local max(F, 3C)) scratch */
     int32_t *needed_rows;              /* (N) of the last state (needed.h) */
     float *attention_scratch;
     struct relative_activations relative; /* families that have it; instead of attention_scratch */

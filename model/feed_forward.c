@@ -35,7 +35,7 @@ static struct kernels_matrix inside_of(const struct pass *pass, const void *valu
 }
 
 /* inside = activation(pre + bias), with `slope` as the kernel has it. Where it is rounded, floats
- * are made a row at a time where the last of `wide` is, which `inside` does not reach before. */
+ * exist a row at a time only, in what `wide` has behind N rows: a row that stays in the cache. */
 static void inside_forward(const struct pass *pass, void *inside, float *slope, float *pre,
                            const float *bias, float *wide)
 {
@@ -47,30 +47,28 @@ static void inside_forward(const struct pass *pass, void *inside, float *slope, 
         kernels->activation_forward(inside, slope, pre, bias, kind, n, f);
         return;
     }
+    float *const row = wide + n * f;
     for (int64_t i = 0; i < n; i++) {
-        float *const row = wide + (n - 1) * f;
         kernels->activation_forward(row, slope != NULL ? slope + i * f : NULL, pre + i * f, bias,
                                     kind, 1, f);
         kernels->round((uint16_t *)inside + i * f, row, f);
     }
 }
 
-/* The gradient of the inside becomes that of what its activation read, and is rounded where it
- * stands. */
-static void inside_backward(const struct pass *pass, float *d_inside, float *d_bias,
-                            const float *slope)
+/* The gradient of the inside in `wide` becomes that of what its activation read. */
+static void inside_backward(const struct pass *pass, float *wide, float *d_bias, const float *slope)
 {
     const int64_t n = pass->row_count;
     const int64_t f = parts_local(pass->parts, pass->options->feed_forward).count;
     const struct kernels *const kernels = pass->kernels;
     if (kernels->round == NULL) {
-        kernels->activation_backward(d_inside, d_bias, d_inside, slope, n, f);
+        kernels->activation_backward(wide, d_bias, wide, slope, n, f);
         return;
     }
+    float *const row = wide + n * f;
     for (int64_t i = 0; i < n; i++) {
-        float *const row = d_inside + i * f;
-        kernels->activation_backward(row, d_bias, row, slope + i * f, 1, f);
-        kernels->round((uint16_t *)d_inside + i * f, row, f);
+        kernels->activation_backward(row, d_bias, wide + i * f, slope + i * f, 1, f);
+        kernels->round((uint16_t *)wide + i * f, row, f);
     }
 }
 

@@ -5,11 +5,11 @@
 #include "model/activations.h"
 #include "model/pass.h"
 
-/* branch (N, C) = outer map without its bias. Keeps `inner`; `branch` NULL: only that. `wide` (N, F) is scratch. */
+/* branch (N, C) = outer map without its bias. Keeps `inner`; `branch` NULL: only that. `wide` (N + 1, F) is scratch. */
 void feed_forward_forward(const struct pass *pass, int64_t layer, float *branch,
                           const float *in /* (N, C) */, const struct layer_activations *kept,
                           float *wide);
-/* d_in (N, C), added to if `add`, and the gradients of both maps from d_branch (N, C). `wide` (N, F) is scratch. */
+/* d_in (N, C), added to if `add`, and the gradients of both maps from d_branch (N, C). `wide` (N + 1, F) is scratch. */
 void feed_forward_backward(const struct pass *pass, float *d_in, bool add, const float *d_branch,
                            const float *in, const struct layer_activations *kept, float *wide,
                            const struct group_gradient *gradient);
