@@ -55,28 +55,28 @@ static bool chunk_range(const struct partition *partition, int64_t index,
     return false;
 }
 
-/* The new values of a chunk and their digests, into the record. */
+/* The new values of a chunk, into the record. */
 static void record_fill(struct optimizer *optimizer, const struct node_state *node,
                         struct node_owner *owner, struct partition_range range)
 {
     const struct kernels_state values = {owner->values[0], owner->values[1], owner->values[2]};
     optimizer_update(optimizer, node, range, &values);
-    for (int64_t i = 0; i < FINGERPRINT_ARRAYS; i++) {
-        fingerprint_blocks(owner->digests[i], owner->values[i], range.count);
-    }
 }
 
-/* Blocks [first, first + count) of the record to where they belong. */
+/* Blocks [first, first + count) of the record to where they belong, with their digests: what is
+ * hashed is in the first-level cache when it is copied. */
 static void record_apply(struct node_state *node, const struct node_owner *owner,
                          struct partition_range range, int64_t first, int64_t count)
 {
     float *const arrays[FINGERPRINT_ARRAYS] = {node->weights, node->first, node->second};
-    const int64_t block = range.first / PARAMETER_BLOCK + first;
-    for (int64_t i = 0; i < FINGERPRINT_ARRAYS; i++) {
-        memcpy(arrays[i] + block * PARAMETER_BLOCK, owner->values[i] + first * PARAMETER_BLOCK,
-               (size_t)(count * PARAMETER_BLOCK) * sizeof(float));
-        memcpy(node->digests + i * node->block_count + block, owner->digests[i] + first,
-               (size_t)count * sizeof(struct digest));
+    for (int64_t k = first; k < first + count; k++) {
+        const int64_t block = range.first / PARAMETER_BLOCK + k;
+        for (int64_t i = 0; i < FINGERPRINT_ARRAYS; i++) {
+            const float *const values = owner->values[i] + k * PARAMETER_BLOCK;
+            fingerprint_blocks(node->digests + i * node->block_count + block, values,
+                               PARAMETER_BLOCK);
+            memcpy(arrays[i] + block * PARAMETER_BLOCK, values, PARAMETER_BLOCK * sizeof *values);
+        }
     }
 }
 

@@ -5,8 +5,9 @@
  *
  * (1) the complete sums, norms and totals of t are in the windows of all nodes. Each node's first
  *     worker marks its node; nobody updates before all nodes are marked.
- * (2) each owner updates its part in chunks. It makes a chunk's new values and digests in its
- *     record, notes that they are whole, copies them to where they belong, and counts the chunk.
+ * (2) each owner updates its part in chunks. It makes a chunk's new values in its record, notes
+ *     that they are whole, copies them to where they belong, with their digests, and counts the
+ *     chunk.
  * (3) all owners are done and the weights of other nodes' owners have come in.
  *
  * After a crash: if all nodes are ready at t the update is completed, with the same bits, by any

@@ -93,7 +93,7 @@ struct node_ledger {
 };
 
 enum {
-    NODE_STATE_FORMAT = 3,        /* what is in a window, and what it means */
+    NODE_STATE_FORMAT = 4,        /* what is in a window, and what it means */
     NODE_STATE_OWNERS_MAX = 1024, /* a node */
     /* 8 Ki elements: with record and sums 256 KiB, which a second-level cache holds */
     NODE_STATE_CHUNK_BLOCKS = 2,
@@ -106,7 +106,6 @@ struct node_owner {
     _Atomic int64_t counted; /* chunks of that update that are complete */
     _Atomic int64_t saved; /* 1 + chunk whose new values stand here, until it is counted; 0: none */
     float values[FINGERPRINT_ARRAYS][NODE_STATE_CHUNK];
-    struct digest digests[FINGERPRINT_ARRAYS][NODE_STATE_CHUNK_BLOCKS];
 };
 
 /* How far a group has come in the step in hand. Counters only grow until node_state_reset. */

@@ -33,8 +33,8 @@ adamw_line(const struct adamw *adamw, const struct kernels_state *to,
     }
 }
 
-/* Four streams come from memory side by side, each in its order, which is as fast as memory gets.
- */
+/* Four streams come from memory side by side, each in its order, asked for into the second-level
+ * cache: as fast as memory gets. */
 void OPERATION(adamw)(const struct kernels_state *to, const struct kernels_state *from,
                       const float *gradient, const struct kernels_adamw *options, int64_t count)
 {
@@ -51,6 +51,10 @@ void OPERATION(adamw)(const struct kernels_state *to, const struct kernels_state
     const struct kernels_state in = *from;
     int64_t i = 0;
     for (; i + KERNELS_LANES <= count; i += KERNELS_LANES) {
+        stream_prefetch(in.weights + i);
+        stream_prefetch(in.first + i);
+        stream_prefetch(in.second + i);
+        stream_prefetch(gradient + i);
         adamw_line(&adamw, &out, &in, gradient, i, KERNELS_LANES);
     }
     adamw_line(&adamw, &out, &in, gradient, i, count - i);
