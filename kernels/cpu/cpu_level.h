@@ -94,10 +94,14 @@ static inline float lanes_sum(const float *values, int64_t count)
 /* Sums of squares in double, in the same lanes. */
 typedef double half_doubles __attribute__((vector_size(64)));
 
+/* A float's square is exact in double: added in one operation or in two, the sum is the same. */
 #ifdef __AVX512F__ /* where the compiler would convert halves and join them */
 #define doubles_of(values) ((half_doubles)_mm512_cvtps_pd((__m256)(values)))
+#define square_added(sum, a) \
+    ((half_doubles)_mm512_fmadd_pd((__m512d)(a), (__m512d)(a), (__m512d)(sum)))
 #else
-#define doubles_of(values) __builtin_convertvector(values, half_doubles)
+#define doubles_of(values)   __builtin_convertvector(values, half_doubles)
+#define square_added(sum, a) ((sum) + (a) * (a))
 #endif
 
 struct square_sums {
@@ -109,8 +113,8 @@ static inline void square_sums_add(struct square_sums *sum, struct lanes values)
 {
     const half_doubles low = doubles_of(values.low);
     const half_doubles high = doubles_of(values.high);
-    sum->low += low * low;
-    sum->high += high * high;
+    sum->low = square_added(sum->low, low);
+    sum->high = square_added(sum->high, high);
 }
 
 static inline double square_sums_total(const struct square_sums *sum)
