@@ -10,8 +10,8 @@ static inline int64_t rounded_up(int64_t value, int64_t unit)
     return (value + unit - 1) / unit * unit;
 }
 
-/* Floats from one row of scores to the next: an odd number of lines, as rows a power of two apart
- * push each other out of the first-level cache. */
+/* Floats from one row of scores to the next: an odd number of lines, so that a tile's rows do not
+ * meet in a few sets of the first-level cache. */
 static inline int64_t scores_stride(int64_t keys)
 {
     return (rounded_up(keys, KERNELS_LANES) / KERNELS_LANES | 1) * KERNELS_LANES;

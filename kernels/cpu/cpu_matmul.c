@@ -201,6 +201,14 @@ static inline void vectors_transpose(float *out, int64_t width, const vector in[
 #endif
 }
 
+/* Asks for what is packed after the `lanes` at `in`, `ld` apart: as many further on. */
+static void lanes_prefetch(const float *in, int64_t ld, int64_t lanes)
+{
+    for (int64_t l = lanes; l < 2 * lanes; l++) {
+        __builtin_prefetch(in + l * ld);
+    }
+}
+
 /* Lanes whose elements lie side by side: a vector of them by as many k at a time, so that lines are
  * read and written once. */
 static void pack_runs(uint32_t *panel, int64_t width, const struct operand *operand, int64_t first,

@@ -139,14 +139,6 @@ static inline __mmask16 mask_of(int64_t count)
 }
 #endif
 
-/* Asks for what is packed after the `lanes` at `in`, `ld` apart: as many further on. */
-static inline void lanes_prefetch(const float *in, int64_t ld, int64_t lanes)
-{
-    for (int64_t l = lanes; l < 2 * lanes; l++) {
-        __builtin_prefetch(in + l * ld);
-    }
-}
-
 /* Eight vectors of eight units, of which `count` are wanted: out[j · width + r] = in[r][j]. */
 static inline void units_transpose(uint32_t *out, int64_t width, const __m256i in[8], int64_t count)
 {

@@ -21,7 +21,7 @@ operand_load(const struct operand *operand, bool rounded, __mmask16 wanted, int6
         _mm512_maskz_loadu_ps(wanted, (const float *)operand->values + place));
 }
 
-/* Asks for the 16 elements behind those at `place` by `lanes` lanes. */
+/* Asks for the elements at `place` of the next `lanes` lanes. */
 static inline __attribute__((always_inline)) void
 operand_prefetch(const struct operand *operand, bool rounded, int64_t place, int64_t lanes)
 {
