@@ -75,15 +75,21 @@ const uint32_t *pass_dropout_bits(const struct pass *pass, const struct kernels_
     return bits;
 }
 
+/* W (out, in) or Wᵀ. */
+static struct kernels_matrix stored_weight(const struct pass *pass, const struct parameter *row,
+                                           int64_t out, int64_t in, bool transposed)
+{
+    return (struct kernels_matrix){.values = pass->weights + row->offset,
+                                   .ld = row->input_major ? out : in,
+                                   .transposed = transposed != row->input_major};
+}
+
 void pass_linear(const struct pass *pass, float *y, const float *x, int64_t group,
                  enum parameter_role role, int64_t n, int64_t out, int64_t in)
 {
     const struct parameter *const row = parameter_of(pass->table, group, role);
     pass->kernels->matmul(n, out, in, 1.0F, matrix_of(x, in),
-                          (struct kernels_matrix){pass->weights + row->offset,
-                                                  row->input_major ? out : in,
-                                                  .transposed = !row->input_major},
-                          0.0F, y, out);
+                          stored_weight(pass, row, out, in, true), 0.0F, y, out);
 }
 
 void pass_linear_weight_gradient(const struct pass *pass, const struct group_gradient *gradient,
@@ -108,10 +114,7 @@ void pass_linear_backward(const struct pass *pass, float *d_x, bool add, const f
 {
     const struct parameter *const row = parameter_of(pass->table, group, role);
     pass->kernels->matmul(n, in, out, 1.0F, matrix_of(d_y, out),
-                          (struct kernels_matrix){pass->weights + row->offset,
-                                                  row->input_major ? out : in,
-                                                  .transposed = row->input_major},
-                          add ? 1.0F : 0.0F, d_x, in);
+                          stored_weight(pass, row, out, in, false), add ? 1.0F : 0.0F, d_x, in);
 }
 
 enum kernels_activation pass_activation(const struct pass *pass)
